@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# build.sh [-W] KERNEL...: build, with the compiler and the headers of each
+# KERNEL's own Debian release, build/KERNEL/tcpstate.ko; and, once, the CLI and
+# the selftests in build/guest/. Only what changed is built again.
+#
+#   -W	compile the module anew in build/KERNEL/check with W=1 (and sparse, where
+#	the release is bookworm), and fail if that prints any warning
+#
+# The Makefiles in tools/ and selftests/ are run on a copy, inside the bookworm
+# tree, with KSRC=/linux: there are the files of the kernel's source listed in
+# common.sh (kselftest.h and so on).
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# copy_changed DIR NAME...: bring DIR up to date with the checkout's NAMEs
+# (files or directories); a file keeps its time unless its content changed, and
+# what is gone from the checkout goes.
+copy_changed() {
+	local dir=$1 f
+	shift
+
+	mkdir -p "$dir"
+	(cd "$top" && find "$@" -type f \
+		! -path 'selftests/vm/*' ! -name '.*.sw?' ! -name '*.o' ! -name '*~' |
+		sort) >"$dir/.files.new"
+	while read -r f; do
+		if ! cmp -s "$top/$f" "$dir/$f"; then
+			mkdir -p "$(dirname "$dir/$f")"
+			cp "$top/$f" "$dir/$f"
+		fi
+		if [[ -x $top/$f && ! -x $dir/$f ]]; then
+			chmod +x "$dir/$f"
+		fi
+	done <"$dir/.files.new"
+	if [[ -e $dir/.files ]]; then
+		comm -23 "$dir/.files" "$dir/.files.new" | while read -r f; do
+			rm -f "$dir/$f"
+		done
+	fi
+	mv "$dir/.files.new" "$dir/.files"
+}
+
+# Name files as they are in the checkout, not as in the tree.
+relate() {
+	sed -u -E "s,(^|[ '\"(])/src/,\1,g"
+}
+
+build_module() {
+	local k=$1 tree version dir=$build/$1 rc=0
+
+	tree=$(tree_path "$(suite_of "$k")")
+	version=$(<"$(kernel_path "$k")/version")
+	copy_changed "$dir/src" Kbuild module
+	in_tree "$tree" "$dir/src=/src" -- \
+		make -s -j"$(nproc)" -C "/lib/modules/$version/build" M=/src modules 2>&1 |
+		relate >"$dir/module.log" || rc=$?
+	cat "$dir/module.log" >&2
+	((rc == 0)) || die "the module does not build for $k ($version)"
+	cmp -s "$dir/src/tcpstate.ko" "$dir/tcpstate.ko" || cp "$dir/src/tcpstate.ko" "$dir/tcpstate.ko"
+}
+
+check_module() {
+	local k=$1 tree version dir=$build/$1/check sparse=() suite rc=0
+
+	suite=$(suite_of "$k")
+	tree=$(tree_path "$suite")
+	version=$(<"$(kernel_path "$k")/version")
+	[[ $suite != bookworm ]] || sparse=(C=2 "CHECK=sparse")
+	rm -rf --one-file-system "$dir"
+	copy_changed "$dir" Kbuild module
+	in_tree "$tree" "$dir=/src" -- make -s -j"$(nproc)" -C "/lib/modules/$version/build" \
+		M=/src W=1 "${sparse[@]}" modules 2>&1 | relate >"$dir.log" || rc=$?
+	cat "$dir.log" >&2
+	if ((rc)) || grep -qE 'warning|error|WARNING|ERROR' "$dir.log"; then
+		die "the module is not free of warnings on $k ($version)"
+	fi
+}
+
+# The CLI and the selftests: one build serves every kernel.
+build_guest() {
+	local dir=$build/guest tree linux part from=()
+
+	for part in tools selftests module/uapi Documentation/netlink/specs; do
+		[[ ! -d $top/$part ]] || from+=("$part")
+	done
+	((${#from[@]})) || return 0
+	copy_changed "$dir/src" "${from[@]}"
+	tree=$(tree_path bookworm)
+	linux=$(linux_path)
+	for part in tools selftests; do
+		if [[ ! -e $dir/src/$part/Makefile ]]; then
+			say "$part/Makefile is not there yet: not built"
+			continue
+		fi
+		in_tree "$tree" "$dir/src=/src" "-$linux=/linux" -- \
+			make -s -j"$(nproc)" -C "/src/$part" KSRC=/linux 2>&1 | relate >&2 ||
+			die "$part/ does not build"
+	done
+}
+
+# build_locked: what several runs in one checkout must not do at once.
+locked() {
+	mkdir -p "$build/$1"
+	(
+		flock 9
+		shift
+		"$@"
+	) 9>"$build/$1/.lock"
+}
+
+check=0
+if [[ ${1-} == -W ]]; then
+	check=1
+	shift
+fi
+if (($# == 0)) || [[ $1 == -* ]]; then
+	sed -n '4,15s/^# \{0,1\}//p' "$0"
+	exit 2
+fi
+"$vm_dir/prepare.sh" "$@"
+for k; do
+	if ((check)); then
+		locked "$k" check_module "$k"
+	elif [[ -e $top/Kbuild ]]; then
+		locked "$k" build_module "$k"
+	else
+		say "Kbuild is not there yet: no module for $k"
+	fi
+done
+((check)) || locked guest build_guest

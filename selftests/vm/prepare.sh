@@ -1,0 +1,302 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# prepare.sh [-n] [KERNEL...]: fill the cache with what building and testing on
+# each KERNEL (default: all) needs, once: a build tree of its Debian release,
+# its packaged kernel, the guest's root image, and some files of the kernel's
+# source. Nothing is installed on this machine but the tools to do so.
+#
+#   -n	only print the cache entries and whether each is there
+#
+# The cache is $TCPSTATE_CACHE (default ~/.cache/tcpstate). Entries appear in
+# it complete or not at all; several runs at once wait for each other.
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# Everything this needs of the host, as "command package".
+host_tools() {
+	cat <<-'END'
+	qemu-system-x86_64 qemu-system-x86
+	mmdebstrap mmdebstrap
+	mksquashfs squashfs-tools
+	cpio cpio
+	xz xz-utils
+	unzstd zstd
+	/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+	/usr/share/distro-info/debian.csv distro-info-data
+	modprobe kmod
+	make make
+	unshare util-linux
+	END
+}
+
+install_host_tools() {
+	local what package missing=() sudo=()
+
+	while read -r what package; do
+		[[ -e $what ]] || PATH=$PATH:/usr/sbin:/sbin command -v "$what" >/dev/null ||
+			missing+=("$package")
+	done < <(host_tools)
+	((${#missing[@]})) || return 0
+	command -v apt-get >/dev/null ||
+		die "this needs the packages (by their Debian names): ${missing[*]}; install them and run it again"
+	((EUID == 0)) || sudo=(sudo -n)
+	say "installing on this machine, by apt: ${missing[*]}"
+	mkdir -p "$cache"
+	step "apt-get update" "$cache/apt.log" "${sudo[@]}" apt-get update
+	step "apt-get install" "$cache/apt.log" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# The sources.list lines for a suite, from the mirrors this machine's own apt
+# uses. None found (not a Debian machine): print nothing, and mmdebstrap takes
+# its default mirror.
+debian_sources() {
+	local suite=$1 uri label main='' security=''
+
+	# shellcheck disable=SC2016
+	while IFS='|' read -r uri label; do
+		case $label in
+		Debian) main=${main:-$uri} ;;
+		Debian-Security) security=${security:-$uri} ;;
+		esac
+	done < <(apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' \
+		'Origin: Debian' 2>/dev/null || :)
+	[[ $main ]] || return 0
+	echo "deb $main $suite main"
+	if [[ $security && $suite != forky ]]; then
+		echo "deb $security $suite-security main"
+	fi
+}
+
+# The host's way out, when its apt has a proxy.
+apt_options() {
+	apt-config dump 2>/dev/null | grep -E '^Acquire::https?::Proxy' | sed 's/^/--aptopt=/' || :
+}
+
+bootstrap() {
+	local suite=$1 sources options
+	shift
+
+	mapfile -t sources < <(debian_sources "$suite")
+	mapfile -t options < <(apt_options)
+	((EUID)) || export TMPDIR=$cache
+	in_own_mounts mmdebstrap --variant=apt --format=tar "${options[@]}" \
+		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+		--aptopt='Acquire::Check-Valid-Until "false"' \
+		--aptopt='Acquire::Languages "none"' \
+		--aptopt='Acquire::Retries "3"' \
+		--aptopt='APT::Sandbox::User "root"' \
+		--dpkgopt=force-unsafe-io \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/info/*' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-include=/usr/share/doc/*/copyright' \
+		"$@" "$suite" - "${sources[@]}"
+}
+
+# As root, mmdebstrap mounts into the tree it makes: nobody else need see that,
+# and it must not outlive it.
+in_own_mounts() {
+	if ((EUID)); then
+		"$@"
+	else
+		unshare --mount --propagation private "$@"
+	fi
+}
+
+# Inside mmdebstrap, on the new tree: the headers of the newest packaged kernel
+# of each series, and the packages of its image beside them, not installed.
+fetch_kernels() {
+	local root=$1 series image version parts
+	shift
+
+	export -n APT_CONFIG
+	for series; do
+		image=$(chroot "$root" apt-cache search --names-only \
+			"^linux-image-${series//./\\.}\\.[^-]*(-[0-9]+)?-amd64\$" |
+			cut -d' ' -f1 | sort -V | tail -n1)
+		[[ $image ]] || { echo "no linux-image of $series in this release" >&2; return 1; }
+		version=${image#linux-image-}
+		echo "linux $series is $version"
+		chroot "$root" apt-get install -y --no-install-recommends "linux-headers-$version"
+		mkdir -p "$root/kernels/$series"
+		echo "$version" >"$root/kernels/$series/version"
+		parts=$(chroot "$root" apt-cache depends --recurse --important "$image" |
+			grep -E "^linux-(image|binary|modules)-${version//+/\\+}\$" | sort -u | tr '\n' ' ')
+		# shellcheck disable=SC2086
+		chroot "$root" sh -ec "cd /kernels/$series && apt-get download $parts"
+	done
+}
+
+make_tree() {
+	local dir=$1 suite=$2 hook
+
+	hook=$(mktemp)
+	chmod 755 "$hook"
+	{ echo 'set -eu'; declare -f fetch_kernels; echo 'fetch_kernels "$@"'; } >"$hook"
+	# shellcheck disable=SC2046
+	bootstrap "$suite" --include="$(tree_packages "$suite")" \
+		--customize-hook="bash $hook \"\$1\" $(kernels_of "$suite")" |
+		tar -x -C "$dir" --no-same-owner --exclude='./dev/*'
+	rm -f "$hook"
+	# places for in_tree to bind to; a shell in there needs /dev/null
+	mkdir -p "$dir/src" "$dir/out" "$dir/linux"
+	((EUID)) || mknod -m 666 "$dir/dev/null" c 1 3
+	[[ -s $dir/kernels/${3%% *}/version ]]
+}
+
+make_kernel() {
+	local dir=$1 series=$2 tree version root mods line list=() m
+
+	tree=$(tree_path "$(suite_of "$series")")
+	version=$(<"$tree/kernels/$series/version")
+	root=$dir/root
+	mkdir "$root"
+	for m in "$tree/kernels/$series"/*.deb; do
+		dpkg-deb --fsys-tarfile "$m" |
+			tar -x -C "$root" --wildcards './boot/vmlinuz-*' './lib/modules/*' \
+				'./usr/lib/modules/*' 2>/dev/null || :
+	done
+	[[ -d $root/lib/modules ]] || ln -s usr/lib "$root/lib"
+	mods=$root/lib/modules/$version
+	mv "$root/boot/vmlinuz-$version" "$dir/vmlinuz"
+	echo "$version" >"$dir/version"
+
+	# only the modules a guest can use, unpacked, so that insmod need not
+	mkdir -p "$dir/keep/lib/modules/$version/kernel"
+	cp "$mods"/modules.builtin* "$mods/modules.order" "$dir/keep/lib/modules/$version/"
+	while read -r m; do
+		# shellcheck disable=SC2086
+		(cd "$mods/kernel" && for f in $m; do
+			[[ ! -e $f ]] || cp -r --parents "$f" "$dir/keep/lib/modules/$version/kernel/"
+		done)
+	done < <(guest_modules)
+	mods=$dir/keep/lib/modules/$version
+	rm -rf "$mods"/kernel/net/{bluetooth,mac80211,wireless,nfc,ieee802154,mac802154,batman-adv,can,rds,tipc,ceph,smc}
+	find "$mods" -name '*.ko.xz' -exec xz -d {} +
+	find "$mods" -name '*.ko.zst' -exec unzstd -q --rm {} +
+	PATH=$PATH:/usr/sbin:/sbin
+	depmod -b "$dir/keep" "$version"
+	mksquashfs "$mods" "$dir/modules.sqfs" -all-root -noappend -no-progress -comp lz4 >/dev/null
+
+	# the initramfs: busybox, a list of modules, and them
+	mkdir -p "$dir/ir/bin" "$dir/ir/modules"
+	busybox_of_guest >"$dir/ir/bin/busybox"
+	chmod 755 "$dir/ir/bin/busybox"
+	install -m 755 "$vm_dir/initramfs-init" "$dir/ir/init"
+	for m in $boot_modules; do
+		while read -r line; do
+			[[ $line == insmod\ * ]] || continue
+			line=${line#insmod }
+			line=${line%% *}
+			[[ " ${list[*]} " == *" ${line##*/} "* ]] && continue
+			list+=("${line##*/}")
+			cp "$line" "$dir/ir/modules/"
+		done < <(modprobe -d "$dir/keep" -S "$version" --show-depends "$m")
+	done
+	printf '%s\n' "${list[@]}" >"$dir/ir/modules/list"
+	(cd "$dir/ir" && find . | cpio --quiet -o -H newc -R 0:0) >"$dir/initramfs.cpio"
+	rm -rf --one-file-system "$dir/ir" "$dir/root" "$dir/keep"
+}
+
+busybox_of_guest() {
+	cat "$(guest_path)/busybox"
+}
+
+make_guest() {
+	local dir=$1
+
+	# shellcheck disable=SC2016
+	bootstrap bookworm --variant=essential --include="$(guest_packages)" \
+		--customize-hook='echo tcpstate-vm >"$1/etc/hostname"' \
+		--customize-hook='echo "127.0.0.1 localhost tcpstate-vm" >"$1/etc/hosts"' \
+		--customize-hook='rm -f "$1/etc/resolv.conf"' >"$dir/root.tar"
+	tar -x -O -f "$dir/root.tar" ./bin/busybox >"$dir/busybox" 2>/dev/null ||
+		tar -x -O -f "$dir/root.tar" ./usr/bin/busybox >"$dir/busybox"
+	mksquashfs - "$dir/root.sqfs" -tar -noappend -no-progress -comp lz4 <"$dir/root.tar" >/dev/null
+	rm -f "$dir/root.tar"
+}
+
+make_linux() {
+	local dir=$1 tree files tar
+
+	tree=$(tree_path bookworm)
+	mapfile -t files < <(linux_files | sed 's,^,linux-source-6.12/,')
+	tar=$(ls /usr/src/linux-source-6.12.tar.xz 2>/dev/null || :)
+	if [[ ! $tar ]]; then
+		echo "downloading linux-source-6.12"
+		bootstrap bookworm --variant=extract --include=linux-source-6.12 |
+			tar -x -C "$dir" --wildcards './usr/src/*.tar.xz'
+		tar=$dir/usr/src/linux-source-6.12.tar.xz
+	fi
+	tar -x -C "$dir" --strip-components=1 -f "$tar" "${files[@]}"
+	rm -rf --one-file-system "${dir:?}/usr"
+	[[ -s $dir/tools/testing/selftests/kselftest.h && -s $dir/scripts/checkpatch.pl ]]
+}
+
+tmp=
+
+clean_up() {
+	step_stop
+	[[ -z $tmp ]] || rm -rf --one-file-system "$tmp"
+}
+
+# ensure PATH WHAT KIND ARGS...: make the entry PATH with make_KIND unless there.
+ensure() {
+	local path=$1 what=$2 kind=$3 name=${1##*/}
+	shift 3
+
+	[[ ! -d $path ]] || return 0
+	if ((dry)); then
+		echo "missing $path ($what)"
+		return 0
+	fi
+	mkdir -p "$cache/log"
+	exec 9>"$cache/.lock-${name%-*}"
+	if ! flock -n 9; then
+		say "$what: waiting for another prepare.sh to finish it"
+		flock 9
+	fi
+	if [[ ! -d $path ]]; then
+		rm -rf --one-file-system "$cache/.tmp-${name%-*}".*
+		tmp=$(mktemp -d "$cache/.tmp-${name%-*}.XXXXXX")
+		chmod 755 "$tmp"
+		step "$what" "$cache/log/$name.log" "make_$kind" "$tmp" "$@"
+		mv -T "$tmp" "$path"
+		tmp=
+	fi
+	exec 9>&-
+}
+
+dry=0
+if [[ ${1-} == -n ]]; then
+	dry=1
+	shift
+fi
+case ${1-} in
+-*)
+	sed -n '4,16s/^# \{0,1\}//p' "$0"
+	exit 2
+	;;
+esac
+kernels=("$@")
+((${#kernels[@]})) || kernels=("${all_kernels[@]}")
+for k in "${kernels[@]}"; do
+	suite_of "$k" >/dev/null
+done
+[[ $(uname -m) == x86_64 ]] || die "the virtual machines here are x86-64, as is all they are built with"
+
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+((dry)) || install_host_tools
+ensure "$(tree_path bookworm)" "build tree of bookworm" tree bookworm "$(kernels_of bookworm)"
+ensure "$(guest_path)" "guest image" guest
+for k in "${kernels[@]}"; do
+	suite=$(suite_of "$k")
+	ensure "$(tree_path "$suite")" "build tree of $suite" tree "$suite" "$(kernels_of "$suite")"
+	ensure "$(kernel_path "$k")" "kernel $k for the guest" kernel "$k"
+done
+ensure "$(linux_path)" "files of the kernel source" linux

@@ -1,0 +1,309 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run.sh [OPTION...] TEST...: build, boot a virtual machine and run the TESTs
+# (programs of selftests/, by name) in it. Prints KTAP, each test's own lines
+# indented as they come; exits 0 only if every test ran and passed or said why
+# it was skipped, and the kernel's log is clean.
+#
+#   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2
+#   -s N	virtual CPUs (default 2, or what the test asks for)
+#   -m MB	memory (default 1024, or what the test asks for)
+#   -t SECONDS	time a test may take (default 300, or what the test asks for)
+#   -i		one CPU that counts time in instructions: for measuring
+#   -A ARGS	add ARGS to the kernel's command line
+#   -f FILE=PATH	put FILE into the guest at PATH (repeatable)
+#   -e NAME=VALUE	set a variable in the tests' environment (repeatable)
+#   -l DIR	keep the logs in DIR (default build/log/...)
+#   -n		do not build first
+#   -r		raw: print the one TEST's output as it is, judge by its exit code
+#
+# A test ends with 0 (passed), 4 (skipped) or anything else (failed), and prints
+# KTAP with a plan ("1..N", N > 0) and as many results; anything less is a
+# failure. So is a line in the kernel's log that tells of a bug, a panic, a
+# machine that hangs, and a machine that ends without its verdict. After these
+# the tests that are left run in a new machine.
+#
+# A test asks for what it needs with "# vm-smp: 4", "# vm-mem: 2048",
+# "# vm-timeout: 600", "# vm-append: ARGS" or "# vm-icount: 1" lines in it if it
+# is a script, or with a line "NAME smp=4 timeout=600 ..." in selftests/settings.
+# The options -s, -m and -t win over that. Tests with the same needs share one
+# machine; before each the module is not loaded.
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+exec </dev/null
+
+kernel=6.1 smp='' mem='' limit='' icount=0 append='' logdir='' dobuild=1 raw=0
+files=() vars=()
+while getopts k:s:m:t:iA:f:e:l:nrh opt; do
+	case $opt in
+	k) kernel=$OPTARG ;;
+	s) smp=$OPTARG ;;
+	m) mem=$OPTARG ;;
+	t) limit=$OPTARG ;;
+	i) icount=1 ;;
+	A) append=$OPTARG ;;
+	f) files+=("$OPTARG") ;;
+	e) vars+=("$OPTARG") ;;
+	l) logdir=$OPTARG ;;
+	n) dobuild=0 ;;
+	r) raw=1 ;;
+	*)
+		sed -n '4,39s/^# \{0,1\}//p' "$0"
+		exit 2
+		;;
+	esac
+done
+shift $((OPTIND - 1))
+(($#)) || die "name the tests to run; 'run.sh -h' tells more"
+((raw == 0 || $# == 1)) || die "-r takes one test"
+suite_of "$kernel" >/dev/null
+((dobuild == 0)) || "$vm_dir/build.sh" "$kernel"
+programs=$build/guest/src/selftests
+for t; do
+	[[ -f $programs/$t && -x $programs/$t ]] || die "there is no program '$t' in selftests/"
+done
+logdir=${logdir:-$build/log/$kernel-$(date +%Y%m%d-%H%M%S)-$$}
+mkdir -p "$logdir"
+work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-vm.XXXXXX")
+qemu=
+
+clean_up() {
+	[[ -z $qemu ]] || kill -KILL "$qemu" 2>/dev/null || :
+	rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+# need NAME WHAT DEFAULT: what the test NAME asks for.
+need() {
+	local value=''
+
+	if [[ -e $top/selftests/settings ]]; then
+		value=$(awk -v t="$1" -v w="$2=" '$1 == t {
+			for (i = 2; i <= NF; i++) if (index($i, w) == 1) print substr($i, length(w) + 1)
+		}' "$top/selftests/settings")
+	fi
+	if [[ ! $value && $(head -c 2 "$programs/$1" | tr -d '\0') == '#!' ]]; then
+		value=$(sed -n "s/^# vm-$2: *//p" "$programs/$1" | head -n 1)
+	fi
+	echo "${value:-$3}"
+}
+
+total=$# count=0 passed=0 failed=0 skipped=0
+skips=() logs=()
+
+# Results of the test that runs now.
+reset_test() {
+	plan='' results=0 bads=() notok=0 skipwhy='' subskips=()
+}
+
+# One line of a test's output: take its results from it, and show it.
+test_line() {
+	local line=$1
+
+	if ((raw)); then
+		printf '%s\n' "$line"
+		return
+	fi
+	if [[ $line =~ ^1\.\.([0-9]+)(.*#\ *SKIP\ *(.*))? ]]; then
+		plan=${BASH_REMATCH[1]}
+		skipwhy=${BASH_REMATCH[3]:-$skipwhy}
+	elif [[ $line =~ ^(not\ )?ok\ [0-9]+(.*) ]]; then
+		results=$((results + 1))
+		local what=${BASH_REMATCH[2]}
+		if [[ $what =~ ^(.*)#\ *[Ss][Kk][Ii][Pp]\ *(.*) ]]; then
+			subskips+=("${BASH_REMATCH[1]# }: ${BASH_REMATCH[2]}")
+			skipwhy=${skipwhy:-${BASH_REMATCH[2]}}
+		elif [[ ${BASH_REMATCH[1]-} ]]; then
+			:
+		elif [[ $line == 'not ok'* && ! $what =~ \#\ *(TODO|XFAIL) ]]; then
+			notok=$((notok + 1))
+		fi
+	elif [[ $line =~ ^#?\ *SKIP:?\ +(.*) ]]; then
+		skipwhy=${skipwhy:-${BASH_REMATCH[1]}}
+	fi
+	printf '  %s\n' "$line"
+}
+
+# finish NAME STATUS: the test's own verdict, by all that is known.
+finish() {
+	local name=$1 status=$2 s
+
+	count=$((count + 1))
+	if [[ $status == 4 && ${#bads[@]} == 0 && $notok == 0 ]]; then
+		skipped=$((skipped + 1))
+		skips+=("$name: ${skipwhy:-no reason given}")
+		((raw)) || echo "ok $count $name # SKIP ${skipwhy:-no reason given}"
+		return
+	fi
+	if [[ $status != 0 && ${#bads[@]} == 0 ]]; then
+		bads+=("it ended with status $status")
+	fi
+	if [[ $status == 0 && $raw == 0 ]]; then
+		if [[ ! $plan || $plan == 0 ]]; then
+			bads+=("it has no plan (1..N): it ran no test")
+		elif ((results != plan)); then
+			bads+=("it planned $plan results and gave $results")
+		fi
+		((notok == 0)) || bads+=("$notok of its results are 'not ok', yet it ended with status 0")
+	fi
+	for s in "${bads[@]}"; do
+		echo "# $name: $s"
+	done
+	if ((${#bads[@]})); then
+		failed=$((failed + 1))
+		((raw)) || echo "not ok $count $name"
+		return
+	fi
+	passed=$((passed + 1))
+	for s in "${subskips[@]}"; do
+		skips+=("$name: $s")
+	done
+	((raw)) || echo "ok $count $name"
+}
+
+# vm SMP MEM ICOUNT APPEND LIMIT:NAME...: run the tests in one machine. Leaves
+# the tests that did not get their turn in left.
+vm() {
+	local smp=$1 mem=$2 icount=$3 append=$4 tests=() names=() limits=() t
+	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why start=$SECONDS
+	shift 4
+
+	for t; do
+		limits+=("${t%%:*}")
+		names+=("${t#*:}")
+		tests+=("${t#*:} ${t%%:*}")
+	done
+	token="@@tcpstate-$RANDOM$RANDOM"
+	log=$logdir/console-$((${#logs[@]} + 1)).log
+	logs+=("$log")
+	pack "$kernel" "$work" "token=$token mode=tests" "${tests[@]}"
+	rm -f "$work/port"
+	mkfifo "$work/port"
+	exec 8<>"$work/port"
+	qemu_command "$kernel" "$work/initrd" "$smp" "$mem" "$icount" "$append"
+	"${qemu_cmd[@]}" -serial "file:$log" -chardev "file,id=port,path=$work/port" \
+		-device virtio-serial-pci -device virtserialport,chardev=port,name=tcpstate \
+		>"$logdir/qemu.log" 2>&1 8>&- &
+	qemu=$!
+	((icount == 0)) || slack=10
+	deadline=$((SECONDS + 90 * slack))
+	reset_test
+	while ((verdict == 0)); do
+		if ! IFS= read -r -t 1 line <&8; then
+			part+=$line
+			if ! kill -0 "$qemu" 2>/dev/null; then
+				# what was still in the pipe has been read: the read timed out
+				break
+			fi
+			((SECONDS <= deadline)) || break
+			continue
+		fi
+		line=$part$line part=
+		case $line in
+		"$token boot "*)
+			t=${line#* boot }
+			((raw)) || echo "# booted ${t#* } in ${t% *} s ($smp CPU, $mem MB${append:+, $append}), log $log"
+			;;
+		"$token begin "*)
+			name=${line##* }
+			reset_test
+			deadline=$((SECONDS + slack * (limits[begun] + 30)))
+			begun=$((begun + 1))
+			;;
+		"$token bad "*) bads+=("${line#* bad }") ;;
+		"$token end "*)
+			finish "$name" "${line##* }"
+			status=${line##* }
+			name=
+			deadline=$((SECONDS + 60 * slack))
+			;;
+		"$token verdict "*) verdict=1 ;;
+		'') held=1 ;;
+		*)
+			((${held:-0} == 0)) || test_line ''
+			test_line "$line"
+			;;
+		esac
+		[[ ! $line ]] || held=0
+		((SECONDS <= deadline)) || break
+	done
+	why='the machine hangs'
+	if ! kill -0 "$qemu" 2>/dev/null; then
+		why=$(grep -m 1 -aoE 'Kernel panic.*' "$log" || echo "the machine ended without a verdict")
+		[[ -s $log ]] || why="no machine: $(tail -n 1 "$logdir/qemu.log")"
+	fi
+	kill -KILL "$qemu" 2>/dev/null || :
+	wait "$qemu" 2>/dev/null || :
+	qemu=
+	exec 8>&-
+	left=("${@:begun + 1}")
+	((verdict)) && return
+	if ((begun == 0)); then
+		echo "# $why, before any test, after $((SECONDS - start)) s"
+		tail -n 15 "$log" | tr -d '\r' | sed 's/^/# console: /'
+		for t in "${names[@]}"; do
+			reset_test
+			bads=("$why, before any test")
+			finish "$t" 1
+		done
+		left=()
+	elif [[ $name ]]; then
+		bads+=("$why")
+		if [[ $why != 'the machine hangs' ]]; then
+			grep -aE -m 1 -A 12 'BUG:|WARNING:|Oops|cut here|Kernel panic' "$log" | tr -d '\r' |
+				sed 's/^/# console: /' || :
+		fi
+		finish "$name" 1
+	elif ((${#left[@]} == 0)); then
+		# after the last test's end, before the verdict
+		echo "# $why, after the last test (status $status)"
+		extra=$((extra + 1))
+	fi
+}
+
+extra=0
+declare -A groups=()
+order=()
+for t; do
+	key="${smp:-$(need "$t" smp 2)} ${mem:-$(need "$t" mem 1024)}"
+	i=$icount
+	[[ $(need "$t" icount 0) == 0 ]] || i=1
+	((i == 0)) || key="1 ${key#* }"
+	key+=" $i $(need "$t" append '') $append"
+	[[ ${groups[$key]+x} ]] || order+=("$key")
+	groups[$key]+=" ${limit:-$(need "$t" timeout 300)}:$t"
+done
+
+if ((raw == 0)); then
+	echo "KTAP version 1"
+	echo "1..$total"
+fi
+for key in "${order[@]}"; do
+	read -r s m i a <<<"$key"
+	read -r -a left <<<"${groups[$key]}"
+	while ((${#left[@]})); do
+		vm "$s" "$m" "$i" "$a" "${left[@]}"
+	done
+done
+
+# What the guest's own look at its log could not see: the time before the first
+# test and after the last.
+for log in "${logs[@]}"; do
+	if sed -n '1,/tcpstate-vm: begin 1 /p' "$log" | grep -aE 'BUG:|Oops|Call Trace|cut here' >"$work/bad"; then
+		echo "# the kernel's log is dirty before the first test: $(head -n 1 "$work/bad" | tr -d '\r')"
+		extra=$((extra + 1))
+	fi
+done
+for s in "${skips[@]}"; do
+	echo "# skipped: $s"
+done
+if ((raw == 0)); then
+	echo "# kernel log: ${logs[*]}"
+	echo "# $passed passed, $((failed + extra)) failed, $skipped skipped"
+elif ((failed + extra)); then
+	echo "# kernel log: ${logs[*]}"
+fi
+((failed + extra == 0 && count == total))

@@ -45,7 +45,7 @@ copy_changed() {
 
 # Name files as they are in the checkout, not as in the tree.
 relate() {
-	sed -u -E "s,(^|[ '\"(])/src/,\1,g"
+	sed -u -E -e "/^Skipping BTF generation for/d" -e "s,(^|[ '\"(])/src/,\1,g"
 }
 
 build_module() {

@@ -56,9 +56,9 @@ tree_packages() {
 }
 
 guest_packages() {
-	local list=(busybox-static kmod procps net-tools iproute2 iputils-ping
+	local list=(busybox-static mount kmod procps psmisc less net-tools iproute2 iputils-ping
 		nftables ethtool tcpdump conntrack socat curl strace jq
-		nginx-light apache2-utils bpftrace python3 python3-yaml
+		nginx-light apache2-utils wrk bpftrace python3 python3-yaml
 		python3-jsonschema libnl-3-200 libnl-genl-3-200 libjson-c5
 		libasan8 libubsan1 openssl bash-completion)
 	local IFS=,
@@ -218,6 +218,10 @@ in_tree() {
 			HOME=/root LC_ALL=C.UTF-8 "$@"
 	' in_tree "$@"
 }
+
+# What pack brings besides: FILE=PATH, NAME=VALUE.
+files=()
+vars=()
 
 # pack KERNEL DIR RUN TEST...: make DIR/initrd: the kernel's initramfs, and over
 # it what this run brings: module, CLI, selftests, the files and variables asked

@@ -125,7 +125,7 @@ fetch_kernels() {
 		mkdir -p "$root/kernels/$series"
 		echo "$version" >"$root/kernels/$series/version"
 		parts=$(chroot "$root" apt-cache depends --recurse --important "$image" |
-			grep -E "^linux-(image|binary|modules)-${version//+/\\+}\$" | sort -u | tr '\n' ' ')
+			grep -E "^linux-(image|binary|modules|base)-${version//+/\\+}\$" | sort -u | tr '\n' ' ')
 		# shellcheck disable=SC2086
 		chroot "$root" sh -ec "cd /kernels/$series && apt-get download $parts"
 	done
@@ -156,13 +156,12 @@ make_kernel() {
 	root=$dir/root
 	mkdir "$root"
 	for m in "$tree/kernels/$series"/*.deb; do
-		dpkg-deb --fsys-tarfile "$m" |
-			tar -x -C "$root" --wildcards './boot/vmlinuz-*' './lib/modules/*' \
-				'./usr/lib/modules/*' 2>/dev/null || :
+		dpkg-deb -x "$m" "$root"
 	done
 	[[ -d $root/lib/modules ]] || ln -s usr/lib "$root/lib"
 	mods=$root/lib/modules/$version
-	mv "$root/boot/vmlinuz-$version" "$dir/vmlinuz"
+	[[ -e $mods/vmlinuz ]] || mv "$root/boot/vmlinuz-$version" "$mods/vmlinuz"
+	mv "$mods/vmlinuz" "$dir/vmlinuz"
 	echo "$version" >"$dir/version"
 
 	# only the modules a guest can use, unpacked, so that insmod need not

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is counted of records, and how it is added up.
+ *
+ * A move adds one to one edge; how many are in a state now is what came in
+ * less what went out.
+ */
+#include <linux/cpumask.h>
+#include <linux/percpu.h>
+#include <net/inet_connection_sock.h>
+#include <net/request_sock.h>
+
+#include "tcpstate.h"
+
+#define STATE_CLOSE		TCP_CLOSE
+#define STATE_SYN_SENT		TCP_SYN_SENT
+#define STATE_SYN_RECV		TCP_SYN_RECV
+#define STATE_LISTEN		TCP_LISTEN
+#define STATE_ESTABLISHED	TCP_ESTABLISHED
+#define STATE_FIN_WAIT1		TCP_FIN_WAIT1
+#define STATE_FIN_WAIT2		TCP_FIN_WAIT2
+#define STATE_FIN_WAIT2_MINI	TCPSTATE_FIN_WAIT2_MINI
+#define STATE_TIME_WAIT		TCP_TIME_WAIT
+#define STATE_CLOSE_WAIT	TCP_CLOSE_WAIT
+#define STATE_LAST_ACK		TCP_LAST_ACK
+#define STATE_CLOSING		TCP_CLOSING
+
+/* The edge from one state to another, TCPSTATE_EDGE_ILLEGAL where none is. */
+#define EDGE_OF(from, to) \
+	[STATE_##from][STATE_##to] = TCPSTATE_EDGE_##from##_##to,
+const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES] = {
+	TCPSTATE_EDGES(EDGE_OF)
+};
+
+#define EDGE_ENDS(from, to) \
+	[TCPSTATE_EDGE_##from##_##to] = { STATE_##from, STATE_##to },
+static const u8 edge_ends[TCPSTATE_EDGE_COUNT][2] = {
+	TCPSTATE_EDGES(EDGE_ENDS)
+};
+
+/**
+ * tcpstate_count_edge() - which states an edge connects
+ * @edge: the edge, from 1
+ * @from: set to where it begins
+ * @to: set to where it ends
+ */
+void tcpstate_count_edge(unsigned int edge, int *from, int *to)
+{
+	*from = edge_ends[edge][0];
+	*to = edge_ends[edge][1];
+}
+
+/**
+ * tcpstate_count_illegal() - count a move that TCP does not make
+ * @here: where to count
+ * @family: the record's family
+ * @from: its state
+ * @to: its new state
+ *
+ * Counted as an end and a birth, so that the numbers of now stay exact and
+ * the transitions show it.
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
+			    int to)
+{
+	local64_inc(&here->edge[family][tcpstate_count_edges[from][TCP_CLOSE]]);
+	local64_inc(&here->edge[family][tcpstate_count_edges[TCP_CLOSE][to]]);
+}
+
+static void sum_out(const struct tcpstate_cpu *block,
+		    struct tcpstate_counts *sum)
+{
+	unsigned int family, edge, i;
+
+	for (i = 0; i < TCPSTATE_END_COUNT; i++)
+		sum->end[i] += local64_read(&block->end[i]);
+	for (family = 0; family < TCPSTATE_FAMILIES; family++)
+		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++)
+			sum->sockets[edge_ends[edge][0]][family] -=
+				local64_read(&block->edge[family][edge]);
+}
+
+static void sum_in(const struct tcpstate_cpu *block,
+		   struct tcpstate_counts *sum)
+{
+	unsigned int family, edge, state, bucket;
+
+	for (family = 0; family < TCPSTATE_FAMILIES; family++) {
+		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
+			u64 count = local64_read(&block->edge[family][edge]);
+
+			sum->edge[edge] += count;
+			sum->sockets[edge_ends[edge][1]][family] += count;
+		}
+		for (state = 0; state < TCPSTATE_STATES; state++)
+			sum->sockets[state][family] +=
+				local64_read(&block->seeded[family][state]);
+	}
+	for (state = 0; state < TCPSTATE_STATES; state++) {
+		for (bucket = 0; bucket < TCPSTATE_DWELL_BUCKETS; bucket++)
+			sum->dwell[state][bucket] +=
+				local64_read(&block->dwell[state][bucket]);
+		sum->dwell_max[state] =
+			max_t(u64, sum->dwell_max[state],
+			      local64_read(&block->dwell_max[state]));
+	}
+}
+
+static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
+{
+	const struct inet_connection_sock *icsk;
+	const struct tcpstate_conn *conn;
+	unsigned long flags;
+	unsigned int age;
+
+	raw_spin_lock_irqsave(&block->age_lock, flags);
+	for (age = 0; age < TCPSTATE_AGE_COUNT; age++) {
+		conn = list_first_entry_or_null(&block->age[age],
+						struct tcpstate_conn, age);
+		if (!conn || (sum->oldest[age] &&
+			      sum->oldest[age] <= conn->since))
+			continue;
+		sum->oldest[age] = conn->since;
+		sum->oldest_seeded[age] = conn->seeded;
+	}
+	/* Requests raise no events: how many there are is what the listeners'
+	 * queues say. A listener on the list is not freed before it is off.
+	 */
+	list_for_each_entry(conn, &block->age[TCPSTATE_AGE_LISTEN], age) {
+		icsk = inet_csk((const struct sock *)conn->obj);
+		sum->requests[conn->family] +=
+			reqsk_queue_len(&icsk->icsk_accept_queue);
+	}
+	raw_spin_unlock_irqrestore(&block->age_lock, flags);
+}
+
+/**
+ * tcpstate_count_sum() - add up the counters of a namespace
+ * @netns: the namespace
+ * @sum: filled in
+ *
+ * What went out of the states is read before what came in, so that no state
+ * shows less than nothing while connections move.
+ *
+ * Context: process context. The cost grows with CPUs and listeners, not with
+ * connections.
+ */
+void tcpstate_count_sum(struct tcpstate_netns *netns,
+			struct tcpstate_counts *sum)
+{
+	struct tcpstate_cpu *block;
+	unsigned int edge;
+	int cpu;
+
+	memset(sum, 0, sizeof(*sum));
+
+	sum_out(&netns->shared, sum);
+	for_each_possible_cpu(cpu) {
+		/* Pairs with tcpstate_netns_block_add(). */
+		block = smp_load_acquire(per_cpu_ptr(netns->cpus, cpu));
+		if (block)
+			sum_out(block, sum);
+	}
+	smp_rmb();	/* out before in, as said above */
+
+	sum_in(&netns->shared, sum);
+	sum_ages(&netns->shared, sum);
+	for_each_possible_cpu(cpu) {
+		/* Pairs with tcpstate_netns_block_add(). */
+		block = smp_load_acquire(per_cpu_ptr(netns->cpus, cpu));
+		if (!block)
+			continue;
+		sum_in(block, sum);
+		sum_ages(block, sum);
+	}
+
+	for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
+		sum->events += sum->edge[edge];
+		if (edge != TCPSTATE_EDGE_FIN_WAIT2_FIN_WAIT2_MINI)
+			sum->entered[edge_ends[edge][1]] += sum->edge[edge];
+	}
+	sum->entered[TCP_FIN_WAIT2] += sum->entered[TCPSTATE_FIN_WAIT2_MINI];
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tcpstate: where every TCP connection stands in its life and its teardown.
+ *
+ *   probe.c	kernel events, turned into calls on records
+ *   conn.c	records, one per connection
+ *   count.c	what is counted of them, and how it is added up
+ *   netns.c	namespaces: their counters, their memory, the caps
+ *   walk.c	seed and audit, from the kernel's own tables
+ *   netlink.c	answers to tcpstate-cli and others
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/init.h>
+#include <linux/module.h>
+#include <net/genetlink.h>
+
+#include "tcpstate.h"
+
+static int __init tcpstate_init(void)
+{
+	int err;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err("kernels with PREEMPT_RT are not supported: refusing to load\n");
+		return -EOPNOTSUPP;
+	}
+
+	err = tcpstate_conn_init();
+	if (err)
+		return err;
+	err = tcpstate_netns_init();
+	if (err)
+		goto err_conn;
+	err = tcpstate_probe_init();
+	if (err)
+		goto err_netns;
+	tcpstate_probe_start();
+	tcpstate_walk_seed();
+	err = tcpstate_netlink_init();
+	if (err)
+		goto err_probe;
+	return 0;
+
+err_probe:
+	tcpstate_walk_exit();
+	tcpstate_probe_exit();
+	tcpstate_conn_flush();
+err_netns:
+	tcpstate_netns_exit();
+err_conn:
+	tcpstate_conn_exit();
+	return err;
+}
+
+static void __exit tcpstate_exit(void)
+{
+	tcpstate_netlink_exit();
+	tcpstate_walk_exit();
+	tcpstate_probe_exit();
+	tcpstate_conn_flush();
+	tcpstate_netns_exit();
+	tcpstate_conn_exit();
+}
+
+module_init(tcpstate_init);
+module_exit(tcpstate_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Exact counters of every TCP connection's state and teardown");
+MODULE_VERSION("0.1.0");
+MODULE_ALIAS_GENL_FAMILY(TCPSTATE_FAMILY_NAME);

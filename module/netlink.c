@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The generic netlink family. Operations, attributes and policies are
+ * generated from Documentation/netlink/specs/tcpstate.yaml.
+ */
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <net/genetlink.h>
+#include <net/sock.h>
+
+#include "nl-gen.h"
+#include "tcpstate.h"
+
+static struct genl_family netlink_family;
+
+/**
+ * struct netlink_cursor - where a dump goes on
+ * @id: the lowest id of the next namespace
+ * @part: which part of its answer is next
+ */
+struct netlink_cursor {
+	u64		id;
+	unsigned int	part;
+};
+
+/* An answer is more than a dump is sure to have room for in one message. */
+enum netlink_part {
+	PART_STATES	= BIT(0),
+	PART_REST	= BIT(1),
+};
+
+#define STATE_SIZE							\
+	(nla_total_size(0) + nla_total_size(sizeof(u32)) +		\
+	 7 * nla_total_size_64bit(sizeof(u64)) + nla_total_size(0) +	\
+	 nla_total_size(TCPSTATE_DWELL_BUCKETS * sizeof(u64)))
+#define TRANSITION_SIZE							\
+	(nla_total_size(0) + 2 * nla_total_size(sizeof(u32)) +		\
+	 nla_total_size_64bit(sizeof(u64)))
+#define ANSWER_SIZE							\
+	(12 * STATE_SIZE + TCPSTATE_EDGE_COUNT * TRANSITION_SIZE +	\
+	 nla_total_size(0) + 12 * nla_total_size_64bit(sizeof(u64)))
+
+static const s8 state_ages[TCP_NEW_SYN_RECV + 1] = {
+	[0]		  = TCPSTATE_AGE_NONE,
+	[TCP_ESTABLISHED] = TCPSTATE_AGE_NONE,
+	[TCP_SYN_SENT]	  = TCPSTATE_AGE_NONE,
+	[TCP_SYN_RECV]	  = TCPSTATE_AGE_NONE,
+	[TCP_FIN_WAIT1]	  = TCPSTATE_AGE_FIN_WAIT1,
+	[TCP_FIN_WAIT2]	  = TCPSTATE_AGE_FIN_WAIT2,
+	[TCP_TIME_WAIT]	  = TCPSTATE_AGE_TIME_WAIT,
+	[TCP_CLOSE]	  = TCPSTATE_AGE_NONE,
+	[TCP_CLOSE_WAIT]  = TCPSTATE_AGE_CLOSE_WAIT,
+	[TCP_LAST_ACK]	  = TCPSTATE_AGE_LAST_ACK,
+	[TCP_LISTEN]	  = TCPSTATE_AGE_NONE,
+	[TCP_CLOSING]	  = TCPSTATE_AGE_CLOSING,
+	[TCP_NEW_SYN_RECV] = TCPSTATE_AGE_NONE,
+};
+
+static int put_u64(struct sk_buff *skb, int attr, u64 value)
+{
+	/* Every set has its pad as attribute 1. */
+	return nla_put_u64_64bit(skb, attr, value, TCPSTATE_A_COUNTERS_PAD);
+}
+
+static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
+		     int state)
+{
+	if (!counts->dwell_max[state] &&
+	    !memchr_inv(counts->dwell[state], 0, sizeof(counts->dwell[state])))
+		return 0;
+	return nla_put(skb, TCPSTATE_A_STATE_ENTRY_DWELL,
+		       sizeof(counts->dwell[state]), counts->dwell[state]) ||
+	       put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
+		       div_u64(counts->dwell_max[state], NSEC_PER_USEC)) ?
+	       -EMSGSIZE : 0;
+}
+
+static int put_oldest(struct sk_buff *skb, const struct tcpstate_counts *counts,
+		      int state, u64 now)
+{
+	int age = state_ages[state];
+
+	if (age == TCPSTATE_AGE_NONE || !counts->oldest[age])
+		return 0;
+	return put_u64(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
+		       div_u64(now - counts->oldest[age], NSEC_PER_MSEC)) ||
+	       (counts->oldest_seeded[age] &&
+		nla_put_flag(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST)) ?
+	       -EMSGSIZE : 0;
+}
+
+static int put_state(struct sk_buff *skb, const struct tcpstate_counts *counts,
+		     int state, u64 now)
+{
+	u64 sockets[TCPSTATE_FAMILIES], mini = 0;
+	struct nlattr *nest;
+	int family;
+
+	for (family = 0; family < TCPSTATE_FAMILIES; family++) {
+		if (state == TCP_NEW_SYN_RECV) {
+			sockets[family] = counts->requests[family];
+			continue;
+		}
+		sockets[family] = counts->sockets[state][family];
+		if (state == TCP_CLOSE)
+			sockets[family] = 0;
+		if (state == TCP_TIME_WAIT)
+			mini += sockets[family];
+		if (state == TCP_FIN_WAIT2) {
+			u64 minis =
+			     counts->sockets[TCPSTATE_FIN_WAIT2_MINI][family];
+
+			sockets[family] += minis;
+			mini += minis;
+		}
+	}
+
+	nest = nla_nest_start(skb, TCPSTATE_A_COUNTERS_STATE);
+	if (!nest)
+		return -EMSGSIZE;
+	if (nla_put_u32(skb, TCPSTATE_A_STATE_ENTRY_STATE, state) ||
+	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
+		    sockets[TCPSTATE_IPV4] + sockets[TCPSTATE_IPV6]) ||
+	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
+	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
+	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
+		goto cancel;
+	if (state != TCP_NEW_SYN_RECV &&
+	    (put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
+		     state == TCP_CLOSE ? 0 : counts->entered[state]) ||
+	     put_oldest(skb, counts, state, now) ||
+	     put_dwell(skb, counts, state)))
+		goto cancel;
+	nla_nest_end(skb, nest);
+	return 0;
+
+cancel:
+	nla_nest_cancel(skb, nest);
+	return -EMSGSIZE;
+}
+
+/* A mini-socket's FIN_WAIT2 reads as the one state it is to TCP; becoming one
+ * is no transition.
+ */
+static u32 shown(int state)
+{
+	return state == TCPSTATE_FIN_WAIT2_MINI ? TCP_FIN_WAIT2 : state;
+}
+
+static int put_transition(struct sk_buff *skb, u32 from, u32 to, u64 count)
+{
+	struct nlattr *nest;
+
+	if (!count || from == to)
+		return 0;
+	nest = nla_nest_start(skb, TCPSTATE_A_COUNTERS_TRANSITION);
+	if (!nest)
+		return -EMSGSIZE;
+	if (nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_FROM, from) ||
+	    nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_TO, to) ||
+	    put_u64(skb, TCPSTATE_A_TRANSITION_ENTRY_COUNT, count)) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int put_transitions(struct sk_buff *skb,
+			   const struct tcpstate_counts *counts)
+{
+	u64 shown_count[TCP_NEW_SYN_RECV][TCP_NEW_SYN_RECV] = {};
+	unsigned int edge;
+	int from, to;
+
+	for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
+		tcpstate_count_edge(edge, &from, &to);
+		shown_count[shown(from)][shown(to)] += counts->edge[edge];
+	}
+	for (from = 1; from < TCP_NEW_SYN_RECV; from++)
+		for (to = 1; to < TCP_NEW_SYN_RECV; to++)
+			if (put_transition(skb, from, to,
+					   shown_count[from][to]))
+				return -EMSGSIZE;
+	return 0;
+}
+
+static int put_time_wait(struct sk_buff *skb,
+			 const struct tcpstate_netns *netns,
+			 const struct tcpstate_counts *counts)
+{
+	struct nlattr *nest = nla_nest_start(skb, TCPSTATE_A_COUNTERS_TIME_WAIT);
+	const struct net *net = netns->net;
+
+	if (!nest)
+		return -EMSGSIZE;
+	if (put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
+		    READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
+	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
+		    tcpstate_netns_overflow(net) - netns->overflow_base) ||
+	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
+		    counts->end[TCPSTATE_END_EXPIRED]) ||
+	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
+		    counts->end[TCPSTATE_END_RECYCLED]) ||
+	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
+		    counts->end[TCPSTATE_END_KILLED])) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static u64 connections(const struct tcpstate_counts *counts)
+{
+	u64 sum = 0;
+	int state;
+
+	for (state = 0; state < TCPSTATE_STATES; state++)
+		if (state != TCP_CLOSE)
+			sum += counts->sockets[state][TCPSTATE_IPV4] +
+			       counts->sockets[state][TCPSTATE_IPV6];
+	return sum;
+}
+
+static int put_rest(struct sk_buff *skb, const struct tcpstate_netns *netns,
+		    const struct tcpstate_counts *counts)
+{
+	return put_transitions(skb, counts) ||
+	       put_time_wait(skb, netns, counts) ||
+	       put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
+		       atomic64_read(&netns->untracked)) ||
+	       put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
+		       atomic64_read(&netns->inexact)) ||
+	       put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
+		       atomic64_read(&netns->found_late)) ||
+	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
+		       connections(counts)) ||
+	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
+		       tcpstate_netns_slots_max()) ?
+	       -EMSGSIZE : 0;
+}
+
+static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
+			 struct tcpstate_netns *netns, unsigned int parts,
+			 u32 only)
+{
+	struct tcpstate_counts *counts;
+	int err = -EMSGSIZE;
+	u64 now;
+	u32 state;
+	void *hdr;
+
+	counts = kmalloc(sizeof(*counts), GFP_KERNEL);
+	if (!counts)
+		return -ENOMEM;
+	tcpstate_count_sum(netns, counts);
+	now = ktime_get_ns();
+
+	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+			  TCPSTATE_CMD_STATE_GET);
+	if (!hdr)
+		goto out;
+	if (put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
+	    put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
+		    div_u64(now - netns->since, NSEC_PER_MSEC)))
+		goto cancel;
+	for (state = 1; state <= TCP_NEW_SYN_RECV; state++)
+		if ((parts & PART_STATES) && (!only || only == state) &&
+		    put_state(skb, counts, state, now))
+			goto cancel;
+	if ((parts & PART_REST) && !only && put_rest(skb, netns, counts))
+		goto cancel;
+	genlmsg_end(skb, hdr);
+	err = 0;
+	goto out;
+
+cancel:
+	genlmsg_cancel(skb, hdr);
+out:
+	kfree(counts);
+	return err;
+}
+
+static struct tcpstate_netns *own_netns(struct genl_info *info)
+{
+	struct tcpstate_netns *netns = tcpstate_netns_of(genl_info_net(info));
+
+	if (!netns)
+		NL_SET_ERR_MSG(info->extack,
+			       "this network namespace is not followed: there was no memory for it");
+	return netns;
+}
+
+/**
+ * tcpstate_nl_state_get_doit() - the counters of the caller's namespace
+ * @skb: the request
+ * @info: its attributes
+ *
+ * Return: 0, or a negative error after a sentence in extack.
+ */
+int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tcpstate_netns *netns = own_netns(info);
+	struct sk_buff *answer;
+	u32 only = 0;
+	int err;
+
+	if (!netns)
+		return -ENOMEM;
+	if (info->attrs[TCPSTATE_A_COUNTERS_ONLY])
+		only = nla_get_u32(info->attrs[TCPSTATE_A_COUNTERS_ONLY]);
+	answer = genlmsg_new(ANSWER_SIZE, GFP_KERNEL);
+	if (!answer)
+		return -ENOMEM;
+	err = fill_counters(answer, info->snd_portid, info->snd_seq, 0, netns,
+			    PART_STATES | PART_REST, only);
+	if (err) {
+		nlmsg_free(answer);
+		return err;
+	}
+	return genlmsg_reply(answer, info);
+}
+
+/* May the sender of @skb see namespaces other than its own? */
+static int may_see_all(struct netlink_callback *cb)
+{
+	if (!net_eq(sock_net(cb->skb->sk), &init_net)) {
+		NL_SET_ERR_MSG(cb->extack,
+			       "all namespaces can be asked for in the initial one only");
+		return -EPERM;
+	}
+	if (!netlink_ns_capable(cb->skb, &init_user_ns, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG(cb->extack,
+			       "all namespaces can be asked for with CAP_NET_ADMIN only");
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* The next namespace of a dump, referenced, or NULL. */
+static struct tcpstate_netns *dump_next(u64 id)
+{
+	struct tcpstate_netns *netns;
+
+	mutex_lock(&tcpstate_netns_mutex);
+	netns = tcpstate_netns_next(id);
+	mutex_unlock(&tcpstate_netns_mutex);
+	return netns;
+}
+
+/**
+ * tcpstate_nl_state_get_dumpit() - the counters of every namespace
+ * @skb: to be filled
+ * @cb: where to go on
+ *
+ * Return: the length of @skb, 0 at the end, or a negative error after a
+ * sentence in extack.
+ */
+int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
+				 struct netlink_callback *cb)
+{
+	struct netlink_cursor *cursor = (void *)cb->ctx;
+	struct tcpstate_netns *netns;
+	int err;
+
+	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
+	err = may_see_all(cb);
+	if (err)
+		return err;
+	while ((netns = dump_next(cursor->id))) {
+		if (cursor->id != netns->id)
+			cursor->part = 0;
+		cursor->id = netns->id;
+		if (!cursor->part)
+			cursor->part = PART_STATES;
+		err = fill_counters(skb, NETLINK_CB(cb->skb).portid,
+				    cb->nlh->nlmsg_seq, NLM_F_MULTI, netns,
+				    cursor->part, 0);
+		put_net(netns->net);
+		if (err)
+			break;
+		if (cursor->part == PART_STATES) {
+			cursor->part = PART_REST;
+		} else {
+			cursor->part = 0;
+			cursor->id++;
+		}
+	}
+	return skb->len ? : err;
+}
+
+static int fill_audit(struct sk_buff *skb, u32 portid, u32 seq, int flags,
+		      const struct tcpstate_netns *netns,
+		      const struct tcpstate_audit *audit)
+{
+	struct nlattr *nest;
+	int state;
+	void *hdr;
+
+	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+			  TCPSTATE_CMD_AUDIT);
+	if (!hdr)
+		return -EMSGSIZE;
+	if (put_u64(skb, TCPSTATE_A_AUDIT_NETNS_INO, netns->net->ns.inum) ||
+	    nla_put_u8(skb, TCPSTATE_A_AUDIT_EXACT, audit->exact) ||
+	    nla_put_u32(skb, TCPSTATE_A_AUDIT_WALKS, audit->walks) ||
+	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING, audit->missing) ||
+	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING_NOW, audit->missing_now) ||
+	    put_u64(skb, TCPSTATE_A_AUDIT_STALE, audit->stale))
+		goto cancel;
+	for (state = 1; state <= TCP_NEW_SYN_RECV; state++) {
+		nest = nla_nest_start(skb, TCPSTATE_A_AUDIT_STATE);
+		if (!nest)
+			goto cancel;
+		if (nla_put_u32(skb, TCPSTATE_A_AUDIT_ENTRY_STATE, state) ||
+		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
+			    audit->counted[state]) ||
+		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
+			    audit->walked[state]))
+			goto cancel;
+		nla_nest_end(skb, nest);
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+
+cancel:
+	genlmsg_cancel(skb, hdr);
+	return -EMSGSIZE;
+}
+
+/**
+ * tcpstate_nl_audit_doit() - audit the caller's namespace
+ * @skb: the request
+ * @info: its attributes
+ *
+ * Return: 0, or a negative error after a sentence in extack.
+ */
+int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct net *net = genl_info_net(info);
+	struct tcpstate_audit audit;
+	struct tcpstate_netns *netns;
+	struct sk_buff *answer;
+	int err;
+
+	if (!netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG(info->extack, "an audit needs CAP_NET_ADMIN");
+		return -EPERM;
+	}
+	if (!info->attrs[TCPSTATE_A_AUDIT_RECHECKS]) {
+		NL_SET_ERR_MSG(info->extack, "the attribute rechecks is missing");
+		return -EINVAL;
+	}
+	netns = own_netns(info);
+	if (!netns)
+		return -ENOMEM;
+	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!answer)
+		return -ENOMEM;
+	err = tcpstate_walk_audit(netns,
+				  nla_get_u32(info->attrs[TCPSTATE_A_AUDIT_RECHECKS]),
+				  &audit);
+	if (!err)
+		err = fill_audit(answer, info->snd_portid, info->snd_seq, 0,
+				 netns, &audit);
+	if (err) {
+		nlmsg_free(answer);
+		return err;
+	}
+	return genlmsg_reply(answer, info);
+}
+
+/**
+ * tcpstate_nl_audit_dumpit() - audit every namespace
+ * @skb: to be filled
+ * @cb: where to go on
+ *
+ * Return: the length of @skb, 0 at the end, or a negative error after a
+ * sentence in extack.
+ */
+int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct netlink_cursor *cursor = (void *)cb->ctx;
+	struct tcpstate_audit audit;
+	struct tcpstate_netns *netns;
+	struct nlattr *rechecks;
+	int err;
+
+	err = may_see_all(cb);
+	if (err)
+		return err;
+	rechecks = nlmsg_find_attr(cb->nlh, GENL_HDRLEN,
+				   TCPSTATE_A_AUDIT_RECHECKS);
+	if (!rechecks) {
+		NL_SET_ERR_MSG(cb->extack, "the attribute rechecks is missing");
+		return -EINVAL;
+	}
+	/* One a call: a message is begun when there is something to say. */
+	netns = dump_next(cursor->id);
+	if (!netns)
+		return 0;
+	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), &audit);
+	if (!err)
+		err = fill_audit(skb, NETLINK_CB(cb->skb).portid,
+				 cb->nlh->nlmsg_seq, NLM_F_MULTI, netns,
+				 &audit);
+	cursor->id = netns->id + 1;
+	put_net(netns->net);
+	return skb->len ? : err;
+}
+
+static struct genl_family netlink_family __ro_after_init = {
+	.name		= TCPSTATE_FAMILY_NAME,
+	.version	= TCPSTATE_FAMILY_VERSION,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.module		= THIS_MODULE,
+	.ops		= tcpstate_nl_ops,
+	.n_ops		= ARRAY_SIZE(tcpstate_nl_ops),
+};
+
+/**
+ * tcpstate_netlink_init() - open to users
+ *
+ * Return: 0, or a negative error of genl_register_family().
+ */
+int __init tcpstate_netlink_init(void)
+{
+	return genl_register_family(&netlink_family);
+}
+
+/**
+ * tcpstate_netlink_exit() - close; no request is under way afterwards
+ */
+void tcpstate_netlink_exit(void)
+{
+	genl_unregister_family(&netlink_family);
+}

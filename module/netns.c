@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Namespaces: each one's counters, their memory, and the caps on records.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/ip.h>
+#include <net/netns/generic.h>
+#include <net/snmp.h>
+
+#include "tcpstate.h"
+
+/* Without a limit set, records may take up to this part of memory. */
+#define MEMORY_SHARE	16
+#define MEMORY_PER_CONN	128
+
+static uint max_connections;
+module_param(max_connections, uint, 0444);
+MODULE_PARM_DESC(max_connections, "Records at most (default: what a 16th of memory holds)");
+
+static uint max_connections_netns;
+module_param(max_connections_netns, uint, 0444);
+MODULE_PARM_DESC(max_connections_netns, "Records of one namespace at most (default: half of max_connections)");
+
+struct tcpstate_pernet {
+	struct tcpstate_netns	*netns;
+};
+
+static unsigned int netns_id __read_mostly;
+static LIST_HEAD(netns_list);		/* by id; under tcpstate_netns_mutex */
+static u64 netns_last_id;		/* under tcpstate_netns_mutex */
+static atomic_t netns_slots;		/* what all namespaces hold of them */
+static atomic_t netns_early;		/* events in namespaces not yet ours */
+
+DEFINE_MUTEX(tcpstate_netns_mutex);
+
+static void untracked_say(struct work_struct *work)
+{
+	pr_warn("a connection could not be tracked: no memory, or a cap is reached (see max_connections); 'tcpstate-cli audit' tells how many are missing\n");
+}
+
+static DECLARE_WORK(untracked_work, untracked_say);
+static unsigned long untracked_said;
+
+/**
+ * tcpstate_netns_untracked() - count a connection that got no record
+ * @netns: whose
+ *
+ * The first one since load is logged, from a work item: never from a probe.
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_netns_untracked(struct tcpstate_netns *netns)
+{
+	atomic64_inc(&netns->untracked);
+	atomic64_inc(&netns->inexact);
+	if (!test_bit(0, &untracked_said) &&
+	    !test_and_set_bit(0, &untracked_said))
+		schedule_work(&untracked_work);
+}
+
+static void block_init(struct tcpstate_cpu *block, struct tcpstate_netns *netns)
+{
+	int age;
+
+	block->netns = netns;
+	raw_spin_lock_init(&block->age_lock);
+	for (age = 0; age < TCPSTATE_AGE_COUNT; age++)
+		INIT_LIST_HEAD(&block->age[age]);
+}
+
+/**
+ * tcpstate_netns_block_add() - give this CPU a block of its own
+ * @netns: the namespace
+ *
+ * Context: interrupts off.
+ * Return: the block; the shared one without memory.
+ */
+struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns)
+{
+	struct tcpstate_cpu *block;
+
+	BUILD_BUG_ON(sizeof(*block) > 4096);
+	block = kzalloc(sizeof(*block), GFP_ATOMIC | __GFP_NOWARN);
+	if (!block)
+		return &netns->shared;
+	block_init(block, netns);
+	/* Pairs with the smp_load_acquire() of tcpstate_count_sum(). */
+	smp_store_release(this_cpu_ptr(netns->cpus), block);
+	return block;
+}
+
+static unsigned int slots_take(atomic_t *slots, unsigned int want,
+			       unsigned int max)
+{
+	int old = atomic_read(slots), got;
+
+	do {
+		got = min_t(int, want, (int)max - old);
+		if (got <= 0)
+			return 0;
+	} while (!atomic_try_cmpxchg(slots, &old, old + got));
+	return got;
+}
+
+/**
+ * tcpstate_netns_slot_refill() - stock up on slots for records
+ * @here: this CPU's block, with none left
+ *
+ * Context: interrupts off.
+ * Return: whether there is a slot now.
+ */
+bool tcpstate_netns_slot_refill(struct tcpstate_cpu *here)
+{
+	struct tcpstate_netns *netns = here->netns;
+	unsigned int own, all;
+
+	/* One more than the cap: the namespace's own, until its exit. */
+	own = slots_take(&netns->slots, TCPSTATE_SLOT_BATCH,
+			 max_connections_netns + 1);
+	all = slots_take(&netns_slots, own, max_connections);
+	if (all < own)
+		atomic_sub(own - all, &netns->slots);
+	here->spare += all;
+	return all;
+}
+
+static void netns_free(struct rcu_head *rcu)
+{
+	struct tcpstate_netns *netns =
+		container_of(rcu, struct tcpstate_netns, rcu);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		kfree(*per_cpu_ptr(netns->cpus, cpu));
+	free_percpu(netns->cpus);
+	kfree(netns);
+}
+
+/**
+ * tcpstate_netns_slots_put() - give slots back to their namespace
+ * @netns: the namespace; freed with the last one, not before the caller
+ *	leaves its RCU read side or turns interrupts on
+ * @count: how many
+ *
+ * Context: any.
+ */
+void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count)
+{
+	atomic_sub(count, &netns_slots);
+	if (atomic_sub_and_test(count, &netns->slots))
+		call_rcu(&netns->rcu, netns_free);
+}
+
+/**
+ * tcpstate_netns_slot_drain() - give back most of a CPU's stock of slots
+ * @here: this CPU's block
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_netns_slot_drain(struct tcpstate_cpu *here)
+{
+	int count = here->spare - TCPSTATE_SLOT_BATCH;
+
+	here->spare -= count;
+	tcpstate_netns_slots_put(here->netns, count);
+}
+
+/**
+ * tcpstate_netns_slots_max() - the cap on one namespace's records
+ *
+ * Return: how many.
+ */
+u64 tcpstate_netns_slots_max(void)
+{
+	return max_connections_netns;
+}
+
+/**
+ * tcpstate_netns_of() - what is kept of a namespace
+ * @net: the namespace
+ *
+ * Context: interrupts off, or the namespace held.
+ * Return: it, or NULL: the namespace is being set up (its sockets so far are
+ * added once it is) or taken down, or there was no memory for it.
+ */
+struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
+{
+	struct tcpstate_netns *netns = NULL;
+	struct tcpstate_pernet *pernet;
+	struct net_generic *gen;
+
+	rcu_read_lock();
+	/* A namespace under construction may have a table older than us:
+	 * net_generic() would read past its end.
+	 */
+	gen = rcu_dereference(net->gen);
+	if (likely(netns_id < gen->s.len)) {
+		pernet = gen->ptr[netns_id];
+		/* Pairs with the smp_store_release() of netns_add(). */
+		if (likely(pernet))
+			netns = smp_load_acquire(&pernet->netns);
+	}
+	rcu_read_unlock();
+	if (unlikely(!netns))
+		atomic_inc(&netns_early);
+	return netns;
+}
+
+/**
+ * tcpstate_netns_next() - the next namespace in the order of creation
+ * @id: the lowest id that will do
+ *
+ * Context: process context, tcpstate_netns_mutex held.
+ * Return: it, with a reference on its net to be dropped with put_net(), or
+ * NULL after the last.
+ */
+struct tcpstate_netns *tcpstate_netns_next(u64 id)
+{
+	struct tcpstate_netns *netns;
+
+	lockdep_assert_held(&tcpstate_netns_mutex);
+	list_for_each_entry(netns, &netns_list, list)
+		if (netns->id >= id && maybe_get_net(netns->net))
+			return netns;
+	return NULL;
+}
+
+/**
+ * tcpstate_netns_overflow() - TIME_WAITs that were skipped
+ * @net: the namespace
+ *
+ * Return: its TCPTimeWaitOverflow, as nstat shows it.
+ */
+u64 tcpstate_netns_overflow(const struct net *net)
+{
+	return snmp_fold_field(net->mib.net_statistics,
+			       LINUX_MIB_TCPTIMEWAITOVERFLOW);
+}
+
+static struct tcpstate_netns *netns_alloc(struct net *net)
+{
+	struct tcpstate_netns *netns = kzalloc(sizeof(*netns), GFP_KERNEL);
+
+	if (!netns)
+		return NULL;
+	netns->cpus = alloc_percpu(struct tcpstate_cpu *);
+	if (!netns->cpus) {
+		kfree(netns);
+		return NULL;
+	}
+	netns->net = net;
+	raw_spin_lock_init(&netns->shared_lock);
+	block_init(&netns->shared, netns);
+	atomic_set(&netns->slots, 1);
+	netns->overflow_base = tcpstate_netns_overflow(net);
+	netns->since = ktime_get_ns();
+	return netns;
+}
+
+static int __net_init netns_add(struct net *net)
+{
+	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_netns *netns = netns_alloc(net);
+
+	/* A namespace is not refused for our want of memory. */
+	if (!netns) {
+		pr_warn("no memory to follow network namespace %u: it is not counted\n",
+			net->ns.inum);
+		return 0;
+	}
+	mutex_lock(&tcpstate_netns_mutex);
+	netns->id = ++netns_last_id;
+	list_add_tail(&netns->list, &netns_list);
+	mutex_unlock(&tcpstate_netns_mutex);
+	/* Pairs with the smp_load_acquire() of tcpstate_netns_of(). */
+	smp_store_release(&pernet->netns, netns);
+	/* Other subsystems' set-up may have run before ours and made sockets. */
+	if (atomic_xchg(&netns_early, 0))
+		tcpstate_walk_seed_netns(netns);
+	return 0;
+}
+
+static void __net_exit netns_dying(struct net *net)
+{
+	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_netns *netns = pernet->netns;
+
+	if (!netns)
+		return;
+	mutex_lock(&tcpstate_netns_mutex);
+	list_del(&netns->list);
+	mutex_unlock(&tcpstate_netns_mutex);
+	/* Pairs with the READ_ONCE() of conn_del(). */
+	WRITE_ONCE(netns->dying, true);
+}
+
+/* By now, after the synchronize_rcu() that follows every pre_exit, nobody
+ * touches the stocks of slots any more.
+ */
+static void __net_exit netns_del(struct net *net)
+{
+	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_netns *netns = pernet->netns;
+	struct tcpstate_cpu *block;
+	int cpu, count;
+
+	if (!netns)
+		return;
+	count = netns->shared.spare;
+	for_each_possible_cpu(cpu) {
+		block = *per_cpu_ptr(netns->cpus, cpu);
+		if (block)
+			count += block->spare;
+	}
+	WRITE_ONCE(pernet->netns, NULL);
+	atomic_inc(&netns_slots);	/* the one that is not counted there */
+	tcpstate_netns_slots_put(netns, count + 1);
+}
+
+static struct pernet_operations netns_ops = {
+	.init		= netns_add,
+	.pre_exit	= netns_dying,
+	.exit		= netns_del,
+	.id		= &netns_id,
+	.size		= sizeof(struct tcpstate_pernet),
+};
+
+/**
+ * tcpstate_netns_init() - follow every namespace
+ *
+ * Return: 0, or a negative error of register_pernet_subsys().
+ */
+int tcpstate_netns_init(void)
+{
+	u64 fit = (u64)totalram_pages() * PAGE_SIZE / MEMORY_SHARE /
+		  MEMORY_PER_CONN;
+
+	if (!max_connections)
+		max_connections = min_t(u64, fit, INT_MAX / 2);
+	if (!max_connections_netns)
+		max_connections_netns = max(max_connections / 2, 1U);
+	max_connections = min_t(uint, max_connections, INT_MAX / 2);
+	max_connections_netns = min(max_connections_netns, max_connections);
+	return register_pernet_subsys(&netns_ops);
+}
+
+/**
+ * tcpstate_netns_exit() - undo tcpstate_netns_init()
+ *
+ * Context: every hook gone, every record flushed.
+ */
+void tcpstate_netns_exit(void)
+{
+	unregister_pernet_subsys(&netns_ops);
+	cancel_work_sync(&untracked_work);
+	rcu_barrier();
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
+/* Do not edit directly, auto-generated from: */
+/*	Documentation/netlink/specs/tcpstate.yaml */
+/* YNL-GEN kernel header */
+
+#ifndef _LINUX_TCPSTATE_GEN_H
+#define _LINUX_TCPSTATE_GEN_H
+
+#include <net/netlink.h>
+#include <net/genetlink.h>
+
+#include "uapi/linux/tcpstate.h"
+
+extern const struct nla_policy tcpstate_state_get_nl_policy[TCPSTATE_A_COUNTERS_ONLY + 1];
+
+extern const struct nla_policy tcpstate_audit_nl_policy[TCPSTATE_A_AUDIT_RECHECKS + 1];
+
+/* Ops table for tcpstate */
+extern const struct genl_ops tcpstate_nl_ops[2];
+
+int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
+				 struct netlink_callback *cb);
+int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+
+#endif /* _LINUX_TCPSTATE_GEN_H */

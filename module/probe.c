@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's events, turned into calls on records.
+ *
+ * A socket's states come from the tracepoint sock:inet_sock_set_state. It is
+ * not exported and is found by name. It never shows TIME_WAIT: that is the
+ * state of another object, the mini-socket, whose birth, change, early end
+ * and end are four functions hooked by ftrace. All of them lie across file
+ * boundaries from their callers, so that no compiler inlines them.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ftrace.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+#include <net/sock.h>
+#include <trace/events/sock.h>
+
+#include "compat.h"
+#include "tcpstate.h"
+
+#define STATE_TRACEPOINT	"inet_sock_set_state"
+
+static struct tracepoint *state_tracepoint;
+static bool probe_live __read_mostly;
+
+static void probe_state(void *data, const struct sock *sk, const int oldstate,
+			const int newstate)
+{
+	/* SCTP, DCCP and MPTCP come through here too. Pairs with the
+	 * WRITE_ONCE() of tcpstate_probe_start().
+	 */
+	if (sk->sk_protocol != IPPROTO_TCP || !READ_ONCE(probe_live))
+		return;
+	/* A record knows its own state, and that of an accepted connection's
+	 * clone is its listener's. Only the end of what never began is told
+	 * from @oldstate.
+	 */
+	if (oldstate == TCP_CLOSE && newstate == TCP_CLOSE)
+		return;
+	tcpstate_conn_set(sk, newstate);
+}
+
+static void hook_born(unsigned long ip, unsigned long parent_ip,
+		      struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	const struct inet_timewait_sock *tw =
+		(void *)tcpstate_ftrace_arg(regs, 0);
+	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 1);
+
+	if (sk->sk_protocol == IPPROTO_TCP && READ_ONCE(probe_live))
+		tcpstate_conn_handover(tw, sk);
+}
+
+static void hook_scheduled(unsigned long ip, unsigned long parent_ip,
+			   struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	bool rearm = tcpstate_ftrace_arg(regs, 2);
+
+	/* Armed for the first time it is at its birth, which is seen above. */
+	if (rearm && READ_ONCE(probe_live))
+		tcpstate_conn_set_mini((void *)tcpstate_ftrace_arg(regs, 0));
+}
+
+static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
+			     struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	const struct inet_timewait_sock *tw =
+		(void *)tcpstate_ftrace_arg(regs, 0);
+
+	/* connect() takes it off its chain before it ends it; nobody else
+	 * does (__inet_check_established() and its IPv6 twin).
+	 */
+	if (READ_ONCE(probe_live))
+		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed(&tw->tw_node) ?
+				       TCPSTATE_END_RECYCLED :
+				       TCPSTATE_END_KILLED);
+}
+
+static void hook_freed(unsigned long ip, unsigned long parent_ip,
+		       struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	if (READ_ONCE(probe_live))
+		tcpstate_conn_del_mini((void *)tcpstate_ftrace_arg(regs, 0));
+}
+
+static struct hook {
+	const char		*function;
+	struct ftrace_ops	ops;
+} hooks[] = {
+	{
+		.function = __stringify(TCPSTATE_HASHDANCE),
+		.ops = { .func = hook_born, .flags = TCPSTATE_FTRACE_FLAGS },
+	}, {
+		.function = "__inet_twsk_schedule",
+		.ops = { .func = hook_scheduled, .flags = TCPSTATE_FTRACE_FLAGS },
+	}, {
+		.function = "inet_twsk_deschedule_put",
+		.ops = { .func = hook_ended_early, .flags = TCPSTATE_FTRACE_FLAGS },
+	}, {
+		.function = "tcp_twsk_destructor",
+		.ops = { .func = hook_freed, .flags = TCPSTATE_FTRACE_FLAGS },
+	},
+};
+
+static void hook_detach(struct hook *hook)
+{
+	unregister_ftrace_function(&hook->ops);
+	ftrace_free_filter(&hook->ops);
+}
+
+static int hook_attach(struct hook *hook)
+{
+	int err;
+
+	err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->function,
+				strlen(hook->function), 1);
+	if (err) {
+		pr_err("this kernel has no function %s() to hook: refusing to load\n",
+		       hook->function);
+		return err;
+	}
+	err = register_ftrace_function(&hook->ops);
+	if (err) {
+		ftrace_free_filter(&hook->ops);
+		if (err == -EBUSY)
+			pr_err("cannot hook %s(): set kernel.ftrace_enabled to 1 and load again\n",
+			       hook->function);
+		else
+			pr_err("cannot hook %s() (error %d): refusing to load\n",
+			       hook->function, err);
+	}
+	return err;
+}
+
+static void tracepoint_match(struct tracepoint *tp, void *found)
+{
+	if (!strcmp(tp->name, STATE_TRACEPOINT))
+		*(struct tracepoint **)found = tp;
+}
+
+static int state_attach(void)
+{
+	int err;
+
+	check_trace_callback_type_inet_sock_set_state(probe_state);
+
+	for_each_kernel_tracepoint(tracepoint_match, &state_tracepoint);
+	if (!state_tracepoint) {
+		pr_err("this kernel has no tracepoint sock:" STATE_TRACEPOINT ": refusing to load\n");
+		return -ENOENT;
+	}
+	err = tracepoint_probe_register(state_tracepoint, probe_state, NULL);
+	if (err)
+		pr_err("cannot attach to the tracepoint sock:" STATE_TRACEPOINT " (error %d): refusing to load\n",
+		       err);
+	return err;
+}
+
+static void state_detach(void)
+{
+	tracepoint_probe_unregister(state_tracepoint, probe_state, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+/**
+ * tcpstate_probe_init() - attach every hook, all of them idle
+ *
+ * Return: 0, or a negative error after a sentence in the log.
+ */
+int tcpstate_probe_init(void)
+{
+	int err, i;
+
+	tcpstate_check_prototype(TCPSTATE_HASHDANCE, tcpstate_hashdance_t);
+	tcpstate_check_prototype(__inet_twsk_schedule, tcpstate_twsk_schedule_t);
+	tcpstate_check_prototype(inet_twsk_deschedule_put, tcpstate_twsk_put_t);
+	tcpstate_check_prototype(tcp_twsk_destructor,
+				 tcpstate_twsk_destructor_t);
+
+	err = state_attach();
+	if (err)
+		return err;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		err = hook_attach(&hooks[i]);
+		if (err)
+			goto err_detach;
+	}
+	return 0;
+
+err_detach:
+	while (--i >= 0)
+		hook_detach(&hooks[i]);
+	state_detach();
+	return err;
+}
+
+/**
+ * tcpstate_probe_start() - let the hooks act
+ *
+ * Afterwards no event that found them idle is still to take effect: a walk
+ * may begin.
+ *
+ * Context: process context. Sleeps.
+ */
+void tcpstate_probe_start(void)
+{
+	WRITE_ONCE(probe_live, true);	/* pairs with every READ_ONCE() of it */
+	tcpstate_synchronize_hooks();
+}
+
+/**
+ * tcpstate_probe_exit() - detach every hook; none runs any more afterwards
+ *
+ * Context: process context. Sleeps.
+ */
+void tcpstate_probe_exit(void)
+{
+	int i = ARRAY_SIZE(hooks);
+
+	WRITE_ONCE(probe_live, false);	/* pairs with every READ_ONCE() of it */
+	while (--i >= 0)
+		hook_detach(&hooks[i]);
+	state_detach();
+}

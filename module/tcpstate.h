@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TCPSTATE_H
+#define _TCPSTATE_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/list_bl.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <net/net_namespace.h>
+#include <net/tcp_states.h>
+#include <asm/local64.h>
+
+#include "uapi/linux/tcpstate.h"
+
+/**
+ * DOC: data and locking
+ *
+ * One record (struct tcpstate_conn) per connection, found by the address of
+ * the kernel object that stands for it: the socket, later its mini-socket.
+ * Three locks, in the order in which they nest, all innermost to the
+ * kernel's own and taken with interrupts off:
+ *
+ *   bucket	the bit lock of a chain of the record table: the chain and
+ *		every field of the records on it, but for the two below;
+ *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
+ *		their own share; taken only when memory was short;
+ *   age	tcpstate_cpu.age_lock: the age lists of one namespace and CPU,
+ *		and &tcpstate_conn.since of what is on them.
+ *
+ * Counters are per namespace and CPU, written with interrupts off by that
+ * CPU alone, and added up by readers. Walking the kernel's tables nests the
+ * bucket lock in theirs (ehash, lhash2).
+ *
+ * A record holds a slot of its namespace, and the namespace's data lives
+ * until the last slot is back: TCP purges the mini-sockets of a dying
+ * namespace after our exit.
+ */
+
+/* A mini-socket in FIN_WAIT2. Records never are requests, so their number is
+ * free; everywhere outside it reads as FIN_WAIT2.
+ */
+#define TCPSTATE_FIN_WAIT2_MINI	12
+#define TCPSTATE_STATES		13
+
+/* Every way a record can go, by its own state. CLOSE is no record. */
+#define TCPSTATE_EDGES(E)						\
+	E(CLOSE, SYN_SENT)						\
+	E(CLOSE, SYN_RECV)						\
+	E(CLOSE, LISTEN)						\
+	E(CLOSE, ESTABLISHED)						\
+	E(CLOSE, FIN_WAIT1)						\
+	E(CLOSE, FIN_WAIT2)						\
+	E(CLOSE, FIN_WAIT2_MINI)					\
+	E(CLOSE, TIME_WAIT)						\
+	E(CLOSE, CLOSE_WAIT)						\
+	E(CLOSE, LAST_ACK)						\
+	E(CLOSE, CLOSING)						\
+	E(SYN_SENT, ESTABLISHED)					\
+	E(SYN_SENT, SYN_RECV)						\
+	E(SYN_SENT, CLOSE)						\
+	E(SYN_RECV, ESTABLISHED)					\
+	E(SYN_RECV, FIN_WAIT1)						\
+	E(SYN_RECV, CLOSE_WAIT)						\
+	E(SYN_RECV, CLOSE)						\
+	E(ESTABLISHED, FIN_WAIT1)					\
+	E(ESTABLISHED, CLOSE_WAIT)					\
+	E(ESTABLISHED, CLOSE)						\
+	E(FIN_WAIT1, FIN_WAIT2)						\
+	E(FIN_WAIT1, CLOSING)						\
+	E(FIN_WAIT1, CLOSE)						\
+	E(FIN_WAIT2, FIN_WAIT2_MINI)					\
+	E(FIN_WAIT2, TIME_WAIT)						\
+	E(FIN_WAIT2, CLOSE)						\
+	E(FIN_WAIT2_MINI, TIME_WAIT)					\
+	E(FIN_WAIT2_MINI, CLOSE)					\
+	E(TIME_WAIT, CLOSE)						\
+	E(CLOSE_WAIT, LAST_ACK)						\
+	E(CLOSE_WAIT, CLOSE)						\
+	E(LAST_ACK, CLOSE)						\
+	E(LISTEN, CLOSE)						\
+	E(CLOSING, TIME_WAIT)						\
+	E(CLOSING, CLOSE)
+
+#define TCPSTATE_EDGE_ENUM(from, to)	TCPSTATE_EDGE_##from##_##to,
+enum tcpstate_edge {
+	TCPSTATE_EDGE_ILLEGAL,
+	TCPSTATE_EDGES(TCPSTATE_EDGE_ENUM)
+	TCPSTATE_EDGE_COUNT
+};
+
+/* Why a TIME_WAIT ended; the order of what the counters are shown in. */
+enum tcpstate_end {
+	TCPSTATE_END_EXPIRED,
+	TCPSTATE_END_RECYCLED,
+	TCPSTATE_END_KILLED,
+	TCPSTATE_END_COUNT
+};
+
+/* States in which the oldest can be asked for, and LISTEN for its requests. */
+enum tcpstate_age {
+	TCPSTATE_AGE_NONE = -1,
+	TCPSTATE_AGE_FIN_WAIT1,
+	TCPSTATE_AGE_FIN_WAIT2,		/* full and mini */
+	TCPSTATE_AGE_TIME_WAIT,
+	TCPSTATE_AGE_CLOSE_WAIT,
+	TCPSTATE_AGE_LAST_ACK,
+	TCPSTATE_AGE_CLOSING,
+	TCPSTATE_AGE_LISTEN,
+	TCPSTATE_AGE_COUNT
+};
+
+enum tcpstate_family {
+	TCPSTATE_IPV4,
+	TCPSTATE_IPV6,
+	TCPSTATE_FAMILIES
+};
+
+struct inet_timewait_sock;
+struct sock;
+struct tcpstate_netns;
+
+/**
+ * struct tcpstate_cpu - what one CPU counted for one namespace
+ * @netns: the namespace; constant
+ * @spare: record slots this CPU may still give out; written with interrupts
+ *	off by its CPU (under shared_lock in the shared block)
+ * @edge: moves of records by family; written as @spare is
+ * @seeded: records added by a walk, by family and state
+ * @dwell: time spent per state by those that left it, log2 of milliseconds
+ * @dwell_max: the longest of them, nanoseconds
+ * @end: how TIME_WAIT ended
+ * @age_lock: guards @age
+ * @age: records that entered a state on this CPU, oldest first
+ */
+struct tcpstate_cpu {
+	struct tcpstate_netns	*netns;
+	int			spare;
+	local64_t		edge[TCPSTATE_FAMILIES][TCPSTATE_EDGE_COUNT];
+	local64_t		seeded[TCPSTATE_FAMILIES][TCPSTATE_STATES];
+	local64_t		dwell[TCPSTATE_STATES][TCPSTATE_DWELL_BUCKETS];
+	local64_t		dwell_max[TCPSTATE_STATES];
+	local64_t		end[TCPSTATE_END_COUNT];
+	raw_spinlock_t		age_lock;
+	struct list_head	age[TCPSTATE_AGE_COUNT];
+};
+
+/**
+ * struct tcpstate_netns - one network namespace
+ * @net: the namespace; valid while this is on the list of namespaces
+ * @list: on the list of namespaces; under tcpstate_netns_mutex
+ * @id: increases in the order of creation; the cursor of dumps
+ * @cpus: each CPU's block, NULL until it first counts here
+ * @shared_lock: guards @shared
+ * @shared: stands in for a block that could not be allocated
+ * @slots: records and the slots CPUs hold in stock; one more until exit
+ * @dying: exit has begun: slots go straight back to @slots
+ * @untracked: records that could not be added since load
+ * @inexact: of these, how many no audit has made good
+ * @found_late: objects the second walk or an audit found without a record
+ * @overflow_base: TCPTimeWaitOverflow when following began
+ * @since: when following began, nanoseconds of CLOCK_MONOTONIC
+ * @rcu: frees it after the last handler that may still see it
+ */
+struct tcpstate_netns {
+	struct net		*net;
+	struct list_head	list;
+	u64			id;
+	struct tcpstate_cpu	*__percpu *cpus;
+	raw_spinlock_t		shared_lock;
+	atomic_t		slots;
+	bool			dying;
+	atomic64_t		untracked;
+	atomic64_t		inexact;
+	atomic64_t		found_late;
+	u64			overflow_base;
+	u64			since;
+	struct rcu_head		rcu;
+	struct tcpstate_cpu	shared;
+};
+
+/**
+ * struct tcpstate_conn - one connection
+ * @node: in the chain of its bucket
+ * @obj: struct sock or struct inet_timewait_sock that stands for it
+ * @home: the block of the CPU on which it entered its state
+ * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; changes
+ *	only while @age is on no list
+ * @age: in home->age[] of its state; under home->age_lock
+ * @state: TCP_* or TCPSTATE_FIN_WAIT2_MINI
+ * @family: enum tcpstate_family
+ * @end: enum tcpstate_end, how it will have ended if it ends now
+ * @seeded: a walk added it: @since is when, not when it entered the state
+ * @unmatched: walks of the present audit that met no object for it
+ * @epoch: the last walk that met its object, or was under way when it moved
+ *
+ * Guarded by the lock of its bucket, except where said otherwise.
+ */
+struct tcpstate_conn {
+	struct hlist_bl_node	node;
+	const void		*obj;
+	struct tcpstate_cpu	*home;
+	u64			since;
+	struct list_head	age;
+	u8			state;
+	u8			family;
+	u8			end:4;
+	u8			seeded:1;
+	u8			unmatched;
+	u32			epoch;
+};
+
+/**
+ * struct tcpstate_counts - one namespace's counters, added up
+ * @sockets: how many now, by state and family; NEW_SYN_RECV is not in it
+ * @requests: NEW_SYN_RECV now, by family
+ * @entered: entries since load, by state
+ * @edge: moves by edge
+ * @dwell: see &struct tcpstate_cpu
+ * @dwell_max: likewise
+ * @end: likewise
+ * @oldest: when the oldest entered its state, ns; 0 where there is none
+ * @oldest_seeded: whether that is only when a walk found it
+ * @events: grows with every change of a record
+ */
+struct tcpstate_counts {
+	u64	sockets[TCPSTATE_STATES][TCPSTATE_FAMILIES];
+	u64	requests[TCPSTATE_FAMILIES];
+	u64	entered[TCPSTATE_STATES];
+	u64	edge[TCPSTATE_EDGE_COUNT];
+	u64	dwell[TCPSTATE_STATES][TCPSTATE_DWELL_BUCKETS];
+	u64	dwell_max[TCPSTATE_STATES];
+	u64	end[TCPSTATE_END_COUNT];
+	u64	oldest[TCPSTATE_AGE_COUNT];
+	bool	oldest_seeded[TCPSTATE_AGE_COUNT];
+	u64	events;
+};
+
+/**
+ * struct tcpstate_audit - what an audit found
+ * @exact: no mismatch persisted
+ * @walks: how many walks it took
+ * @missing: objects that had no record and were given one
+ * @missing_now: objects that could not be given one
+ * @stale: records that no walk could match
+ * @counted: the counters, by state of enum tcpstate_state
+ * @walked: objects met by the last walk, by the same
+ */
+struct tcpstate_audit {
+	bool	exact;
+	u32	walks;
+	u64	missing;
+	u64	missing_now;
+	u64	stale;
+	u64	counted[TCPSTATE_STATES];
+	u64	walked[TCPSTATE_STATES];
+};
+
+/* Slots a CPU takes from and returns to its namespace at a time. */
+#define TCPSTATE_SLOT_BATCH	64
+
+/* What tcpstate_conn_see() says of an object. */
+enum tcpstate_seen {
+	TCPSTATE_SEEN_MATCH,	/* known, in this state */
+	TCPSTATE_SEEN_DIFFERS,	/* known, in another state */
+	TCPSTATE_SEEN_UNKNOWN,	/* no record, and none was to be added */
+	TCPSTATE_SEEN_ADDED,	/* had no record, has one now */
+	TCPSTATE_SEEN_REFUSED,	/* has no record: a cap is reached */
+};
+
+/* conn.c: records */
+int tcpstate_conn_init(void);
+void tcpstate_conn_exit(void);
+struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
+void tcpstate_conn_free(struct tcpstate_conn *conn);
+void tcpstate_conn_set(const struct sock *sk, int state);
+void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
+			    const struct sock *sk);
+void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw);
+void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
+			    enum tcpstate_end end);
+void tcpstate_conn_del_mini(const struct sock *tw);
+enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
+				     struct tcpstate_conn **fresh);
+u32 tcpstate_conn_epoch_next(void);
+u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
+			    u8 walks);
+void tcpstate_conn_flush(void);
+
+/* count.c: what is counted of records, and how it is added up */
+extern const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES];
+void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
+			    int to);
+void tcpstate_count_sum(struct tcpstate_netns *netns,
+			struct tcpstate_counts *sum);
+void tcpstate_count_edge(unsigned int edge, int *from, int *to);
+
+/* netns.c: namespaces, their memory and their caps */
+extern struct mutex tcpstate_netns_mutex;
+int tcpstate_netns_init(void);
+void tcpstate_netns_exit(void);
+struct tcpstate_netns *tcpstate_netns_of(const struct net *net);
+struct tcpstate_netns *tcpstate_netns_next(u64 id);
+struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns);
+bool tcpstate_netns_slot_refill(struct tcpstate_cpu *here);
+void tcpstate_netns_slot_drain(struct tcpstate_cpu *here);
+void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count);
+void tcpstate_netns_untracked(struct tcpstate_netns *netns);
+u64 tcpstate_netns_slots_max(void);
+u64 tcpstate_netns_overflow(const struct net *net);
+
+/* probe.c: the kernel's events */
+int tcpstate_probe_init(void);
+void tcpstate_probe_start(void);
+void tcpstate_probe_exit(void);
+
+/* walk.c: the kernel's tables */
+void tcpstate_walk_seed(void);
+void tcpstate_walk_seed_netns(struct tcpstate_netns *netns);
+void tcpstate_walk_exit(void);
+int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks,
+			struct tcpstate_audit *audit);
+
+/* netlink.c */
+int tcpstate_netlink_init(void);
+void tcpstate_netlink_exit(void);
+
+#endif /* _TCPSTATE_H */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TCPSTATE_NL_H
+#define TCPSTATE_NL_H
+
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "out.h"
+
+/**
+ * struct module_reader - what to do with the messages of an answer
+ * @message: reads one, given its attributes; returns 0, or a negative value
+ *   when they make no sense
+ * @restart: forgets what was read so far, because the answer starts again
+ * @arg: passed to both
+ */
+struct module_reader {
+	int (*message)(struct nlattr *attrs, int len, void *arg);
+	void (*restart)(void *arg);
+	void *arg;
+};
+
+int module_open(void);
+void module_close(void);
+struct nl_msg *module_request(uint8_t cmd, bool all_netns);
+int module_ask(struct nl_msg *msg, const struct module_reader *reader);
+
+struct number attr_number(const struct nlattr *attr);
+
+#endif

@@ -1,0 +1,760 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Text and JSON from one call per value (see out.h).
+ *
+ * JSON is built as a json-c tree and printed when it is complete; the elements
+ * of an array at the top are printed and freed one by one.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "out.h"
+
+#define DEPTH_MAX 8
+
+/* A cell is a piece of @table.text. */
+struct cell {
+	size_t at;
+	unsigned int len;
+	unsigned int width;	/* on the screen */
+	bool unknown;
+};
+
+static struct {
+	FILE *stream;
+	unsigned int flags;
+	enum out_style style;
+	bool muted;
+
+	json_object *stack[DEPTH_MAX];
+	unsigned int depth;
+	unsigned int elements;		/* printed of an array at the top */
+
+	const struct out_column *columns;
+	const char *const *titles;
+	unsigned int n_columns;
+	bool in_row;
+	bool row_hidden;
+	unsigned int row_cells;
+	enum out_style *rows;
+	struct cell *cells;
+	size_t n_rows, n_cells, rows_size, cells_size;
+	char *text;
+	size_t text_len, text_size;
+} out;
+
+static void *grow(void *array, size_t *size, size_t need, size_t item)
+{
+	size_t new_size = *size ? *size : 64;
+
+	if (need <= *size)
+		return array;
+	while (new_size < need)
+		new_size *= 2;
+	array = realloc(array, new_size * item);
+	if (!array) {
+		fputs("tcpstate-cli: out of memory\n", stderr);
+		exit(OUT_FAILED);
+	}
+	*size = new_size;
+	return array;
+}
+
+/**
+ * out_begin() - start an answer
+ * @stream: where it goes
+ * @flags: of enum out_flags
+ */
+void out_begin(FILE *stream, unsigned int flags)
+{
+	if (flags & OUT_PRETTY)
+		flags |= OUT_JSON;
+	out.stream = stream;
+	out.flags = flags;
+	out.style = OUT_PLAIN;
+	out.muted = false;
+	out.depth = 0;
+	out.elements = 0;
+}
+
+/**
+ * out_end() - finish an answer
+ *
+ * Return: 0, or an errno value when not all of it could be written.
+ */
+int out_end(void)
+{
+	int err = 0;
+
+	errno = 0;
+	if (fflush(out.stream) || ferror(out.stream))
+		err = errno ? errno : EIO;
+	free(out.rows);
+	free(out.cells);
+	free(out.text);
+	out.rows = NULL;
+	out.cells = NULL;
+	out.text = NULL;
+	out.rows_size = 0;
+	out.cells_size = 0;
+	out.text_size = 0;
+	return err;
+}
+
+static bool is_json(void)
+{
+	return out.flags & OUT_JSON;
+}
+
+/*
+ * Names come from elsewhere: in text nothing that moves the cursor, in JSON
+ * nothing that is not UTF-8.
+ */
+static size_t utf8_len(const unsigned char *s)
+{
+	size_t i, len;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		len = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		len = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		len = 4;
+	else
+		return 0;
+	for (i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+static bool is_control(const char *s)
+{
+	unsigned char c = s[0], d = s[1];
+
+	return c < ' ' || c == 0x7f || (c == 0xc2 && d >= 0x80 && d < 0xa0);
+}
+
+static char *clean(const char *value, bool for_text)
+{
+	char *copy = NULL, *p;
+	size_t size = 0, len;
+
+	copy = grow(copy, &size, 3 * strlen(value) + 1, 1);
+	for (p = copy; *value; value += len) {
+		len = utf8_len((const unsigned char *)value);
+		if (for_text && is_control(value)) {
+			*p++ = '?';
+		} else if (!len) {
+			len = 1;
+			if (for_text) {
+				*p++ = '?';
+			} else {
+				memcpy(p, "\xef\xbf\xbd", 3);
+				p += 3;
+			}
+		} else {
+			memcpy(p, value, len);
+			p += len;
+		}
+	}
+	*p = '\0';
+	return copy;
+}
+
+/* JSON */
+
+static void json_print(json_object *object)
+{
+	int flags = JSON_C_TO_STRING_PLAIN;
+
+	if (out.flags & OUT_PRETTY)
+		flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
+	fputs(json_object_to_json_string_ext(object, flags |
+					     JSON_C_TO_STRING_NOSLASHESCAPE),
+	      out.stream);
+}
+
+static void json_add(const char *key, json_object *value)
+{
+	json_object *top = out.stack[out.depth - 1];
+
+	if (json_object_is_type(top, json_type_array))
+		json_object_array_add(top, value);
+	else
+		json_object_object_add(top, key, value);
+}
+
+static void json_open(const char *key, json_object *value)
+{
+	/* What is inside an array at the top is printed and freed on its own. */
+	if (out.depth > 1 ||
+	    (out.depth && json_object_is_type(out.stack[0], json_type_object)))
+		json_add(key, value);
+	out.stack[out.depth++] = value;
+	if (out.depth == 1 && json_object_is_type(value, json_type_array))
+		fputc('[', out.stream);
+}
+
+static void json_close(void)
+{
+	json_object *value = out.stack[--out.depth];
+
+	if (!out.depth) {
+		if (json_object_is_type(value, json_type_array))
+			fputs(out.flags & OUT_PRETTY && out.elements ?
+			      "\n]" : "]", out.stream);
+		else
+			json_print(value);
+		fputc('\n', out.stream);
+		json_object_put(value);
+	} else if (out.depth == 1 &&
+		   json_object_is_type(out.stack[0], json_type_array)) {
+		if (out.elements++)
+			fputc(',', out.stream);
+		if (out.flags & OUT_PRETTY)
+			fputc('\n', out.stream);
+		json_print(value);
+		json_object_put(value);
+	}
+}
+
+/**
+ * out_object_open() - begin an object
+ * @key: its key in the object around it, NULL in an array or at the top
+ */
+void out_object_open(const char *key)
+{
+	if (is_json())
+		json_open(key, json_object_new_object());
+}
+
+/**
+ * out_object_close() - end the object opened last
+ */
+void out_object_close(void)
+{
+	if (is_json())
+		json_close();
+}
+
+/**
+ * out_array_open() - begin an array
+ * @key: its key in the object around it, NULL in an array or at the top
+ */
+void out_array_open(const char *key)
+{
+	if (is_json())
+		json_open(key, json_object_new_array());
+}
+
+/**
+ * out_array_close() - end the array opened last
+ */
+void out_array_close(void)
+{
+	if (is_json())
+		json_close();
+}
+
+/* Text */
+
+static const char *style_start(enum out_style style)
+{
+	static const char *const start[] = {
+		[OUT_PLAIN] = "",
+		[OUT_STRONG] = "\033[1m",
+		[OUT_FAINT] = "\033[2m",
+		[OUT_GOOD] = "\033[32m",
+		[OUT_WARN] = "\033[1;33m",
+		[OUT_BAD] = "\033[1;31m",
+	};
+
+	return out.flags & OUT_COLOUR ? start[style] : "";
+}
+
+static const char *style_end(enum out_style style)
+{
+	return out.flags & OUT_COLOUR && style != OUT_PLAIN ? "\033[0m" : "";
+}
+
+/**
+ * out_style() - how the text from here on looks, where there are colours
+ * @style: until the next call; OUT_PLAIN ends it
+ */
+void out_style(enum out_style style)
+{
+	if (is_json() || out.muted)
+		return;
+	fputs(style_end(out.style), out.stream);
+	fputs(style_start(style), out.stream);
+	out.style = style;
+}
+
+static unsigned int screen_width(const char *s, unsigned int len)
+{
+	unsigned int width = 0;
+
+	while (len--)
+		if ((*s++ & 0xc0) != 0x80)
+			width++;
+	return width;
+}
+
+/**
+ * out_mute() - from here on, values are in the JSON only
+ * @mute: false ends it
+ */
+void out_mute(bool mute)
+{
+	out.muted = mute;
+}
+
+static void cell_add(const char *format, const char *value, bool unknown)
+{
+	const char *rest = strstr(format, "%s");
+	size_t before = rest - format;
+	size_t len = strlen(value), after = strlen(rest + 2);
+	struct cell *cell;
+	char *p;
+
+	if (out.row_hidden || out.muted || out.row_cells == out.n_columns)
+		return;
+	if (unknown)
+		before = after = 0;
+	out.cells = grow(out.cells, &out.cells_size, out.n_cells + 1,
+			 sizeof(*out.cells));
+	out.text = grow(out.text, &out.text_size,
+			out.text_len + before + len + after, 1);
+	p = out.text + out.text_len;
+	memcpy(p, format, before);
+	memcpy(p + before, value, len);
+	memcpy(p + before + len, rest + 2, after);
+	cell = &out.cells[out.n_cells++];
+	cell->at = out.text_len;
+	cell->len = before + len + after;
+	cell->width = screen_width(p, cell->len);
+	cell->unknown = unknown;
+	out.text_len += cell->len;
+	out.row_cells++;
+}
+
+static void text_put(const char *format, const char *value, bool unknown)
+{
+	const char *rest;
+
+	if (!format || out.muted)
+		return;
+	if (out.in_row) {
+		cell_add(format, value, unknown);
+		return;
+	}
+	rest = strstr(format, "%s");
+	fwrite(format, 1, rest - format, out.stream);
+	fputs(value, out.stream);
+	fputs(rest + 2, out.stream);
+}
+
+/**
+ * out_text() - what is said in the text only
+ * @format: as printf; in a row it is a cell
+ */
+void out_text(const char *format, ...)
+{
+	char buf[256];
+	va_list args;
+
+	if (is_json() || out.muted)
+		return;
+	va_start(args, format);
+	if (out.in_row) {
+		vsnprintf(buf, sizeof(buf), format, args);
+		cell_add("%s", buf, false);
+	} else {
+		vfprintf(out.stream, format, args);
+	}
+	va_end(args);
+}
+
+/**
+ * out_table_open() - begin an array of objects that is a table in text
+ * @key: its key in the object around it, NULL in an array or at the top
+ * @columns: the columns, in the order in which each row gives its cells
+ * @n_columns: how many
+ * @titles: a line above each block but the first, indexed by block; or NULL
+ */
+void out_table_open(const char *key, const struct out_column *columns,
+		    unsigned int n_columns, const char *const *titles)
+{
+	out_array_open(key);
+	out.columns = columns;
+	out.n_columns = n_columns;
+	out.titles = titles;
+	out.n_rows = 0;
+	out.n_cells = 0;
+	out.text_len = 0;
+}
+
+/**
+ * out_row_open() - begin a row
+ * @in_text: false when it is in the JSON only
+ * @style: of the line
+ */
+void out_row_open(bool in_text, enum out_style style)
+{
+	out_object_open(NULL);
+	if (is_json())
+		return;
+	out.in_row = true;
+	out.row_hidden = !in_text;
+	out.row_cells = 0;
+	if (!in_text)
+		return;
+	out.rows = grow(out.rows, &out.rows_size, out.n_rows + 1,
+			sizeof(*out.rows));
+	out.rows[out.n_rows++] = style;
+}
+
+/**
+ * out_row_close() - end a row
+ */
+void out_row_close(void)
+{
+	out_object_close();
+	if (is_json())
+		return;
+	while (!out.row_hidden && !out.muted && out.row_cells < out.n_columns)
+		cell_add("%s", "-", true);
+	out.in_row = false;
+}
+
+static bool in_block(unsigned int column, unsigned int block)
+{
+	return !column || out.columns[column].block == block;
+}
+
+static bool row_in_block(const struct cell *cells, unsigned int block)
+{
+	unsigned int i;
+
+	if (!block)
+		return true;
+	for (i = 1; i < out.n_columns; i++)
+		if (out.columns[i].block == block && !cells[i].unknown)
+			return true;
+	return false;
+}
+
+/* Blanks wait for what they separate, so that no line ends with any. */
+static void put_cell(unsigned int column, const char *text, unsigned int len,
+		     unsigned int pad, unsigned int *blanks)
+{
+	if (column)
+		*blanks += 2;
+	if (!out.columns[column].left)
+		*blanks += pad;
+	if (!len) {
+		*blanks += out.columns[column].left ? pad : 0;
+		return;
+	}
+	fprintf(out.stream, "%*s", *blanks, "");
+	fwrite(text, 1, len, out.stream);
+	*blanks = out.columns[column].left ? pad : 0;
+}
+
+static void print_block(unsigned int block)
+{
+	const struct cell *cells;
+	unsigned int i, blanks = 0, width[out.n_columns];
+	size_t row, rows = 0;
+	const char *heading;
+
+	for (i = 0; i < out.n_columns; i++)
+		width[i] = strlen(out.columns[i].heading);
+	for (row = 0; row < out.n_rows; row++) {
+		cells = &out.cells[row * out.n_columns];
+		if (!row_in_block(cells, block))
+			continue;
+		rows++;
+		for (i = 0; i < out.n_columns; i++)
+			if (cells[i].width > width[i])
+				width[i] = cells[i].width;
+	}
+	if (block && !rows)
+		return;
+	if (block)
+		fputc('\n', out.stream);
+	if (block && out.titles)
+		fprintf(out.stream, "%s\n", out.titles[block]);
+
+	fputs(style_start(OUT_STRONG), out.stream);
+	for (i = 0; i < out.n_columns; i++) {
+		heading = out.columns[i].heading;
+		if (in_block(i, block))
+			put_cell(i, heading, strlen(heading),
+				 width[i] - strlen(heading), &blanks);
+	}
+	fputs(style_end(OUT_STRONG), out.stream);
+	fputc('\n', out.stream);
+	for (row = 0; row < out.n_rows; row++) {
+		cells = &out.cells[row * out.n_columns];
+		if (!row_in_block(cells, block))
+			continue;
+		blanks = 0;
+		fputs(style_start(out.rows[row]), out.stream);
+		for (i = 0; i < out.n_columns; i++)
+			if (in_block(i, block))
+				put_cell(i, out.text + cells[i].at,
+					 cells[i].len,
+					 width[i] - cells[i].width, &blanks);
+		fputs(style_end(out.rows[row]), out.stream);
+		fputc('\n', out.stream);
+	}
+}
+
+/**
+ * out_table_close() - end a table; this is where its text is printed
+ */
+void out_table_close(void)
+{
+	unsigned int i, block, blocks = 1;
+
+	out_array_close();
+	if (is_json() || out.muted)
+		return;
+	for (i = 0; i < out.n_columns; i++)
+		if (out.columns[i].block >= blocks)
+			blocks = out.columns[i].block + 1;
+	for (block = 0; block < blocks; block++)
+		print_block(block);
+}
+
+/* Values */
+
+/**
+ * out_string() - a string
+ * @key: JSON key
+ * @format: text around it, with one %s, or NULL
+ * @value: the string, or NULL when it is not known
+ */
+void out_string(const char *key, const char *format, const char *value)
+{
+	char *copy;
+
+	if (!value) {
+		out_null(key, format);
+		return;
+	}
+	if (!is_json() && !format)
+		return;
+	copy = clean(value, !is_json());
+	if (is_json())
+		json_add(key, json_object_new_string(copy));
+	else
+		text_put(format, copy, false);
+	free(copy);
+}
+
+/**
+ * out_bool() - true or false
+ * @key: JSON key
+ * @yes: what the text says when it is true, or NULL
+ * @no: what the text says when it is false, or NULL
+ * @value: which
+ */
+void out_bool(const char *key, const char *yes, const char *no, bool value)
+{
+	const char *word = value ? yes : no;
+
+	if (is_json())
+		json_add(key, json_object_new_boolean(value));
+	else if (word)
+		text_put("%s", word, false);
+}
+
+/**
+ * out_null() - a value that is not known
+ * @key: JSON key
+ * @format: text around it, with one %s, or NULL
+ */
+void out_null(const char *key, const char *format)
+{
+	if (is_json())
+		json_add(key, NULL);
+	else
+		text_put(format, "-", true);
+}
+
+/**
+ * out_count() - a whole number
+ * @key: JSON key
+ * @format: text around it, with one %s, or NULL
+ * @value: the number
+ */
+void out_count(const char *key, const char *format, struct number value)
+{
+	char buf[OUT_NUMBER_MAX];
+
+	if (!value.known)
+		out_null(key, format);
+	else if (is_json())
+		json_add(key, json_object_new_uint64(value.value));
+	else if (format)
+		text_put(format, out_grouped(buf, value.value), false);
+}
+
+/**
+ * out_age() - how old something is
+ * @key: JSON key
+ * @format: text around it, with one %s, or NULL
+ * @ms: milliseconds; the text is rounded down
+ */
+void out_age(const char *key, const char *format, struct number ms)
+{
+	char buf[OUT_NUMBER_MAX];
+	uint64_t us;
+
+	if (!ms.known) {
+		out_null(key, format);
+	} else if (is_json()) {
+		json_add(key, json_object_new_uint64(ms.value));
+	} else if (format) {
+		if (__builtin_mul_overflow(ms.value, 1000, &us))
+			us = UINT64_MAX;
+		text_put(format, out_duration(buf, us, false), false);
+	}
+}
+
+/**
+ * out_stay() - how long something stayed, at most
+ * @key: JSON key, of milliseconds
+ * @format: text around it, with one %s, or NULL
+ * @us: microseconds; the text is rounded up
+ */
+void out_stay(const char *key, const char *format, struct number us)
+{
+	char buf[OUT_NUMBER_MAX];
+	uint64_t ms = us.value / 1000;
+	unsigned int rest = us.value % 1000;
+	int len;
+
+	if (!us.known) {
+		out_null(key, format);
+	} else if (is_json() && !rest) {
+		json_add(key, json_object_new_uint64(ms));
+	} else if (is_json()) {
+		len = snprintf(buf, sizeof(buf), "%llu.%03u",
+			       (unsigned long long)ms, rest);
+		while (buf[len - 1] == '0')
+			buf[--len] = '\0';
+		json_add(key, json_object_new_double_s(us.value / 1000.0, buf));
+	} else if (format) {
+		text_put(format, out_duration(buf, us.value, true), false);
+	}
+}
+
+/**
+ * out_grouped() - a number with its thousands separated
+ * @buf: at least OUT_NUMBER_MAX bytes
+ * @value: the number
+ *
+ * Return: the text, somewhere in @buf.
+ */
+const char *out_grouped(char *buf, uint64_t value)
+{
+	char *p = buf + OUT_NUMBER_MAX;
+	unsigned int digits = 0;
+
+	*--p = '\0';
+	do {
+		if (digits && digits % 3 == 0)
+			*--p = ',';
+		*--p = '0' + value % 10;
+		value /= 10;
+		digits++;
+	} while (value);
+	return p;
+}
+
+/**
+ * out_duration() - a duration for a person
+ * @buf: at least OUT_NUMBER_MAX bytes
+ * @us: microseconds
+ * @round_up: to the unit printed, instead of down
+ *
+ * Return: @buf.
+ */
+const char *out_duration(char *buf, uint64_t us, bool round_up)
+{
+	static const struct {
+		uint64_t below;		/* us */
+		uint64_t unit;		/* the smallest part printed, us */
+		unsigned int minor;	/* of which so many are a larger part */
+		const char *format;
+	} steps[] = {
+		{ 1000ULL, 1ULL, 1, "%llu us" },
+		{ 10000ULL, 100ULL, 10, "%llu.%u ms" },
+		{ 1000000ULL, 1000ULL, 1, "%llu ms" },
+		{ 60000000ULL, 100000ULL, 10, "%llu.%u s" },
+		{ 3600000000ULL, 1000000ULL, 60, "%llu m %02u s" },
+		{ 86400000000ULL, 60000000ULL, 60, "%llu h %02u m" },
+		{ UINT64_MAX, 3600000000ULL, 24, "%llu d %02u h" },
+	};
+	unsigned int i, last = sizeof(steps) / sizeof(steps[0]) - 1;
+	uint64_t units;
+
+	for (i = 0; ; i++) {
+		units = us / steps[i].unit;
+		if (round_up && us % steps[i].unit)
+			units++;
+		if (i == last || units * steps[i].unit < steps[i].below)
+			break;
+	}
+	snprintf(buf, OUT_NUMBER_MAX, steps[i].format,
+		 (unsigned long long)units / steps[i].minor,
+		 (unsigned int)(units % steps[i].minor));
+	return buf;
+}
+
+/**
+ * out_fail() - say why it cannot be done, on stderr
+ * @code: the exit code that goes with it
+ * @format: one sentence that says what to do, as printf
+ *
+ * Return: @code.
+ */
+int out_fail(enum out_exit code, const char *format, ...)
+{
+	json_object *object;
+	char buf[1024];
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	vsnprintf(buf, sizeof(buf), format, args);
+	va_end(args);
+	text = clean(buf, !is_json());
+	if (is_json()) {
+		object = json_object_new_object();
+		json_object_object_add(object, "error",
+				       json_object_new_string(text));
+		fprintf(stderr, "%s\n",
+			json_object_to_json_string_ext(object,
+						       JSON_C_TO_STRING_PLAIN |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(object);
+	} else {
+		fprintf(stderr, "tcpstate-cli: %s\n", text);
+	}
+	free(text);
+	return code;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TCPSTATE_WORDS_H
+#define TCPSTATE_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/tcpstate.h>
+
+/* States are numbered 1..STATE_MAX. */
+#define STATE_MAX TCPSTATE_STATE_NEW_SYN_RECV
+
+const char *state_name(unsigned int state);
+unsigned int state_parse(const char *word);
+int state_unknown(const char *word);
+
+const char *word_nearest(const char *word, const char *const *words, size_t n);
+bool word_number(const char *word, uint64_t min, uint64_t max, uint64_t *value);
+
+#endif

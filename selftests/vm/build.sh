@@ -23,8 +23,8 @@ copy_changed() {
 	shift
 
 	mkdir -p "$dir"
-	(cd "$top" && find "$@" -type f \
-		! -path 'selftests/vm/*' ! -name '.*.sw?' ! -name '*.o' ! -name '*~' |
+	(cd "$top" && find "$@" -path 'selftests/vm/*' ! -path 'selftests/vm/cases*' -prune -o \
+		-type f ! -name '.*.sw?' ! -name '*.o' ! -name '*~' -print |
 		sort) >"$dir/.files.new"
 	while read -r f; do
 		if ! cmp -s "$top/$f" "$dir/$f"; then

@@ -92,7 +92,7 @@ need() {
 }
 
 total=$# count=0 passed=0 failed=0 skipped=0
-skips=() logs=()
+skips=() logs=() left=() extra=0
 
 # Results of the test that runs now.
 reset_test() {
@@ -114,10 +114,9 @@ test_line() {
 		results=$((results + 1))
 		local what=${BASH_REMATCH[2]}
 		if [[ $what =~ ^(.*)#\ *[Ss][Kk][Ii][Pp]\ *(.*) ]]; then
-			subskips+=("${BASH_REMATCH[1]# }: ${BASH_REMATCH[2]}")
 			skipwhy=${skipwhy:-${BASH_REMATCH[2]}}
-		elif [[ ${BASH_REMATCH[1]-} ]]; then
-			:
+			what=$(sed 's/^[ -]*//; s/[ -]*$//' <<<"${BASH_REMATCH[1]}")
+			subskips+=("$what: $skipwhy")
 		elif [[ $line == 'not ok'* && ! $what =~ \#\ *(TODO|XFAIL) ]]; then
 			notok=$((notok + 1))
 		fi
@@ -164,11 +163,23 @@ finish() {
 	((raw)) || echo "ok $count $name"
 }
 
+# show_trouble LOG N: what the console says of what happened in the Nth test: the
+# first complaint and its call trace, or else the end.
+show_trouble() {
+	{
+		sed "1,/tcpstate-vm: begin $2 /d" "$1" | grep -aE -m 1 -A 60 "$trouble" ||
+			tail -n 15 "$1"
+	} | tr -d '\r' | grep -avE ' R([ABCD]X|[SD]I|[SB]P|[0-9]{2}): |Code:|[CDF]S: |CR[0-9]:|DR[0-9]:|PKRU:|\]  \? |Hardware name|Modules linked' |
+		awk '{ print "# console: " $0 } /<.TASK>|end trace|end Kernel panic/ { exit }' | head -n 40
+}
+trouble='BUG:|WARNING:|Oops|cut here|Kernel panic|rcu.*(stall|detected)|soft lockup|blocked for more'
+
 # vm SMP MEM ICOUNT APPEND LIMIT:NAME...: run the tests in one machine. Leaves
 # the tests that did not get their turn in left.
 vm() {
 	local smp=$1 mem=$2 icount=$3 append=$4 tests=() names=() limits=() t
-	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why start=$SECONDS
+	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why blank=0
+	local start=$SECONDS
 	shift 4
 
 	for t; do
@@ -221,13 +232,18 @@ vm() {
 			deadline=$((SECONDS + 60 * slack))
 			;;
 		"$token verdict "*) verdict=1 ;;
-		'') held=1 ;;
+		'')
+			# the line a control line begins with is none of the test's
+			((blank == 0)) || test_line ''
+			blank=1
+			continue
+			;;
 		*)
-			((${held:-0} == 0)) || test_line ''
+			((blank == 0)) || test_line ''
 			test_line "$line"
 			;;
 		esac
-		[[ ! $line ]] || held=0
+		blank=0
 		((SECONDS <= deadline)) || break
 	done
 	why='the machine hangs'
@@ -243,7 +259,7 @@ vm() {
 	((verdict)) && return
 	if ((begun == 0)); then
 		echo "# $why, before any test, after $((SECONDS - start)) s"
-		tail -n 15 "$log" | tr -d '\r' | sed 's/^/# console: /'
+		show_trouble "$log" 0
 		for t in "${names[@]}"; do
 			reset_test
 			bads=("$why, before any test")
@@ -252,10 +268,7 @@ vm() {
 		left=()
 	elif [[ $name ]]; then
 		bads+=("$why")
-		if [[ $why != 'the machine hangs' ]]; then
-			grep -aE -m 1 -A 12 'BUG:|WARNING:|Oops|cut here|Kernel panic' "$log" | tr -d '\r' |
-				sed 's/^/# console: /' || :
-		fi
+		show_trouble "$log" "$begun"
 		finish "$name" 1
 	elif ((${#left[@]} == 0)); then
 		# after the last test's end, before the verdict
@@ -264,7 +277,6 @@ vm() {
 	fi
 }
 
-extra=0
 declare -A groups=()
 order=()
 for t; do
@@ -292,6 +304,7 @@ done
 # What the guest's own look at its log could not see: the time before the first
 # test and after the last.
 for log in "${logs[@]}"; do
+	grep -q 'tcpstate-vm: begin 1 ' "$log" || continue
 	if sed -n '1,/tcpstate-vm: begin 1 /p' "$log" | grep -aE 'BUG:|Oops|Call Trace|cut here' >"$work/bad"; then
 		echo "# the kernel's log is dirty before the first test: $(head -n 1 "$work/bad" | tr -d '\r')"
 		extra=$((extra + 1))

@@ -1,0 +1,7 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# It makes the kernel oops.
+echo "KTAP version 1"
+echo "1..1"
+insmod /tcpstate/vmtest.ko what=oops
+echo "ok 1 still here"

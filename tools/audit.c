@@ -209,12 +209,14 @@ static int get(bool all_netns, uint32_t rechecks, struct audit_list *list)
 	if (code)
 		return code;
 	msg = module_request(TCPSTATE_CMD_AUDIT, all_netns);
-	if (msg && !all_netns)
+	if (msg)
 		nla_put_u32(msg, TCPSTATE_A_AUDIT_RECHECKS, rechecks);
 	progress_start("walking the kernel's tables");
 	code = module_ask(msg, &reader);
 	progress_stop();
 	module_close();
+	if (!code && !list->n)
+		code = module_mismatch();
 	return code;
 }
 

@@ -30,8 +30,6 @@
 
 #define NOT_LOADED \
 	"the tcpstate module is not loaded: load it with 'modprobe tcpstate' as root"
-#define OTHER_VERSION \
-	"the tcpstate module loaded is of another version than this tcpstate-cli (" VERSION "): install both from one release"
 
 static struct nl_sock *sock;
 static int family;
@@ -106,6 +104,18 @@ struct nl_msg *module_request(uint8_t cmd, bool all_netns)
 	return msg;
 }
 
+/**
+ * module_mismatch() - say that the answer is not one we know
+ *
+ * Return: OUT_FAILED.
+ */
+int module_mismatch(void)
+{
+	return out_fail(OUT_FAILED,
+			"the tcpstate module loaded is of another version than this tcpstate-cli (%s): install both from one release",
+			VERSION);
+}
+
 static void read_sentence(struct exchange *ex, struct nlattr *attrs, int len)
 {
 	struct nlattr *attr = nla_find(attrs, len, NLMSGERR_ATTR_MSG);
@@ -127,10 +137,11 @@ static int on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static int on_ack(__attribute__((unused)) struct nl_msg *msg, void *arg)
+static int on_ack(struct nl_msg *msg, void *arg)
 {
 	struct exchange *ex = arg;
 
+	(void)msg;
 	ex->done = true;
 	return NL_STOP;
 }
@@ -152,13 +163,13 @@ static int on_finish(struct nl_msg *msg, void *arg)
 	return NL_STOP;
 }
 
-static int on_error(__attribute__((unused)) struct sockaddr_nl *from,
-		    struct nlmsgerr *nlerr, void *arg)
+static int on_error(struct sockaddr_nl *from, struct nlmsgerr *nlerr, void *arg)
 {
 	struct nlmsghdr *nlh = (struct nlmsghdr *)((char *)nlerr - NLMSG_HDRLEN);
 	int skip = sizeof(*nlerr), len = nlmsg_datalen(nlh);
 	struct exchange *ex = arg;
 
+	(void)from;
 	ex->done = true;
 	ex->error = -nlerr->error;
 	/* Our request comes back in between, unless the kernel left it out. */
@@ -176,9 +187,9 @@ static int refused(const struct exchange *ex, uint8_t cmd, bool all_netns)
 	if (ex->error == ENOENT && !*ex->sentence)
 		return out_fail(OUT_FAILED, NOT_LOADED);
 	if (ex->error == EOPNOTSUPP && !*ex->sentence)
-		return out_fail(OUT_FAILED, OTHER_VERSION);
+		return module_mismatch();
 	if (ex->error != EPERM && ex->error != EACCES)
-		return out_fail(OUT_FAILED, "the tcpstate module refused: %s (%s)",
+		return out_fail(OUT_FAILED, "the tcpstate module says no: %s (%s)",
 				*ex->sentence ? ex->sentence : "no reason given",
 				strerror(ex->error));
 	if (*ex->sentence)
@@ -259,7 +270,7 @@ int module_ask(struct nl_msg *msg, const struct module_reader *reader)
 	if (ex.error)
 		return refused(&ex, cmd, dump);
 	if (ex.bad)
-		return out_fail(OUT_FAILED, OTHER_VERSION);
+		return module_mismatch();
 	return OUT_DONE;
 }
 

@@ -25,6 +25,8 @@ void module_close(void);
 struct nl_msg *module_request(uint8_t cmd, bool all_netns);
 int module_ask(struct nl_msg *msg, const struct module_reader *reader);
 
+int module_mismatch(void);
+
 struct number attr_number(const struct nlattr *attr);
 
 #endif

@@ -454,6 +454,17 @@ static bool row_in_block(const struct cell *cells, unsigned int block)
 	return false;
 }
 
+static void put_blanks(unsigned int n)
+{
+	static const char blanks[] = "                                ";
+	unsigned int some;
+
+	for (; n; n -= some) {
+		some = n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1;
+		fwrite(blanks, 1, some, out.stream);
+	}
+}
+
 /* Blanks wait for what they separate, so that no line ends with any. */
 static void put_cell(unsigned int column, const char *text, unsigned int len,
 		     unsigned int pad, unsigned int *blanks)
@@ -466,7 +477,7 @@ static void put_cell(unsigned int column, const char *text, unsigned int len,
 		*blanks += out.columns[column].left ? pad : 0;
 		return;
 	}
-	fprintf(out.stream, "%*s", *blanks, "");
+	put_blanks(*blanks);
 	fwrite(text, 1, len, out.stream);
 	*blanks = out.columns[column].left ? pad : 0;
 }

@@ -156,16 +156,21 @@ static int read_time_wait(struct counters *counters, struct nlattr *nest)
 
 static int read_nests(struct counters *counters, struct nlattr *attrs, int len)
 {
-	size_t n = 0;
+	size_t n = counters->n_transitions;
 	struct nlattr *attr;
+	void *transitions;
 	int rem, err;
 
 	nla_for_each_attr(attr, attrs, len, rem)
 		if (nla_type(attr) == TCPSTATE_A_COUNTERS_TRANSITION)
 			n++;
-	counters->transitions = calloc(n ? n : 1, sizeof(struct transition));
-	if (!counters->transitions)
-		return -1;
+	if (n) {
+		transitions = realloc(counters->transitions,
+				      n * sizeof(struct transition));
+		if (!transitions)
+			return -1;
+		counters->transitions = transitions;
+	}
 	nla_for_each_attr(attr, attrs, len, rem) {
 		switch (nla_type(attr)) {
 		case TCPSTATE_A_COUNTERS_STATE:
@@ -186,8 +191,33 @@ static int read_nests(struct counters *counters, struct nlattr *attrs, int len)
 	return 0;
 }
 
+/* A dump may take several messages for one namespace, one after another. */
+static struct counters *counters_of(struct counters_list *list,
+				    struct number netns_ino)
+{
+	struct counters *counters;
+
+	if (list->n && list->items[list->n - 1].netns_ino.value ==
+		       netns_ino.value)
+		return &list->items[list->n - 1];
+	counters = realloc(list->items, (list->n + 1) * sizeof(*counters));
+	if (!counters)
+		return NULL;
+	list->items = counters;
+	counters += list->n++;
+	memset(counters, 0, sizeof(*counters));
+	counters->netns_ino = netns_ino;
+	return counters;
+}
+
+static void take(struct number *number, const struct nlattr *attr)
+{
+	if (attr)
+		*number = attr_number(attr);
+}
+
 /**
- * counters_read() - read one message and append it to a list
+ * counters_read() - read one message into a list
  * @attrs: its attributes
  * @len: their length
  * @list: a struct counters_list
@@ -206,27 +236,37 @@ int counters_read(struct nlattr *attrs, int len, void *list)
 		[TCPSTATE_A_COUNTERS_CONNECTIONS_MAX] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[TCPSTATE_A_COUNTERS_MAX + 1];
-	struct counters_list *all = list;
 	struct counters *counters;
 
 	if (nla_parse(tb, TCPSTATE_A_COUNTERS_MAX, attrs, len, policy) ||
-	    !tb[TCPSTATE_A_COUNTERS_NETNS_INO] || !tb[TCPSTATE_A_COUNTERS_STATE])
+	    !tb[TCPSTATE_A_COUNTERS_NETNS_INO])
 		return -1;
-	counters = realloc(all->items, (all->n + 1) * sizeof(*counters));
+	counters = counters_of(list,
+			       attr_number(tb[TCPSTATE_A_COUNTERS_NETNS_INO]));
 	if (!counters)
 		return -1;
-	all->items = counters;
-	counters += all->n++;
-	memset(counters, 0, sizeof(*counters));
-	counters->netns_ino = attr_number(tb[TCPSTATE_A_COUNTERS_NETNS_INO]);
-	counters->age_ms = attr_number(tb[TCPSTATE_A_COUNTERS_AGE_MS]);
-	counters->untracked = attr_number(tb[TCPSTATE_A_COUNTERS_UNTRACKED]);
-	counters->inexact = attr_number(tb[TCPSTATE_A_COUNTERS_INEXACT]);
-	counters->found_late = attr_number(tb[TCPSTATE_A_COUNTERS_FOUND_LATE]);
-	counters->connections = attr_number(tb[TCPSTATE_A_COUNTERS_CONNECTIONS]);
-	counters->connections_max =
-		attr_number(tb[TCPSTATE_A_COUNTERS_CONNECTIONS_MAX]);
+	take(&counters->age_ms, tb[TCPSTATE_A_COUNTERS_AGE_MS]);
+	take(&counters->untracked, tb[TCPSTATE_A_COUNTERS_UNTRACKED]);
+	take(&counters->inexact, tb[TCPSTATE_A_COUNTERS_INEXACT]);
+	take(&counters->found_late, tb[TCPSTATE_A_COUNTERS_FOUND_LATE]);
+	take(&counters->connections, tb[TCPSTATE_A_COUNTERS_CONNECTIONS]);
+	take(&counters->connections_max,
+	     tb[TCPSTATE_A_COUNTERS_CONNECTIONS_MAX]);
 	return read_nests(counters, attrs, len);
+}
+
+/* All that was asked for, of at least one namespace? */
+static bool is_complete(const struct counters_list *list, unsigned int only)
+{
+	unsigned int state;
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		for (state = 1; state <= STATE_MAX; state++)
+			if ((!only || state == only) &&
+			    !list->items[i].rows[state].present)
+				return false;
+	return list->n;
 }
 
 /**
@@ -269,6 +309,8 @@ int counters_get(bool all_netns, unsigned int only, struct counters_list *list)
 		nla_put_u32(msg, TCPSTATE_A_COUNTERS_ONLY, only);
 	code = module_ask(msg, &reader);
 	module_close();
+	if (!code && !is_complete(list, only))
+		code = module_mismatch();
 	return code;
 }
 

@@ -82,9 +82,10 @@ static void error(const struct nlmsghdr *request, int err, const char *sentence,
 		  bool capped)
 {
 	struct nlmsgerr nlerr = { .error = -err, .msg = *request };
-	struct reply tlvs = { 0 };
+	static struct reply tlvs;
 	struct nlmsghdr *nlh;
 
+	tlvs.len = 0;
 	if (sentence)
 		reply_put(&tlvs, NLMSGERR_ATTR_MSG, sentence,
 			  strlen(sentence) + 1);
@@ -100,10 +101,11 @@ static void error(const struct nlmsghdr *request, int err, const char *sentence,
 
 static void done(const struct nlmsghdr *request, int err, const char *sentence)
 {
-	struct reply tlvs = { 0 };
+	static struct reply tlvs;
 	struct nlmsghdr *nlh;
 
 	err = -err;
+	tlvs.len = 0;
 	nlh = message(request, NLMSG_DONE,
 		      NLM_F_MULTI | (sentence ? NLM_F_ACK_TLVS : 0), &err,
 		      sizeof(err));

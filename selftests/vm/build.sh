@@ -8,9 +8,9 @@
 #   -W	compile the module anew in build/KERNEL/check with W=1 (and sparse, where
 #	the release is bookworm), and fail if that prints any warning
 #
-# The Makefiles in tools/ and selftests/ are run on a copy, inside the bookworm
-# tree, with KSRC=/linux: there are the files of the kernel's source listed in
-# common.sh (kselftest.h and so on).
+# The Makefiles in tools/, selftests/ and selftests/bench/ are run on a copy,
+# inside the bookworm tree, with KSRC=/linux, where the files of the kernel's
+# source listed in common.sh are, and KSELFTEST to its selftests.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -90,13 +90,11 @@ build_guest() {
 	copy_changed "$dir/src" "${from[@]}"
 	tree=$(tree_path bookworm)
 	linux=$(linux_path)
-	for part in tools selftests; do
-		if [[ ! -e $dir/src/$part/Makefile ]]; then
-			say "$part/Makefile is not there yet: not built"
-			continue
-		fi
+	for part in tools selftests selftests/bench; do
+		[[ -e $dir/src/$part/Makefile ]] || continue
 		in_tree "$tree" "$dir/src=/src" "-$linux=/linux" -- \
-			make -s -j"$(nproc)" -C "/src/$part" KSRC=/linux 2>&1 | relate >&2 ||
+			make -s -j"$(nproc)" -C "/src/$part" KSRC=/linux \
+			KSELFTEST=/linux/tools/testing/selftests 2>&1 | relate >&2 ||
 			die "$part/ does not build"
 	done
 }

@@ -163,17 +163,17 @@ static void print_verdict(const struct audit *audit)
 			 out_grouped(buf, total));
 	else
 		out_text(": the counters and the kernel's tables disagree\n");
-	out_count("missing", number_positive(audit->missing) ?
-		  "connections that had no record and have been given one: %s\n" : NULL,
-		  audit->missing);
-	out_count("missing_now", number_positive(audit->missing_now) ?
-		  "connections that have no record still, for lack of memory or at the cap: %s\n" : NULL,
-		  audit->missing_now);
-	out_count("stale", number_positive(audit->stale) ?
-		  "records that have no connection, or one in another state: %s\n" : NULL,
-		  audit->stale);
-	out_count("walks", audit->walks.known && audit->walks.value > 1 ? "the tables were walked %s times\n" : NULL,
-		  audit->walks);
+	out_remark("missing", OUT_WARN,
+		   "connections that had no record and have been given one: %s\n",
+		   audit->missing);
+	out_remark("missing_now", OUT_BAD,
+		   "connections that have no record still (no memory, or at the cap): %s\n",
+		   audit->missing_now);
+	out_remark("stale", OUT_BAD,
+		   "records that have no connection, or one in another state: %s\n",
+		   audit->stale);
+	out_count("walks", audit->walks.known && audit->walks.value > 1 ?
+		  "the tables were walked %s times\n" : NULL, audit->walks);
 	if (audit->exact && moved)
 		out_text("counted and walked differ by what moved in between\n");
 }

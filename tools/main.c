@@ -134,32 +134,6 @@ static int unknown_object(const char *word)
 			word, list);
 }
 
-/**
- * command_unknown_filter() - refuse a word that an object does not take
- * @command: the object
- * @word: the word
- *
- * Return: OUT_USAGE.
- */
-int command_unknown_filter(const struct command *command, const char *word)
-{
-	const struct filter *filter;
-	const char *names[16], *near;
-	unsigned int n = 0;
-
-	for (filter = command->filters;
-	     filter->argument && n < ARRAY_SIZE(names); filter++)
-		names[n++] = filter->name;
-	near = word_nearest(word, names, n);
-	if (near)
-		return out_fail(OUT_USAGE,
-				"unknown filter '%s' for %s: did you mean '%s'?",
-				word, command->name, near);
-	return out_fail(OUT_USAGE,
-			"unknown filter '%s' for %s: '" NAME " %s -h' shows those it takes",
-			word, command->name, command->name);
-}
-
 static const struct opt *find_option(int letter)
 {
 	unsigned int i;

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +34,7 @@ static void read_list(void)
 	struct netns *netns;
 	struct stat st;
 	void *longer;
+	size_t size;
 	DIR *dir;
 
 	if (list_read)
@@ -51,11 +51,12 @@ static void read_list(void)
 		if (!longer)
 			break;
 		list = longer;
-		netns = malloc(sizeof(*netns) + strlen(entry->d_name) + 1);
+		size = strlen(entry->d_name) + 1;
+		netns = malloc(sizeof(*netns) + size);
 		if (!netns)
 			break;
 		netns->ino = st.st_ino;
-		strcpy(netns->name, entry->d_name);
+		memcpy(netns->name, entry->d_name, size);
 		list[n_list++] = netns;
 	}
 	closedir(dir);
@@ -77,7 +78,7 @@ const char *netns_name(uint64_t ino)
 	for (i = 0; i < n_list; i++)
 		if (list[i]->ino == ino)
 			return list[i]->name;
-	snprintf(buf, sizeof(buf), "net:[%" PRIu64 "]", ino);
+	snprintf(buf, sizeof(buf), "net:[%llu]", (unsigned long long)ino);
 	return buf;
 }
 

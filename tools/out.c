@@ -30,7 +30,7 @@ static struct {
 	enum out_style style;
 	bool muted;
 
-	json_object *stack[DEPTH_MAX];
+	struct json_object *stack[DEPTH_MAX];
 	unsigned int depth;
 	unsigned int elements;		/* printed of an array at the top */
 
@@ -173,20 +173,18 @@ static char *clean(const char *value, bool for_text)
 
 /* JSON */
 
-static void json_print(json_object *object)
+static void json_print(struct json_object *object, FILE *stream, bool pretty)
 {
-	int flags = JSON_C_TO_STRING_PLAIN;
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 
-	if (out.flags & OUT_PRETTY)
-		flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
-	fputs(json_object_to_json_string_ext(object, flags |
-					     JSON_C_TO_STRING_NOSLASHESCAPE),
-	      out.stream);
+	if (pretty)
+		flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
+	fputs(json_object_to_json_string_ext(object, flags), stream);
 }
 
-static void json_add(const char *key, json_object *value)
+static void json_add(const char *key, struct json_object *value)
 {
-	json_object *top = out.stack[out.depth - 1];
+	struct json_object *top = out.stack[out.depth - 1];
 
 	if (json_object_is_type(top, json_type_array))
 		json_object_array_add(top, value);
@@ -194,9 +192,9 @@ static void json_add(const char *key, json_object *value)
 		json_object_object_add(top, key, value);
 }
 
-static void json_open(const char *key, json_object *value)
+static void json_open(const char *key, struct json_object *value)
 {
-	/* What is inside an array at the top is printed and freed on its own. */
+	/* What is in an array at the top is printed and freed on its own. */
 	if (out.depth > 1 ||
 	    (out.depth && json_object_is_type(out.stack[0], json_type_object)))
 		json_add(key, value);
@@ -207,23 +205,23 @@ static void json_open(const char *key, json_object *value)
 
 static void json_close(void)
 {
-	json_object *value = out.stack[--out.depth];
+	struct json_object *value = out.stack[--out.depth];
+	bool pretty = out.flags & OUT_PRETTY;
 
 	if (!out.depth) {
 		if (json_object_is_type(value, json_type_array))
-			fputs(out.flags & OUT_PRETTY && out.elements ?
-			      "\n]" : "]", out.stream);
+			fputs(pretty && out.elements ? "\n]" : "]", out.stream);
 		else
-			json_print(value);
+			json_print(value, out.stream, pretty);
 		fputc('\n', out.stream);
 		json_object_put(value);
 	} else if (out.depth == 1 &&
 		   json_object_is_type(out.stack[0], json_type_array)) {
 		if (out.elements++)
 			fputc(',', out.stream);
-		if (out.flags & OUT_PRETTY)
+		if (pretty)
 			fputc('\n', out.stream);
-		json_print(value);
+		json_print(value, out.stream, pretty);
 		json_object_put(value);
 	}
 }
@@ -329,8 +327,10 @@ static void cell_add(const char *format, const char *value, bool unknown)
 
 	if (out.row_hidden || out.muted || out.row_cells == out.n_columns)
 		return;
-	if (unknown)
-		before = after = 0;
+	if (unknown) {
+		before = 0;
+		after = 0;
+	}
 	out.cells = grow(out.cells, &out.cells_size, out.n_cells + 1,
 			 sizeof(*out.cells));
 	out.text = grow(out.text, &out.text_size,
@@ -624,6 +624,25 @@ void out_count(const char *key, const char *format, struct number value)
 }
 
 /**
+ * out_remark() - a number that the text mentions only when it is not 0
+ * @key: JSON key
+ * @style: of the text
+ * @format: text around it, with one %s
+ * @value: the number
+ */
+void out_remark(const char *key, enum out_style style, const char *format,
+		struct number value)
+{
+	if (!number_positive(value)) {
+		out_count(key, NULL, value);
+		return;
+	}
+	out_style(style);
+	out_count(key, format, value);
+	out_style(OUT_PLAIN);
+}
+
+/**
  * out_age() - how old something is
  * @key: JSON key
  * @format: text around it, with one %s, or NULL
@@ -720,14 +739,15 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
 		{ 86400000000ULL, 60000000ULL, 60, "%llu h %02u m" },
 		{ UINT64_MAX, 3600000000ULL, 24, "%llu d %02u h" },
 	};
-	unsigned int i, last = sizeof(steps) / sizeof(steps[0]) - 1;
+	unsigned int i;
 	uint64_t units;
 
 	for (i = 0; ; i++) {
 		units = us / steps[i].unit;
 		if (round_up && us % steps[i].unit)
 			units++;
-		if (i == last || units * steps[i].unit < steps[i].below)
+		if (steps[i].below == UINT64_MAX ||
+		    units < steps[i].below / steps[i].unit)
 			break;
 	}
 	snprintf(buf, OUT_NUMBER_MAX, steps[i].format,
@@ -745,7 +765,7 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
  */
 int out_fail(enum out_exit code, const char *format, ...)
 {
-	json_object *object;
+	struct json_object *object;
 	char buf[1024];
 	va_list args;
 	char *text;
@@ -758,10 +778,8 @@ int out_fail(enum out_exit code, const char *format, ...)
 		object = json_object_new_object();
 		json_object_object_add(object, "error",
 				       json_object_new_string(text));
-		fprintf(stderr, "%s\n",
-			json_object_to_json_string_ext(object,
-						       JSON_C_TO_STRING_PLAIN |
-						       JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_print(object, stderr, false);
+		fputc('\n', stderr);
 		json_object_put(object);
 	} else {
 		fprintf(stderr, "tcpstate-cli: %s\n", text);

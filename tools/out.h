@@ -15,6 +15,8 @@
  * out_row_open() and out_row_close() each value with a format is a cell.
  */
 
+#define __printf(a, b) __attribute__((format(printf, a, b)))
+
 /* How a process ends (the outside contract: see tcpstate-cli.8). */
 enum out_exit {
 	OUT_DONE = 0,
@@ -86,17 +88,16 @@ void out_table_close(void);
 void out_string(const char *key, const char *format, const char *value);
 void out_bool(const char *key, const char *yes, const char *no, bool value);
 void out_count(const char *key, const char *format, struct number value);
+void out_remark(const char *key, enum out_style style, const char *format,
+		struct number value);
 void out_age(const char *key, const char *format, struct number ms);
 void out_stay(const char *key, const char *format, struct number us);
 void out_null(const char *key, const char *format);
 
 void out_mute(bool mute);
 void out_style(enum out_style style);
-__attribute__((format(printf, 1, 2)))
-void out_text(const char *format, ...);
-
-__attribute__((format(printf, 2, 3)))
-int out_fail(enum out_exit code, const char *format, ...);
+__printf(1, 2) void out_text(const char *format, ...);
+__printf(2, 3) int out_fail(enum out_exit code, const char *format, ...);
 
 #define OUT_NUMBER_MAX 32
 

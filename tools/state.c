@@ -428,21 +428,17 @@ static void print_limit(const struct counters *counters)
 
 static void print_time_wait(const struct counters *counters, unsigned int only)
 {
-	bool overflow = number_positive(counters->overflow);
-
-	out_mute(only && only != TCPSTATE_STATE_TIME_WAIT);
+	out_mute((only && only != TCPSTATE_STATE_TIME_WAIT) ||
+		 (!counters->limit.known && !counters->expired.known));
 	out_object_open("time_wait");
-	out_text("\n");
 	print_limit(counters);
 	out_text("TIME_WAIT ends  ");
 	out_count("expired", "%s expired", counters->expired);
 	out_count("recycled", ", %s recycled by connect()", counters->recycled);
 	out_count("killed", ", %s killed early\n", counters->killed);
-	out_style(overflow ? OUT_WARN : OUT_PLAIN);
-	out_count("overflow", overflow ?
-		  "no TIME_WAIT    %s closed without one: at the limit, or no memory\n" : NULL,
-		  counters->overflow);
-	out_style(OUT_PLAIN);
+	out_remark("overflow", OUT_WARN,
+		   "no TIME_WAIT    %s closed without one: at the limit, or no memory\n",
+		   counters->overflow);
 	out_object_close();
 	out_mute(false);
 }
@@ -466,14 +462,6 @@ static void print_close_wait(const struct counters *counters)
 	out_style(OUT_PLAIN);
 }
 
-static void print_warning(const char *key, enum out_style style,
-			  const char *format, struct number value)
-{
-	out_style(number_positive(value) ? style : OUT_PLAIN);
-	out_count(key, number_positive(value) ? format : NULL, value);
-	out_style(OUT_PLAIN);
-}
-
 static void print_exactness(const struct counters *counters)
 {
 	struct number inexact = counters->inexact;
@@ -487,15 +475,15 @@ static void print_exactness(const struct counters *counters)
 		out_style(OUT_PLAIN);
 		out_text("\n");
 	}
-	print_warning("inexact", OUT_BAD,
-		      "WARNING: connections missing here: up to %s; 'tcpstate-cli audit' finds them\n",
-		      inexact);
-	print_warning("untracked", OUT_WARN,
-		      "WARNING: connections not followed since load: %s (no memory, or at the cap)\n",
-		      counters->untracked);
-	print_warning("found_late", OUT_WARN,
-		      "WARNING: connections whose record came late: %s; please report this\n",
-		      counters->found_late);
+	out_remark("inexact", OUT_BAD,
+		   "WARNING: connections missing here: up to %s; 'tcpstate-cli audit' finds them\n",
+		   inexact);
+	out_remark("untracked", OUT_WARN,
+		   "WARNING: connections not followed since load: %s (no memory, or at the cap)\n",
+		   counters->untracked);
+	out_remark("found_late", OUT_WARN,
+		   "WARNING: connections whose record came late: %s; please report this\n",
+		   counters->found_late);
 }
 
 /**
@@ -524,6 +512,7 @@ void counters_print(const struct counters *counters, const char *key,
 	out_text("\n\n");
 	print_states(counters, only, brief);
 	print_transitions(counters, only, brief);
+	out_text("\n");
 	print_time_wait(counters, only);
 	if (!only)
 		print_close_wait(counters);

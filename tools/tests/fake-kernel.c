@@ -10,8 +10,10 @@
  * refused          refused with a sentence; refused-capped: and our request not
  *                  sent back
  * interrupted      the first dump is interrupted; always-interrupted: every one
- * no-answer        nothing but an acknowledgement
+ * forbidden        there are no sockets for us
+ * no-answer        nothing but an acknowledgment
  * slow             takes 3.5 s
+ * last-inexact     an audit of three namespaces, the last of them not exact
  * huge-message     larger than the CLI's buffer
  *
  * all others are scenes of reply.c, FAKE_INO the inode of the namespace.
@@ -178,7 +180,7 @@ static void one(const struct nlmsghdr *request, int flags, int n)
 		only = first_u32(request, TCPSTATE_A_COUNTERS_ONLY);
 		reply_state(&reply, getenv("FAKE"), inode(n), only);
 	} else {
-		reply_audit(&reply, n == 2 && scene_is("one-inexact") ?
+		reply_audit(&reply, n == 2 && scene_is("last-inexact") ?
 			    "inexact" : getenv("FAKE"), inode(n));
 	}
 	if (scene_is("huge-message"))
@@ -186,41 +188,49 @@ static void one(const struct nlmsghdr *request, int flags, int n)
 	answer(request, FAMILY_ID, genl->cmd, flags, &reply);
 }
 
+static void all(const struct nlmsghdr *request)
+{
+	int i, flags = NLM_F_MULTI;
+
+	if (scene_is("refused")) {
+		done(request, EPERM, "all namespaces need CAP_NET_ADMIN in the initial one");
+		return;
+	}
+	dumps++;
+	if (scene_is("always-interrupted") ||
+	    (scene_is("interrupted") && dumps == 1))
+		flags |= NLM_F_DUMP_INTR;
+	for (i = 0; i < 3; i++)
+		one(request, flags, i);
+	packet_end();
+	done(request, 0, NULL);
+}
+
 static void ask(const struct nlmsghdr *request)
 {
 	bool dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
-	int i, flags = NLM_F_MULTI;
 
 	if (scene_is("slow"))
 		usleep(3500000);
-	if (scene_is("gone"))
+	if (scene_is("gone")) {
 		error(request, ENOENT, NULL, true);
-	else if (scene_is("unknown-command"))
+	} else if (scene_is("unknown-command")) {
 		error(request, EOPNOTSUPP, NULL, true);
-	else if (scene_is("eperm"))
+	} else if (scene_is("eperm")) {
 		error(request, EPERM, NULL, true);
-	else if (scene_is("refused") && !dump)
-		error(request, EPERM, "only root may know", false);
-	else if (scene_is("refused-capped") && !dump)
-		error(request, EINVAL, "this namespace is going away", true);
-	else if (scene_is("refused") || scene_is("refused-capped"))
-		done(request, EPERM, "all namespaces need CAP_NET_ADMIN in the initial one");
-	else if (scene_is("no-answer"))
+	} else if (scene_is("no-answer")) {
 		error(request, 0, NULL, true);
-	else if (!dump) {
+	} else if (dump) {
+		all(request);
+	} else if (scene_is("refused")) {
+		error(request, EPERM, "only root may know", false);
+	} else if (scene_is("refused-capped")) {
+		error(request, EINVAL, "this namespace is going away", true);
+	} else {
 		one(request, 0, 0);
 		packet_end();
 		if (request->nlmsg_flags & NLM_F_ACK)
 			error(request, 0, NULL, true);
-	} else {
-		dumps++;
-		if (scene_is("always-interrupted") ||
-		    (scene_is("interrupted") && dumps == 1))
-			flags |= NLM_F_DUMP_INTR;
-		for (i = 0; i < 3; i++)
-			one(request, flags, i);
-		packet_end();
-		done(request, 0, NULL);
 	}
 }
 
@@ -229,7 +239,7 @@ int socket(int domain, int type, int protocol)
 	if (domain != AF_NETLINK || protocol != NETLINK_GENERIC)
 		abort();
 	(void)type;
-	if (scene_is("no-socket")) {
+	if (scene_is("forbidden")) {
 		errno = EPERM;
 		return -1;
 	}

@@ -215,8 +215,7 @@ static void put_transitions(struct reply *reply)
 	unsigned int i;
 	int nest;
 
-	for (i = 0; i < sizeof(busy_transitions) / sizeof(busy_transitions[0]);
-	     i++) {
+	for (i = 0; i < ARRAY_SIZE(busy_transitions); i++) {
 		nest = reply_nest(reply, TCPSTATE_A_COUNTERS_TRANSITION);
 		reply_put_u32(reply, TCPSTATE_A_TRANSITION_ENTRY_FROM,
 			      busy_transitions[i].from);
@@ -248,9 +247,10 @@ void reply_state(struct reply *reply, const char *scene, uint64_t ino,
 		reply_put_u64(reply, TCPSTATE_A_COUNTERS_AGE_MS,
 			      quiet ? 4211 : 273600000);
 	for (state = 1; state <= TCPSTATE_STATE_NEW_SYN_RECV; state++)
-		if (!is(scene, "no-states") && (!only || state == only))
+		if (!is(scene, "no-states") && !is(scene, "rest-only") &&
+		    (!only || state == only))
 			put_row(reply, scene, state);
-	if (is(scene, "older"))
+	if (is(scene, "older") || is(scene, "states-only"))
 		return;
 	if (!quiet && !only)
 		put_transitions(reply);

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The parts of tcpstate-cli by themselves; what the module says, and nonsense. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+#include <linux/netlink.h>
+#include <linux/tcpstate.h>
+
+#include "audit.h"
+#include "out.h"
+#include "reply.h"
+#include "state.h"
+#include "words.h"
+
+static unsigned int tests, failures;
+static bool ok = true;
+
+/* A test is a number of expectations, and a line of KTAP when it ends. */
+__printf(2, 3) static void expect(bool that, const char *format, ...)
+{
+	va_list args;
+
+	if (that)
+		return;
+	ok = false;
+	va_start(args, format);
+	printf("# ");
+	vprintf(format, args);
+	printf("\n");
+	va_end(args);
+}
+
+static void test_end(const char *name)
+{
+	printf("%sok %u %s\n", ok ? "" : "not ", ++tests, name);
+	if (!ok)
+		failures++;
+	ok = true;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+static void test_states(void)
+{
+	static const struct {
+		const char *word;
+		unsigned int state;
+	} cases[] = {
+		{ "TIME_WAIT", 6 }, { "time-wait", 6 }, { "timewait", 6 },
+		{ "Time_Wait", 6 }, { "TIMEWAIT", 6 }, { "fin-wait-1", 4 },
+		{ "FIN_WAIT2", 5 }, { "established", 1 }, { "new_syn_recv", 12 },
+		{ "syn-recv", 3 }, { "close", 7 }, { "close-wait", 8 },
+		{ "closing", 11 }, { "", 0 }, { "TIME", 0 }, { "TIME_WAITS", 0 },
+		{ "-", 0 }, { "6", 0 }, { "close wait", 0 },
+	};
+	unsigned int i, state;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		expect(state_parse(cases[i].word) == cases[i].state,
+		       "'%s' is read as %u", cases[i].word,
+		       state_parse(cases[i].word));
+	for (state = 1; state <= STATE_MAX; state++)
+		expect(state_parse(state_name(state)) == state,
+		       "%s is not itself", state_name(state));
+	test_end("states in every spelling");
+}
+
+static void test_nearest(void)
+{
+	static const char *const words[] = {
+		NULL, "state", "audit", "owner", "check", "monitor",
+	};
+	static const struct {
+		const char *word, *nearest;
+	} cases[] = {
+		{ "stat", "state" }, { "states", "state" }, { "staet", "state" },
+		{ "STATE", "state" }, { "audti", "audit" }, { "mon", "monitor" },
+		{ "ch", "check" }, { "chekc", "check" }, { "x", NULL },
+		{ "", NULL }, { "zzzzz", NULL }, { "m", NULL },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL },
+	};
+	const char *nearest;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		nearest = word_nearest(cases[i].word, words, ARRAY_SIZE(words));
+		expect(same(nearest, cases[i].nearest),
+		       "nearest to '%s' is '%s'", cases[i].word,
+		       nearest ? nearest : "(none)");
+	}
+	test_end("the nearest word");
+}
+
+static void test_numbers(void)
+{
+	static const struct {
+		const char *word;
+		bool valid;
+		uint64_t value;
+	} cases[] = {
+		{ "0", true, 0 }, { "10", true, 10 }, { "007", true, 7 },
+		{ "11", false, 0 }, { "-1", false, 0 }, { "+1", false, 0 },
+		{ "", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
+		{ "1x", false, 0 }, { "0x1", false, 0 },
+		{ "18446744073709551617", false, 0 },
+	};
+	uint64_t value;
+	unsigned int i;
+	bool valid;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		value = 0;
+		valid = word_number(cases[i].word, 0, 10, &value);
+		expect(valid == cases[i].valid && value == cases[i].value,
+		       "'%s' is read as %s%llu", cases[i].word,
+		       valid ? "" : "invalid, ", (unsigned long long)value);
+	}
+	expect(!word_number("3", 4, 5, &value), "3 is not between 4 and 5");
+	test_end("numbers as typed");
+}
+
+static void test_grouped(void)
+{
+	static const struct {
+		uint64_t value;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" }, { 7, "7" }, { 999, "999" }, { 1000, "1,000" },
+		{ 65536, "65,536" }, { 1000000, "1,000,000" },
+		{ UINT64_MAX, "18,446,744,073,709,551,615" },
+	};
+	char buf[OUT_NUMBER_MAX];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		expect(same(out_grouped(buf, cases[i].value), cases[i].text),
+		       "%s is printed as %s", cases[i].text,
+		       out_grouped(buf, cases[i].value));
+	test_end("thousands");
+}
+
+static void test_durations(void)
+{
+	static const struct {
+		uint64_t us;
+		const char *down, *up;
+	} cases[] = {
+		{ 0, "0 us", "0 us" },
+		{ 213, "213 us", "213 us" },
+		{ 1000, "1.0 ms", "1.0 ms" },
+		{ 1001, "1.0 ms", "1.1 ms" },
+		{ 9999, "9.9 ms", "10 ms" },
+		{ 213000, "213 ms", "213 ms" },
+		{ 999999, "999 ms", "1.0 s" },
+		{ 59949999, "59.9 s", "1 m 00 s" },
+		{ 63000000, "1 m 03 s", "1 m 03 s" },
+		{ 63000001, "1 m 03 s", "1 m 04 s" },
+		{ 3599999999, "59 m 59 s", "1 h 00 m" },
+		{ 7999000000, "2 h 13 m", "2 h 14 m" },
+		{ 273600000000, "3 d 04 h", "3 d 04 h" },
+		{ UINT64_MAX, "213503982 d 08 h", "213503982 d 09 h" },
+	};
+	char buf[OUT_NUMBER_MAX];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		out_duration(buf, cases[i].us, false);
+		expect(same(buf, cases[i].down), "%llu us is printed as %s",
+		       (unsigned long long)cases[i].us, buf);
+		out_duration(buf, cases[i].us, true);
+		expect(same(buf, cases[i].up), "%llu us rounds up to %s",
+		       (unsigned long long)cases[i].us, buf);
+	}
+	test_end("durations");
+}
+
+static char *printed;
+static size_t printed_len;
+static FILE *stream;
+
+static void print_begin(unsigned int flags)
+{
+	free(printed);
+	stream = open_memstream(&printed, &printed_len);
+	if (!stream)
+		abort();
+	out_begin(stream, flags);
+}
+
+static const char *print_end(void)
+{
+	if (out_end())
+		abort();
+	fclose(stream);
+	return printed;
+}
+
+/* The same calls for text and JSON. */
+static void print_values(const char *name)
+{
+	static const struct out_column columns[] = {
+		{ .heading = "NAME", .left = true },
+		{ .heading = "N" },
+		{ .heading = "TOOK", .block = 1 },
+		{ .heading = "NOTE", .left = true },
+	};
+	static const char *const titles[OUT_BLOCKS] = { [1] = "Time:" };
+	struct number unknown = { .known = false };
+
+	out_object_open(NULL);
+	out_string("name", "name %s", name);
+	out_count("n", ", %s of them", number_known(1234567));
+	out_count("hidden", NULL, number_known(1));
+	out_bool("good", " (good)", " (bad)", false);
+	out_text("\n");
+	out_string("none", "none is %s\n", NULL);
+	out_mute(true);
+	out_age("muted_ms", "muted %s", number_known(1));
+	out_mute(false);
+	out_table_open("rows", columns, ARRAY_SIZE(columns), titles);
+	out_row_open(true, OUT_PLAIN);
+	out_string("name", "%s", name);
+	out_count("n", "%s", number_known(1));
+	out_stay("ms", "%s", number_known(213));
+	out_text("%s", "");
+	out_row_close();
+	out_row_open(true, OUT_WARN);
+	out_string("name", "%s", "a");
+	out_count("n", "> %s", unknown);
+	out_stay("ms", "%s", unknown);
+	out_text("note");
+	out_row_close();
+	out_row_open(false, OUT_PLAIN);
+	out_string("name", "%s", "in JSON only");
+	out_row_close();
+	out_table_close();
+	out_object_close();
+}
+
+static void test_output(void)
+{
+	print_begin(0);
+	print_values("b\033[2J\nc");
+	expect(same(print_end(),
+		    "name b?[2J?c, 1,234,567 of them (bad)\n"
+		    "none is -\n"
+		    "NAME     N  NOTE\n"
+		    "b?[2J?c  1\n"
+		    "a        -  note\n"
+		    "\nTime:\n"
+		    "NAME       TOOK\n"
+		    "b?[2J?c  213 us\n"), "text:\n%s", printed);
+	print_begin(OUT_JSON);
+	print_values("b\033\xff\xc3\xa4/");
+	expect(same(print_end(),
+		    "{\"name\":\"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\"n\":1234567,\"hidden\":1,\"good\":false,\"none\":null,\"muted_ms\":1,\"rows\":[{\"name\":\"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\"n\":1,\"ms\":0.213},{\"name\":\"a\",\"n\":null,\"ms\":null},{\"name\":\"in JSON only\"}]}\n"), "JSON: %s", printed);
+	print_begin(OUT_COLOUR);
+	print_values("b");
+	expect(strstr(print_end(), "\033[1;33ma"), "no colour: %s", printed);
+	test_end("text and JSON from one call");
+}
+
+static void test_top_arrays(void)
+{
+	int i;
+
+	print_begin(OUT_JSON);
+	out_array_open(NULL);
+	out_array_close();
+	expect(same(print_end(), "[]\n"), "empty: %s", printed);
+	print_begin(OUT_JSON);
+	out_array_open(NULL);
+	for (i = 0; i < 2; i++) {
+		out_object_open(NULL);
+		out_object_open("in");
+		out_count("i", NULL, number_known(i));
+		out_object_close();
+		out_object_close();
+	}
+	out_array_close();
+	expect(same(print_end(), "[{\"in\":{\"i\":0}},{\"in\":{\"i\":1}}]\n"),
+	       "two: %s", printed);
+	test_end("arrays at the top");
+}
+
+static void test_stay_json(void)
+{
+	static const struct {
+		uint64_t us;
+		const char *json;
+	} cases[] = {
+		{ 0, "[{\"t\":0}]\n" }, { 1, "[{\"t\":0.001}]\n" },
+		{ 213, "[{\"t\":0.213}]\n" }, { 1500, "[{\"t\":1.5}]\n" },
+		{ 64000, "[{\"t\":64}]\n" },
+		{ UINT64_MAX, "[{\"t\":18446744073709551.615}]\n" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_begin(OUT_JSON);
+		out_array_open(NULL);
+		out_object_open(NULL);
+		out_stay("t", NULL, number_known(cases[i].us));
+		out_object_close();
+		out_array_close();
+		expect(same(print_end(), cases[i].json), "%llu us: %s",
+		       (unsigned long long)cases[i].us, printed);
+	}
+	test_end("milliseconds in JSON, to the microsecond");
+}
+
+static struct reply reply;
+
+static int read_state(struct counters_list *list)
+{
+	return counters_read((struct nlattr *)reply.data, reply.len, list);
+}
+
+/* One row with this histogram; max_us of UINT64_MAX leaves the maximum out. */
+static struct stay stay_of(const uint64_t *buckets, int n, uint64_t max_us)
+{
+	struct counters_list list = { 0 };
+	struct stay stay;
+	int nest;
+
+	reply.len = 0;
+	reply_put_u64(&reply, TCPSTATE_A_COUNTERS_NETNS_INO, 1);
+	nest = reply_nest(&reply, TCPSTATE_A_COUNTERS_STATE);
+	reply_put_u32(&reply, TCPSTATE_A_STATE_ENTRY_STATE, 1);
+	reply_put(&reply, TCPSTATE_A_STATE_ENTRY_DWELL, buckets, n * 8);
+	if (max_us != UINT64_MAX)
+		reply_put_u64(&reply, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
+			      max_us);
+	reply_nest_end(&reply, nest);
+	expect(!read_state(&list), "a histogram of %d is refused", n);
+	stay = list.items[0].rows[1].stay;
+	counters_forget(&list);
+	return stay;
+}
+
+static void expect_number(const char *what, struct number number,
+			  uint64_t value)
+{
+	expect(number.known && number.value == value, "%s is %s%llu", what,
+	       number.known ? "" : "unknown, ",
+	       (unsigned long long)number.value);
+}
+
+static void test_quantiles(void)
+{
+	uint64_t buckets[TCPSTATE_DWELL_BUCKETS] = { 0 };
+	uint64_t many[64] = { [63] = 1 };
+	struct stay stay;
+
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 0);
+	expect(!stay.p50.known && !stay.max.known, "of none");
+	buckets[0] = 1;
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 213);
+	expect_number("p50 of one", stay.p50, 213);
+	expect_number("p99 of one", stay.p99, 213);
+	expect_number("max of one", stay.max, 213);
+
+	/* 100 stays: 50 below 1 ms, 40 of 2 to 4 ms, 9 of 32 to 64, 1 longer */
+	buckets[0] = 50;
+	buckets[2] = 40;
+	buckets[6] = 9;
+	buckets[10] = 1;
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 700000);
+	expect_number("p50", stay.p50, 1000);
+	expect_number("p90", stay.p90, 4000);
+	expect_number("p99", stay.p99, 64000);
+	expect_number("max", stay.max, 700000);
+	buckets[0] = 49;
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 700000);
+	expect_number("p50 of 99", stay.p50, 4000);
+	expect_number("p99 of 99", stay.p99, 700000);
+
+	/* The last bucket ends at the maximum, or nobody knows where. */
+	memset(buckets, 0, sizeof(buckets));
+	buckets[TCPSTATE_DWELL_BUCKETS - 1] = 5;
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 9000000000);
+	expect_number("p50 in the last", stay.p50, 9000000000);
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, UINT64_MAX);
+	expect(!stay.p50.known && !stay.max.known, "the last without maximum");
+	buckets[1] = 95;
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, UINT64_MAX);
+	expect_number("p90 without maximum", stay.p90, 2000);
+
+	/* Sums that do not fit, and as many buckets as there can be. */
+	memset(buckets, 0xff, sizeof(buckets));
+	stay = stay_of(buckets, TCPSTATE_DWELL_BUCKETS, 1);
+	expect_number("p99 of too many", stay.p99, 1);
+	stay = stay_of(many, 64, 77);
+	expect_number("p50 of 64 buckets", stay.p50, 77);
+	test_end("quantiles are at most the bucket's end and the maximum");
+}
+
+static int print_all(const struct counters_list *list, unsigned int flags,
+		     bool brief)
+{
+	json_object *object;
+	size_t i;
+
+	print_begin(flags);
+	if (list->n != 1)
+		out_array_open(NULL);
+	for (i = 0; i < list->n; i++)
+		counters_print(&list->items[i], NULL, 0, brief);
+	if (list->n != 1)
+		out_array_close();
+	print_end();
+	if (!(flags & OUT_JSON))
+		return 0;
+	object = json_tokener_parse(printed);
+	if (!object)
+		return -1;
+	json_object_put(object);
+	return 0;
+}
+
+static void feed_state(unsigned long long *accepted)
+{
+	struct counters_list list = { 0 };
+
+	if (!read_state(&list)) {
+		++*accepted;
+		print_all(&list, 0, false);
+		expect(!print_all(&list, OUT_JSON, true), "not JSON: %s",
+		       printed);
+	}
+	counters_forget(&list);
+}
+
+static void feed_audit(unsigned long long *accepted)
+{
+	struct audit_list list = { 0 };
+
+	if (!audit_read((struct nlattr *)reply.data, reply.len, &list)) {
+		++*accepted;
+		print_begin(0);
+		audit_print(&list.items[0]);
+		print_end();
+	}
+	audit_forget(&list);
+}
+
+static void fill(bool audit)
+{
+	memset(&reply, 0, sizeof(reply));
+	if (audit)
+		reply_audit(&reply, "moved", 4026531840);
+	else
+		reply_state(&reply, "busy", 4026531840, 0);
+}
+
+static void expect_keys(json_object *object, const char *keys)
+{
+	char *copy = strdup(keys), *key, *rest = copy;
+
+	while (copy && (key = strsep(&rest, " ")))
+		expect(json_object_object_get_ex(object, key, NULL),
+		       "there is no \"%s\"", key);
+	free(copy);
+}
+
+/* The keys that others build on. */
+static void test_keys(void)
+{
+	struct counters_list list = { 0 };
+	struct audit_list audits = { 0 };
+	json_object *object, *row;
+
+	fill(false);
+	read_state(&list);
+	expect(!print_all(&list, OUT_JSON, true), "not JSON: %s", printed);
+	object = json_tokener_parse(printed);
+	expect_keys(object, "netns states transitions time_wait untracked inexact");
+	expect_keys(json_object_object_get(object, "time_wait"),
+		    "limit overflow expired recycled killed");
+	row = json_object_array_get_idx(json_object_object_get(object,
+							       "transitions"), 0);
+	expect_keys(row, "from to count");
+	row = json_object_array_get_idx(json_object_object_get(object, "states"),
+					11);
+	expect_keys(row, "state sockets ipv4 ipv6 mini entered oldest_ms dwell_ms");
+	expect_keys(json_object_object_get(row, "dwell_ms"), "p50 p90 p99 max");
+	expect(same(json_object_get_string(json_object_object_get(row, "state")),
+		    "NEW_SYN_RECV"), "the last state is another");
+	expect(!json_object_object_get(row, "entered"),
+	       "NEW_SYN_RECV has a history");
+	json_object_put(object);
+	counters_forget(&list);
+
+	fill(true);
+	audit_read((struct nlattr *)reply.data, reply.len, &audits);
+	print_begin(OUT_JSON);
+	audit_print(&audits.items[0]);
+	object = json_tokener_parse(print_end());
+	expect_keys(object, "netns exact walks missing missing_now stale states");
+	row = json_object_array_get_idx(json_object_object_get(object, "states"),
+					0);
+	expect_keys(row, "state counted walked");
+	json_object_put(object);
+	audit_forget(&audits);
+	test_end("the keys of the contract");
+}
+
+/*
+ * Cut short at every length, into memory of just that length, so that a
+ * sanitizer sees a read beyond it.
+ */
+static void test_cut(bool audit, const char *name)
+{
+	struct counters_list counters = { 0 };
+	struct audit_list audits = { 0 };
+	int len, full, err;
+	void *copy;
+
+	fill(audit);
+	full = reply.len;
+	for (len = 0; len < full; len++) {
+		copy = malloc(len ? len : 1);
+		if (!copy)
+			abort();
+		memcpy(copy, reply.data, len);
+		if (audit)
+			err = audit_read(copy, len, &audits);
+		else
+			err = counters_read(copy, len, &counters);
+		expect(err || len >= 12, "%d bytes are read as an answer", len);
+		counters_forget(&counters);
+		audit_forget(&audits);
+		free(copy);
+	}
+	test_end(name);
+}
+
+static uint32_t random_state = 1;
+
+static uint32_t random_below(uint32_t n)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) % n;
+}
+
+static void test_garbled(bool audit, const char *name)
+{
+	unsigned long long accepted = 0;
+	unsigned int i, rounds = 30000, flips;
+
+	for (i = 0; i < rounds; i++) {
+		fill(audit);
+		for (flips = 1 + random_below(6); flips; flips--)
+			reply.data[random_below(reply.len)] = random_below(256);
+		if (audit)
+			feed_audit(&accepted);
+		else
+			feed_state(&accepted);
+	}
+	expect(accepted && accepted < rounds, "%llu of %u accepted", accepted,
+	       rounds);
+	test_end(name);
+}
+
+static void test_refused(void)
+{
+	static const struct {
+		const char *scene;
+		bool refused;
+	} cases[] = {
+		{ "busy", false }, { "quiet", false }, { "older", false },
+		{ "newer", false }, { "huge", false }, { "no-netns", true },
+		{ "short-number", true }, { "short-histogram", true },
+		{ "state-13", true },
+	};
+	struct counters_list list = { 0 };
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		reply.len = 0;
+		reply_state(&reply, cases[i].scene, 1, 0);
+		err = read_state(&list);
+		expect(!err == !cases[i].refused, "'%s' is %s",
+		       cases[i].scene, err ? "refused" : "accepted");
+		counters_forget(&list);
+	}
+	test_end("what is malformed is refused, what is unknown is passed over");
+}
+
+static void test_zero_length(void)
+{
+	struct counters_list list = { 0 };
+	int type;
+
+	for (type = 0; type <= TCPSTATE_A_COUNTERS_MAX; type++) {
+		if (type == TCPSTATE_A_COUNTERS_PAD ||
+		    type == TCPSTATE_A_COUNTERS_ONLY || !type ||
+		    type == TCPSTATE_A_COUNTERS_TIME_WAIT)
+			continue;
+		reply.len = 0;
+		reply_put_u64(&reply, TCPSTATE_A_COUNTERS_NETNS_INO, 1);
+		reply_put(&reply, type, NULL, 0);
+		expect(read_state(&list), "an empty attribute %d is accepted",
+		       type);
+		counters_forget(&list);
+	}
+	expect(counters_read(NULL, 0, &list), "nothing is accepted");
+	test_end("empty attributes are refused");
+}
+
+static void test_parts(void)
+{
+	struct counters_list list = { 0 };
+
+	reply.len = 0;
+	reply_state(&reply, "states-only", 1, 0);
+	expect(!read_state(&list), "the first part is refused");
+	reply.len = 0;
+	reply_state(&reply, "rest-only", 1, 0);
+	expect(!read_state(&list), "the second part is refused");
+	reply.len = 0;
+	reply_state(&reply, "busy", 2, 0);
+	expect(!read_state(&list), "the next namespace is refused");
+	expect(list.n == 2, "%zu namespaces", list.n);
+	expect(list.items[0].rows[6].sockets.value == 27904, "first part lost");
+	expect(list.items[0].n_transitions == 15, "second part lost");
+	expect_number("limit", list.items[0].limit, 65536);
+	counters_forget(&list);
+	test_end("a namespace in two messages is one");
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("KTAP version 1\n1..17\n");
+	test_states();
+	test_nearest();
+	test_numbers();
+	test_grouped();
+	test_durations();
+	test_output();
+	test_top_arrays();
+	test_stay_json();
+	test_quantiles();
+	test_refused();
+	test_zero_length();
+	test_parts();
+	test_keys();
+	test_cut(false, "counters cut short");
+	test_cut(true, "an audit cut short");
+	test_garbled(false, "counters garbled");
+	test_garbled(true, "an audit garbled");
+	free(printed);
+	printf("# %u of %u failed\n", failures, tests);
+	return failures ? 1 : 0;
+}

@@ -275,7 +275,7 @@ qemu_command() {
 	# shellcheck disable=SC2034
 	qemu_cmd=(qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
 		-machine pc "${accel[@]}" -m "$4" -nic none
-		-kernel "$dir/vmlinuz" -initrd "$2"
+		-kernel "$dir/vmlinux" -initrd "$2"
 		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic log_buf_len=4M random.trust_cpu=1 $6"
 		-drive "file=$(guest_path)/root.sqfs,format=raw,if=virtio,readonly=on"
 		-drive "file=$dir/modules.sqfs,format=raw,if=virtio,readonly=on")

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# prepare.sh [-n] [KERNEL...]: fill the cache with what building and testing on
+# prepare.sh [-n|-c] [KERNEL...]: fill the cache with what building and testing on
 # each KERNEL (default: all) needs, once: a build tree of its Debian release,
 # its packaged kernel, the guest's root image, and some files of the kernel's
 # source. Nothing is installed on this machine but the tools to do so.
 #
-#   -n	only print the cache entries and whether each is there
+#   -n	only say which entries of the cache are missing
+#   -c	then remove from the cache what this checkout does not use
 #
 # The cache is $TCPSTATE_CACHE (default ~/.cache/tcpstate). Entries appear in
 # it complete or not at all; several runs at once wait for each other.
@@ -148,6 +149,24 @@ make_tree() {
 	[[ -s $dir/kernels/${3%% *}/version ]]
 }
 
+# The ELF file inside a bzImage (see the kernel's Documentation/arch/x86/boot.rst):
+# QEMU can start it, and the guest need not spend four seconds on unpacking.
+unpack_kernel() {
+	local image=$1 setup offset length
+
+	setup=$(od -An -t u1 -j $((0x1f1)) -N 1 "$image")
+	offset=$(od -An -t u4 -j $((0x248)) -N 4 "$image")
+	length=$(od -An -t u4 -j $((0x24c)) -N 4 "$image")
+	# the payload's last four bytes are its size when unpacked
+	dd if="$image" of="$image.payload" bs=1M iflag=skip_bytes,count_bytes status=none \
+		skip=$(((setup + 1) * 512 + offset)) count=$((length - 4))
+	case $(od -An -t x1 -N 4 "$image.payload") in
+	' fd 37 7a 58') xz -dc <"$image.payload" ;;
+	' 28 b5 2f fd') unzstd -qc <"$image.payload" ;;
+	*) echo "$image is packed in a way unknown here" >&2; return 1 ;;
+	esac
+}
+
 make_kernel() {
 	local dir=$1 series=$2 tree version root mods line list=() m
 
@@ -161,7 +180,7 @@ make_kernel() {
 	[[ -d $root/lib/modules ]] || ln -s usr/lib "$root/lib"
 	mods=$root/lib/modules/$version
 	[[ -e $mods/vmlinuz ]] || mv "$root/boot/vmlinuz-$version" "$mods/vmlinuz"
-	mv "$mods/vmlinuz" "$dir/vmlinuz"
+	unpack_kernel "$mods/vmlinuz" >"$dir/vmlinux"
 	echo "$version" >"$dir/version"
 
 	# only the modules a guest can use, unpacked, so that insmod need not
@@ -270,17 +289,32 @@ ensure() {
 	exec 9>&-
 }
 
-dry=0
-if [[ ${1-} == -n ]]; then
-	dry=1
-	shift
-fi
+# Entries of other recipes than today's.
+prune() {
+	local used path k
+
+	used=" $(guest_path) $(linux_path)"
+	for k in "${all_kernels[@]}"; do
+		used+=" $(tree_path "$(suite_of "$k")") $(kernel_path "$k")"
+	done
+	for path in "$cache"/{tree,kernel,guest,linux}-*; do
+		if [[ -d $path && "$used " != *" $path "* ]]; then
+			say "removing $path"
+			rm -rf --one-file-system "$path"
+		fi
+	done
+}
+
+dry=0 clean=0
 case ${1-} in
+-n) dry=1 ;;
+-c) clean=1 ;;
 -*)
 	sed -n '4,16s/^# \{0,1\}//p' "$0"
 	exit 2
 	;;
 esac
+[[ ${1-} != -* ]] || shift
 kernels=("$@")
 ((${#kernels[@]})) || kernels=("${all_kernels[@]}")
 for k in "${kernels[@]}"; do
@@ -299,3 +333,4 @@ for k in "${kernels[@]}"; do
 	ensure "$(kernel_path "$k")" "kernel $k for the guest" kernel "$k"
 done
 ensure "$(linux_path)" "files of the kernel source" linux
+((clean == 0)) || prune

@@ -163,6 +163,13 @@ finish() {
 	((raw)) || echo "ok $count $name"
 }
 
+# Seconds since the time START, with a tenth.
+since() {
+	local tenths=$(((${EPOCHREALTIME/[.,]/} - ${1/[.,]/}) / 100000))
+
+	echo "$((tenths / 10)).$((tenths % 10))"
+}
+
 # show_trouble LOG N: what the console says of what happened in the Nth test: the
 # first complaint and its call trace, or else the end.
 show_trouble() {
@@ -179,7 +186,7 @@ trouble='BUG:|WARNING:|Oops|cut here|Kernel panic|rcu.*(stall|detected)|soft loc
 vm() {
 	local smp=$1 mem=$2 icount=$3 append=$4 tests=() names=() limits=() t
 	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why blank=0
-	local start=$SECONDS
+	local start=$EPOCHREALTIME
 	shift 4
 
 	for t; do
@@ -215,8 +222,8 @@ vm() {
 		line=$part$line part=
 		case $line in
 		"$token boot "*)
-			t=${line#* boot }
-			((raw)) || echo "# booted ${t#* } in ${t% *} s ($smp CPU, $mem MB${append:+, $append}), log $log"
+			t=${line##* }
+			((raw)) || echo "# $t: booted in $(since "$start") s ($smp CPU, $mem MB${append:+, $append}), log $log"
 			;;
 		"$token begin "*)
 			name=${line##* }
@@ -258,7 +265,7 @@ vm() {
 	left=("${@:begun + 1}")
 	((verdict)) && return
 	if ((begun == 0)); then
-		echo "# $why, before any test, after $((SECONDS - start)) s"
+		echo "# $why, before any test, after $(since "$start") s"
 		show_trouble "$log" 0
 		for t in "${names[@]}"; do
 			reset_test

@@ -175,7 +175,7 @@ static int report_misuse(const struct misuse *misuse)
 {
 	const struct opt *opt = find_option(misuse->letter);
 
-	if (misuse->found == ':')
+	if (opt && misuse->found == ':')
 		return out_fail(OUT_USAGE, "option '--%s' needs a %s",
 				opt->name, opt->argument);
 	if (opt)

@@ -15,8 +15,6 @@
  * out_row_open() and out_row_close() each value with a format is a cell.
  */
 
-#define __printf(a, b) __attribute__((format(printf, a, b)))
-
 /* How a process ends (the outside contract: see tcpstate-cli.8). */
 enum out_exit {
 	OUT_DONE = 0,

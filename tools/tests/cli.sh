@@ -179,6 +179,31 @@ rm -r netns
 ask busy -n blue
 compare namespaces
 
+# missing_in FILE: the objects, filters and options of the usage that FILE lacks.
+missing_in() {
+	local word
+	FAKE=busy "$fake" -h | awk '
+		/^Objects/ { objects = 1 }
+		/^Options/ { objects = 0 }
+		objects && /^  [a-z]/ { print $1; if ($2 ~ /^\[[a-z]/) print substr($2, 2) }
+		!objects && /^  -/ { sub(",", "", $1); print $1; print $2 }' >words
+	[ "$(wc -l <words)" -ge 15 ] || echo "# too few words"
+	while read -r word; do
+		grep -qwe "$word" "$1" || echo "# $1 lacks $word"
+	done <words
+}
+
+# In the manual an option is a macro: ".It Fl j , -json".
+sed 's/^\.It Fl \([a-zA-Z]\) , \(-[a-z-]*\)/-\1 -\2/' "$expect/../../tcpstate-cli.8" >manual
+missing_in manual >missing
+cat missing
+! [ -s missing ]
+result "the manual knows all objects, filters and options" $?
+missing_in "$expect/../../tcpstate-cli.bash" >missing
+cat missing
+! [ -s missing ]
+result "so does the completion" $?
+
 "$cli" -V | grep -q '^tcpstate-cli [0-9]' &&
 	"$cli" -jV | grep -q '^{"version":"[0-9.]*","module":'
 result "the version" $?

@@ -188,7 +188,7 @@ static void one(const struct nlmsghdr *request, int flags, int n)
 	answer(request, FAMILY_ID, genl->cmd, flags, &reply);
 }
 
-static void all(const struct nlmsghdr *request)
+static void every_netns(const struct nlmsghdr *request)
 {
 	int i, flags = NLM_F_MULTI;
 
@@ -221,7 +221,7 @@ static void ask(const struct nlmsghdr *request)
 	} else if (scene_is("no-answer")) {
 		error(request, 0, NULL, true);
 	} else if (dump) {
-		all(request);
+		every_netns(request);
 	} else if (scene_is("refused")) {
 		error(request, EPERM, "only root may know", false);
 	} else if (scene_is("refused-capped")) {

@@ -5,13 +5,12 @@
 
 #include <stdint.h>
 
-#define __aligned(n) __attribute__((aligned(n)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Attributes one after another, as in a message. */
 struct reply {
 	int len;
-	unsigned char data[128 * 1024] __aligned(8);
+	unsigned char data[128 * 1024];
 };
 
 void reply_put(struct reply *reply, int type, const void *data, int len);

@@ -51,7 +51,7 @@ static void test_states(void)
 	static const struct {
 		const char *word;
 		unsigned int state;
-	} cases[] = {
+	} samples[] = {
 		{ "TIME_WAIT", 6 }, { "time-wait", 6 }, { "timewait", 6 },
 		{ "Time_Wait", 6 }, { "TIMEWAIT", 6 }, { "fin-wait-1", 4 },
 		{ "FIN_WAIT2", 5 }, { "established", 1 }, { "new_syn_recv", 12 },
@@ -61,10 +61,10 @@ static void test_states(void)
 	};
 	unsigned int i, state;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		expect(state_parse(cases[i].word) == cases[i].state,
-		       "'%s' is read as %u", cases[i].word,
-		       state_parse(cases[i].word));
+	for (i = 0; i < ARRAY_SIZE(samples); i++)
+		expect(state_parse(samples[i].word) == samples[i].state,
+		       "'%s' is read as %u", samples[i].word,
+		       state_parse(samples[i].word));
 	for (state = 1; state <= STATE_MAX; state++)
 		expect(state_parse(state_name(state)) == state,
 		       "%s is not itself", state_name(state));
@@ -78,7 +78,7 @@ static void test_nearest(void)
 	};
 	static const struct {
 		const char *word, *nearest;
-	} cases[] = {
+	} samples[] = {
 		{ "stat", "state" }, { "states", "state" }, { "staet", "state" },
 		{ "STATE", "state" }, { "audti", "audit" }, { "mon", "monitor" },
 		{ "ch", "check" }, { "chekc", "check" }, { "x", NULL },
@@ -88,10 +88,10 @@ static void test_nearest(void)
 	const char *nearest;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		nearest = word_nearest(cases[i].word, words, ARRAY_SIZE(words));
-		expect(same(nearest, cases[i].nearest),
-		       "nearest to '%s' is '%s'", cases[i].word,
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
+		nearest = word_nearest(samples[i].word, words, ARRAY_SIZE(words));
+		expect(same(nearest, samples[i].nearest),
+		       "nearest to '%s' is '%s'", samples[i].word,
 		       nearest ? nearest : "(none)");
 	}
 	test_end("the nearest word");
@@ -103,7 +103,7 @@ static void test_numbers(void)
 		const char *word;
 		bool valid;
 		uint64_t value;
-	} cases[] = {
+	} samples[] = {
 		{ "0", true, 0 }, { "10", true, 10 }, { "007", true, 7 },
 		{ "11", false, 0 }, { "-1", false, 0 }, { "+1", false, 0 },
 		{ "", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
@@ -114,11 +114,11 @@ static void test_numbers(void)
 	unsigned int i;
 	bool valid;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		value = 0;
-		valid = word_number(cases[i].word, 0, 10, &value);
-		expect(valid == cases[i].valid && value == cases[i].value,
-		       "'%s' is read as %s%llu", cases[i].word,
+		valid = word_number(samples[i].word, 0, 10, &value);
+		expect(valid == samples[i].valid && value == samples[i].value,
+		       "'%s' is read as %s%llu", samples[i].word,
 		       valid ? "" : "invalid, ", (unsigned long long)value);
 	}
 	expect(!word_number("3", 4, 5, &value), "3 is not between 4 and 5");
@@ -130,7 +130,7 @@ static void test_grouped(void)
 	static const struct {
 		uint64_t value;
 		const char *text;
-	} cases[] = {
+	} samples[] = {
 		{ 0, "0" }, { 7, "7" }, { 999, "999" }, { 1000, "1,000" },
 		{ 65536, "65,536" }, { 1000000, "1,000,000" },
 		{ UINT64_MAX, "18,446,744,073,709,551,615" },
@@ -138,10 +138,10 @@ static void test_grouped(void)
 	char buf[OUT_NUMBER_MAX];
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		expect(same(out_grouped(buf, cases[i].value), cases[i].text),
-		       "%s is printed as %s", cases[i].text,
-		       out_grouped(buf, cases[i].value));
+	for (i = 0; i < ARRAY_SIZE(samples); i++)
+		expect(same(out_grouped(buf, samples[i].value), samples[i].text),
+		       "%s is printed as %s", samples[i].text,
+		       out_grouped(buf, samples[i].value));
 	test_end("thousands");
 }
 
@@ -150,7 +150,7 @@ static void test_durations(void)
 	static const struct {
 		uint64_t us;
 		const char *down, *up;
-	} cases[] = {
+	} samples[] = {
 		{ 0, "0 us", "0 us" },
 		{ 213, "213 us", "213 us" },
 		{ 1000, "1.0 ms", "1.0 ms" },
@@ -169,13 +169,13 @@ static void test_durations(void)
 	char buf[OUT_NUMBER_MAX];
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		out_duration(buf, cases[i].us, false);
-		expect(same(buf, cases[i].down), "%llu us is printed as %s",
-		       (unsigned long long)cases[i].us, buf);
-		out_duration(buf, cases[i].us, true);
-		expect(same(buf, cases[i].up), "%llu us rounds up to %s",
-		       (unsigned long long)cases[i].us, buf);
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
+		out_duration(buf, samples[i].us, false);
+		expect(same(buf, samples[i].down), "%llu us is printed as %s",
+		       (unsigned long long)samples[i].us, buf);
+		out_duration(buf, samples[i].us, true);
+		expect(same(buf, samples[i].up), "%llu us rounds up to %s",
+		       (unsigned long long)samples[i].us, buf);
 	}
 	test_end("durations");
 }
@@ -245,21 +245,47 @@ static void print_values(const char *name)
 
 static void test_output(void)
 {
+	static const char text[] =
+		"name b?[2J?c, 1,234,567 of them (bad)\n"
+		"none is -\n"
+		"NAME     N  NOTE\n"
+		"b?[2J?c  1\n"
+		"a        -  note\n"
+		"\n"
+		"Time:\n"
+		"NAME       TOOK\n"
+		"b?[2J?c  213 us\n";
+	static const char json[] =
+		"{\n"
+		"  \"name\": \"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\n"
+		"  \"n\": 1234567,\n"
+		"  \"hidden\": 1,\n"
+		"  \"good\": false,\n"
+		"  \"none\": null,\n"
+		"  \"muted_ms\": 1,\n"
+		"  \"rows\": [\n"
+		"    {\n"
+		"      \"name\": \"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\n"
+		"      \"n\": 1,\n"
+		"      \"ms\": 0.213\n"
+		"    },\n"
+		"    {\n"
+		"      \"name\": \"a\",\n"
+		"      \"n\": null,\n"
+		"      \"ms\": null\n"
+		"    },\n"
+		"    {\n"
+		"      \"name\": \"in JSON only\"\n"
+		"    }\n"
+		"  ]\n"
+		"}\n";
+
 	print_begin(0);
 	print_values("b\033[2J\nc");
-	expect(same(print_end(),
-		    "name b?[2J?c, 1,234,567 of them (bad)\n"
-		    "none is -\n"
-		    "NAME     N  NOTE\n"
-		    "b?[2J?c  1\n"
-		    "a        -  note\n"
-		    "\nTime:\n"
-		    "NAME       TOOK\n"
-		    "b?[2J?c  213 us\n"), "text:\n%s", printed);
-	print_begin(OUT_JSON);
+	expect(same(print_end(), text), "text:\n%s", printed);
+	print_begin(OUT_PRETTY);
 	print_values("b\033\xff\xc3\xa4/");
-	expect(same(print_end(),
-		    "{\"name\":\"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\"n\":1234567,\"hidden\":1,\"good\":false,\"none\":null,\"muted_ms\":1,\"rows\":[{\"name\":\"b\\u001b\xef\xbf\xbd\xc3\xa4/\",\"n\":1,\"ms\":0.213},{\"name\":\"a\",\"n\":null,\"ms\":null},{\"name\":\"in JSON only\"}]}\n"), "JSON: %s", printed);
+	expect(same(print_end(), json), "JSON: %s", printed);
 	print_begin(OUT_COLOUR);
 	print_values("b");
 	expect(strstr(print_end(), "\033[1;33ma"), "no colour: %s", printed);
@@ -294,7 +320,7 @@ static void test_stay_json(void)
 	static const struct {
 		uint64_t us;
 		const char *json;
-	} cases[] = {
+	} samples[] = {
 		{ 0, "[{\"t\":0}]\n" }, { 1, "[{\"t\":0.001}]\n" },
 		{ 213, "[{\"t\":0.213}]\n" }, { 1500, "[{\"t\":1.5}]\n" },
 		{ 64000, "[{\"t\":64}]\n" },
@@ -302,15 +328,15 @@ static void test_stay_json(void)
 	};
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		print_begin(OUT_JSON);
 		out_array_open(NULL);
 		out_object_open(NULL);
-		out_stay("t", NULL, number_known(cases[i].us));
+		out_stay("t", NULL, number_known(samples[i].us));
 		out_object_close();
 		out_array_close();
-		expect(same(print_end(), cases[i].json), "%llu us: %s",
-		       (unsigned long long)cases[i].us, printed);
+		expect(same(print_end(), samples[i].json), "%llu us: %s",
+		       (unsigned long long)samples[i].us, printed);
 	}
 	test_end("milliseconds in JSON, to the microsecond");
 }
@@ -573,7 +599,7 @@ static void test_refused(void)
 	static const struct {
 		const char *scene;
 		bool refused;
-	} cases[] = {
+	} samples[] = {
 		{ "busy", false }, { "quiet", false }, { "older", false },
 		{ "newer", false }, { "huge", false }, { "no-netns", true },
 		{ "short-number", true }, { "short-histogram", true },
@@ -583,12 +609,12 @@ static void test_refused(void)
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		reply.len = 0;
-		reply_state(&reply, cases[i].scene, 1, 0);
+		reply_state(&reply, samples[i].scene, 1, 0);
 		err = read_state(&list);
-		expect(!err == !cases[i].refused, "'%s' is %s",
-		       cases[i].scene, err ? "refused" : "accepted");
+		expect(!err == !samples[i].refused, "'%s' is %s",
+		       samples[i].scene, err ? "refused" : "accepted");
 		counters_forget(&list);
 	}
 	test_end("what is malformed is refused, what is unknown is passed over");

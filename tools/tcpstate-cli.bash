@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# bash completion for tcpstate-cli
+
+_tcpstate_cli()
+{
+	local cur=$2 prev=$3 word object='' i
+	local options='-j --json -p --pretty -n --netns -a --all-netns
+		-h --help -V --version'
+	local objects='state audit'
+	local states='ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2
+		TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV'
+
+	if [[ $prev == -n || $prev == --netns ]]; then
+		if [[ $cur == */* ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(cd /run/netns 2>/dev/null &&
+				compgen -f -- "$cur")
+		fi
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+		return
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		if [[ $word == -n || $word == --netns ]]; then
+			((i++))
+		elif [[ $word != -* ]]; then
+			object=$word
+			break
+		fi
+	done
+	case $object in
+	'')
+		mapfile -t COMPREPLY < <(compgen -W "$objects" -- "$cur")
+		;;
+	state)
+		cur=${cur^^}
+		((i != COMP_CWORD - 1)) ||
+			mapfile -t COMPREPLY < <(compgen -W "$states" -- "${cur//-/_}")
+		;;
+	audit)
+		if [[ $prev == rechecks ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '0 1 2 3 4 5 6 7 8 9 10' \
+				-- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W rechecks -- "$cur")
+		fi
+		;;
+	esac
+}
+
+complete -F _tcpstate_cli tcpstate-cli

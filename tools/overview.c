@@ -9,7 +9,7 @@ static int run(const struct request *request)
 	size_t i;
 	int code;
 
-	code = counters_get(request->all_netns, 0, &list);
+	code = counters_get(request->all_netns, &list);
 	if (!code) {
 		if (request->all_netns)
 			out_array_open(NULL);

@@ -255,16 +255,15 @@ int counters_read(struct nlattr *attrs, int len, void *list)
 	return read_nests(counters, attrs, len);
 }
 
-/* All that was asked for, of at least one namespace? */
-static bool is_complete(const struct counters_list *list, unsigned int only)
+/* Every state, of at least one namespace? */
+static bool is_complete(const struct counters_list *list)
 {
 	unsigned int state;
 	size_t i;
 
 	for (i = 0; i < list->n; i++)
 		for (state = 1; state <= STATE_MAX; state++)
-			if ((!only || state == only) &&
-			    !list->items[i].rows[state].present)
+			if (!list->items[i].rows[state].present)
 				return false;
 	return list->n;
 }
@@ -286,30 +285,26 @@ void counters_forget(void *list)
 /**
  * counters_get() - ask the module
  * @all_netns: of all network namespaces, instead of our own
- * @only: the one state to report, or 0
  * @list: empty; the answer, to be freed by counters_forget() either way
  *
  * Return: OUT_DONE, or the exit code after saying what is wrong.
  */
-int counters_get(bool all_netns, unsigned int only, struct counters_list *list)
+int counters_get(bool all_netns, struct counters_list *list)
 {
 	struct module_reader reader = {
 		.message = counters_read,
 		.restart = counters_forget,
 		.arg = list,
 	};
-	struct nl_msg *msg;
 	int code;
 
 	code = module_open();
 	if (code)
 		return code;
-	msg = module_request(TCPSTATE_CMD_STATE_GET, all_netns);
-	if (msg && only && !all_netns)
-		nla_put_u32(msg, TCPSTATE_A_COUNTERS_ONLY, only);
-	code = module_ask(msg, &reader);
+	code = module_ask(module_request(TCPSTATE_CMD_STATE_GET, all_netns),
+			  &reader);
 	module_close();
-	if (!code && !is_complete(list, only))
+	if (!code && !is_complete(list))
 		code = module_mismatch();
 	return code;
 }
@@ -367,12 +362,15 @@ static void print_states(const struct counters *counters, unsigned int only,
 	unsigned int state;
 
 	out_table_open("states", columns, brief ? 7 : 11, titles);
-	for (state = 1; state <= STATE_MAX; state++) {
-		if (!counters->rows[state].present || (only && state != only))
-			continue;
-		print_row(counters, state, brief);
-	}
+	for (state = 1; state <= STATE_MAX; state++)
+		if (!only || state == only)
+			print_row(counters, state, brief);
 	out_table_close();
+}
+
+static bool is_shown(const struct transition *transition, unsigned int only)
+{
+	return !only || transition->from == only || transition->to == only;
 }
 
 static void print_transitions(const struct counters *counters,
@@ -383,20 +381,20 @@ static void print_transitions(const struct counters *counters,
 		{ .heading = "TO", .left = true },
 		{ .heading = "COUNT" },
 	};
-	const struct transition *transition = counters->transitions;
-	const struct transition *end = transition + counters->n_transitions;
+	const struct transition *transition;
 	bool any = false;
+	size_t i;
 
-	if (only) {
-		out_null("transitions", NULL);
-		return;
-	}
-	for (; transition < end; transition++)
-		any |= number_positive(transition->count);
+	for (i = 0; i < counters->n_transitions; i++)
+		any |= is_shown(&counters->transitions[i], only) &&
+		       number_positive(counters->transitions[i].count);
 	out_mute(brief || !any);
 	out_text("\nTransitions (from CLOSE: created; to CLOSE: ended):\n");
 	out_table_open("transitions", columns, 3, NULL);
-	for (transition = counters->transitions; transition < end; transition++) {
+	for (i = 0; i < counters->n_transitions; i++) {
+		transition = &counters->transitions[i];
+		if (!is_shown(transition, only))
+			continue;
 		out_row_open(number_positive(transition->count), OUT_PLAIN);
 		out_string("from", "%s", state_name(transition->from));
 		out_string("to", "%s", state_name(transition->to));
@@ -514,7 +512,7 @@ void counters_print(const struct counters *counters, const char *key,
 	print_transitions(counters, only, brief);
 	out_text("\n");
 	print_time_wait(counters, only);
-	if (!only)
+	if (!only || only == TCPSTATE_STATE_CLOSE_WAIT)
 		print_close_wait(counters);
 	print_exactness(counters);
 	out_object_close();
@@ -534,7 +532,7 @@ static int run(const struct request *request)
 	}
 	if (request->argc > 1)
 		return command_unknown_filter(&state_command, request->argv[1]);
-	code = counters_get(request->all_netns, only, &list);
+	code = counters_get(request->all_netns, &list);
 	if (!code) {
 		if (request->all_netns)
 			out_array_open(NULL);

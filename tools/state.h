@@ -48,7 +48,7 @@ struct counters_list {
 
 int counters_read(struct nlattr *attrs, int len, void *list);
 void counters_forget(void *list);
-int counters_get(bool all_netns, unsigned int only, struct counters_list *list);
+int counters_get(bool all_netns, struct counters_list *list);
 void counters_print(const struct counters *counters, const char *key,
 		    unsigned int only, bool brief);
 

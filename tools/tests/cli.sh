@@ -77,6 +77,7 @@ compare overview
 ask busy state
 ask busy state time-wait
 ask busy state established
+ask busy state CloseWait
 ask quiet state
 ask inexact state
 ask older state

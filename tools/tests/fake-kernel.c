@@ -157,32 +157,17 @@ static uint64_t inode(int n)
 	return (ino ? strtoull(ino, NULL, 10) : 4026531840) + n;
 }
 
-static uint32_t first_u32(const struct nlmsghdr *request, int type)
-{
-	const struct nlattr *attr = (void *)((char *)request + NLMSG_HDRLEN +
-					     GENL_HDRLEN);
-	uint32_t value = 0;
-
-	if (request->nlmsg_len >= NLMSG_HDRLEN + GENL_HDRLEN + NLA_HDRLEN + 4 &&
-	    attr->nla_type == type)
-		memcpy(&value, (char *)attr + NLA_HDRLEN, sizeof(value));
-	return value;
-}
-
 static void one(const struct nlmsghdr *request, int flags, int n)
 {
 	const struct genlmsghdr *genl = (void *)(request + 1);
 	static struct reply reply;
-	uint32_t only;
 
 	reply.len = 0;
-	if (genl->cmd == TCPSTATE_CMD_STATE_GET) {
-		only = first_u32(request, TCPSTATE_A_COUNTERS_ONLY);
-		reply_state(&reply, getenv("FAKE"), inode(n), only);
-	} else {
+	if (genl->cmd == TCPSTATE_CMD_STATE_GET)
+		reply_state(&reply, getenv("FAKE"), inode(n));
+	else
 		reply_audit(&reply, n == 2 && scene_is("last-inexact") ?
 			    "inexact" : getenv("FAKE"), inode(n));
-	}
 	if (scene_is("huge-message"))
 		reply_put(&reply, 200, queue, 65000);
 	answer(request, FAMILY_ID, genl->cmd, flags, &reply);

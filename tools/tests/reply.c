@@ -232,10 +232,8 @@ static void put_transitions(struct reply *reply)
  * @reply: appended to
  * @scene: which
  * @ino: the network namespace
- * @only: the one state asked for, or 0
  */
-void reply_state(struct reply *reply, const char *scene, uint64_t ino,
-		 uint32_t only)
+void reply_state(struct reply *reply, const char *scene, uint64_t ino)
 {
 	bool quiet = is(scene, "quiet"), bad = is(scene, "inexact");
 	uint32_t state;
@@ -247,12 +245,11 @@ void reply_state(struct reply *reply, const char *scene, uint64_t ino,
 		reply_put_u64(reply, TCPSTATE_A_COUNTERS_AGE_MS,
 			      quiet ? 4211 : 273600000);
 	for (state = 1; state <= TCPSTATE_STATE_NEW_SYN_RECV; state++)
-		if (!is(scene, "no-states") && !is(scene, "rest-only") &&
-		    (!only || state == only))
+		if (!is(scene, "no-states") && !is(scene, "rest-only"))
 			put_row(reply, scene, state);
 	if (is(scene, "older") || is(scene, "states-only"))
 		return;
-	if (!quiet && !only)
+	if (!quiet)
 		put_transitions(reply);
 	nest = reply_nest(reply, TCPSTATE_A_COUNTERS_TIME_WAIT);
 	reply_put_u64(reply, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT, 65536);

@@ -20,8 +20,7 @@ void reply_put_u64(struct reply *reply, int type, uint64_t value);
 int reply_nest(struct reply *reply, int type);
 void reply_nest_end(struct reply *reply, int start);
 
-void reply_state(struct reply *reply, const char *scene, uint64_t ino,
-		 uint32_t only);
+void reply_state(struct reply *reply, const char *scene, uint64_t ino);
 void reply_audit(struct reply *reply, const char *scene, uint64_t ino);
 
 #endif

@@ -482,7 +482,7 @@ static void fill(bool audit)
 	if (audit)
 		reply_audit(&reply, "moved", 4026531840);
 	else
-		reply_state(&reply, "busy", 4026531840, 0);
+		reply_state(&reply, "busy", 4026531840);
 }
 
 static void expect_keys(json_object *object, const char *keys)
@@ -611,7 +611,7 @@ static void test_refused(void)
 
 	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		reply.len = 0;
-		reply_state(&reply, samples[i].scene, 1, 0);
+		reply_state(&reply, samples[i].scene, 1);
 		err = read_state(&list);
 		expect(!err == !samples[i].refused, "'%s' is %s",
 		       samples[i].scene, err ? "refused" : "accepted");
@@ -646,13 +646,13 @@ static void test_parts(void)
 	struct counters_list list = { 0 };
 
 	reply.len = 0;
-	reply_state(&reply, "states-only", 1, 0);
+	reply_state(&reply, "states-only", 1);
 	expect(!read_state(&list), "the first part is refused");
 	reply.len = 0;
-	reply_state(&reply, "rest-only", 1, 0);
+	reply_state(&reply, "rest-only", 1);
 	expect(!read_state(&list), "the second part is refused");
 	reply.len = 0;
-	reply_state(&reply, "busy", 2, 0);
+	reply_state(&reply, "busy", 2);
 	expect(!read_state(&list), "the next namespace is refused");
 	expect(list.n == 2, "%zu namespaces", list.n);
 	expect(list.items[0].rows[6].sockets.value == 27904, "first part lost");

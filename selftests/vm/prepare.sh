@@ -264,7 +264,7 @@ clean_up() {
 
 # ensure PATH WHAT KIND ARGS...: make the entry PATH with make_KIND unless there.
 ensure() {
-	local path=$1 what=$2 kind=$3 name=${1##*/}
+	local path=$1 what=$2 kind=$3 name=${1##*/} start
 	shift 3
 
 	[[ ! -d $path ]] || return 0
@@ -275,8 +275,11 @@ ensure() {
 	mkdir -p "$cache/log"
 	exec 9>"$cache/.lock-${name%-*}"
 	if ! flock -n 9; then
+		start=$SECONDS
 		say "$what: waiting for another prepare.sh to finish it"
-		flock 9
+		until flock -w 10 9; do
+			say "$what: waiting ... $((SECONDS - start)) s"
+		done
 	fi
 	if [[ ! -d $path ]]; then
 		rm -rf --one-file-system "$cache/.tmp-${name%-*}".*

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Namespaces: each sees itself, the initial one sees all, and none that dies
+ * leaves anything behind, whatever is in it when it does.
+ */
+#define _GNU_SOURCE
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "util.h"
+
+#define SECONDS	240
+
+FIXTURE(netns) {
+	struct rig rig;
+	struct ns home, named;
+	struct pair p, q, r;
+	char name[32];
+};
+
+FIXTURE_SETUP(netns)
+{
+	char path[64];
+
+	self->p = NO_PAIR;
+	self->q = NO_PAIR;
+	self->r = NO_PAIR;
+	self->named.fd = -1;
+	snprintf(self->name, sizeof(self->name), "tcpstate-%d", getpid());
+	snprintf(path, sizeof(path), "/run/netns/%s", self->name);
+	CHECK(ns_open(&self->home, "/proc/self/ns/net"));
+	CHECK(rig_up(&self->rig, NULL));
+	CHECK(run(NULL, "ip netns add %s", self->name));
+	CHECK(ns_open(&self->named, path));
+	CHECK(run(&self->named, "ip link set lo up"));
+}
+
+FIXTURE_TEARDOWN(netns)
+{
+	pair_close(&self->p);
+	pair_close(&self->q);
+	pair_close(&self->r);
+	EXPECT_OK(audit(&self->named));
+	EXPECT_OK(run(NULL, "ip netns delete %s", self->name));
+	ns_drop(&self->named);
+	EXPECT_OK(rig_down(&self->rig));
+}
+
+#define CLIENT	(&self->rig.net.client)
+#define SERVER	(&self->rig.net.server)
+#define NAMED	(&self->named)
+
+/* Something different in each of the three. */
+static int populate(struct net *net, struct ns *named, struct pair *p, struct pair *q,
+		    struct pair *r)
+{
+	if (pair_open(net, IPV4, p) || pair_to_time_wait(p) || pair_open(net, IPV4, p))
+		return -1;
+	q->listener = tcp_listen(&net->server, IPV6, PORT + 1);
+	q->client = tcp_connect(&net->client, IPV6, PORT + 1, 0);
+	if (q->client < 0)
+		return -1;
+	close_fd(&q->client);
+	if (pair_open_local(named, MAPPED, PORT, r))
+		return -1;
+	return step(&net->client, -1, "ESTABLISHED=1 TIME_WAIT=1 FIN_WAIT2=1m") ||
+	       step(&net->server, -1, "LISTEN=2 ESTABLISHED=1 CLOSE_WAIT=1") ||
+	       step(named, V6, "LISTEN=1 ESTABLISHED=2") ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(netns, each_sees_itself, SECONDS)
+{
+	struct counters inside, by_name, by_path;
+	char options[64];
+
+	CHECK(populate(&self->rig.net, NAMED, &self->p, &self->q, &self->r));
+	CHECK(step(&self->home, -1, ""));
+	CHECK(cli_read(NAMED, &inside));
+	ASSERT_STREQ(self->name, inside.netns);
+	snprintf(options, sizeof(options), "-n %s", self->name);
+	CHECK(cli_read_with(NULL, options, &by_name));
+	snprintf(options, sizeof(options), "--netns /proc/%d/fd/%d", getpid(), CLIENT->fd);
+	CHECK(cli_read_with(NULL, options, &by_path));
+	ASSERT_EQ(0, memcmp(&inside.now, &by_name.now, sizeof(inside.now)));
+	ASSERT_EQ(NAMED->ino, by_name.ino);
+	ASSERT_STREQ(self->name, by_name.netns);
+	ASSERT_EQ(CLIENT->ino, by_path.ino);
+	ASSERT_EQ(3, in_any(&by_path.now));
+}
+
+TEST_F_TIMEOUT(netns, one_sees_all, SECONDS)
+{
+	const struct ns *const ours[] = { CLIENT, SERVER, NAMED, &self->home };
+	uint64_t shown = 0, there = 0;
+	struct counters *list;
+	struct table ss;
+	size_t n, i;
+
+	CHECK(populate(&self->rig.net, NAMED, &self->p, &self->q, &self->r));
+	CHECK(cli_read_all(&list, &n));
+	for (i = 0; i < n; i++)
+		shown += in_any(&list[i].now);
+	for (i = 0; i < ARRAY_SIZE(ours); i++) {
+		CHECK(listed_as_ss(list, n, ours[i]));
+		CHECK(ss_read(ours[i], &ss));
+		there += in_any(&ss);
+	}
+	free(list);
+	ASSERT_EQ(there, shown);
+	ASSERT_EQ(10, there);
+	CHECK(run(NULL, "tcpstate-cli -a audit"));
+}
+
+/* Nothing but the initial namespace, and there but the privileged, sees all. */
+TEST_F_TIMEOUT(netns, others_do_not_see_all, SECONDS)
+{
+	ASSERT_EQ(3, run_status(CLIENT, "tcpstate-cli -a state"));
+	ASSERT_EQ(3, run_status(CLIENT, "tcpstate-cli -a audit"));
+	ASSERT_EQ(3, run_status(NULL, "setpriv --reuid 65534 tcpstate-cli -a state"));
+	ASSERT_EQ(0, run_status(NULL, "setpriv --reuid 65534 tcpstate-cli state"))
+		TH_LOG("%s", output());
+}
+
+/* What a namespace can have in it when it dies: minis of either kind, requests. */
+static int fill(struct net *net, int round)
+{
+	enum family family = round % 3;
+	struct pair p = NO_PAIR;
+	int rc;
+
+	rc = pair_open(net, family, &p) || pair_to_time_wait(&p);
+	if (!rc)
+		rc = pair_open(net, family, &p) || close(p.client);
+	p.client = -1;
+	if (!rc)
+		rc = step(&net->client, -1, "TIME_WAIT=1 FIN_WAIT2=1m") ||
+		     step(&net->server, -1, "LISTEN=1 CLOSE_WAIT=1");
+	/* A request, and a FIN that is never acknowledged. */
+	if (!rc)
+		rc = sysctl_set(&net->server, "net/ipv4/tcp_orphan_retries", "1") ||
+		     sysctl_set(&net->server, "net/ipv4/tcp_synack_retries", "2") ||
+		     wire(&net->server, LOSE);
+	if (!rc) {
+		p.client = tcp_dial(&net->client, family, PORT, 0);
+		rc = p.client < 0;
+	}
+	if (!rc)
+		rc = step(&net->server, -1, "LISTEN=1 CLOSE_WAIT=1 NEW_SYN_RECV=1");
+	close_fd(&p.server);
+	if (!rc)
+		rc = step(&net->server, -1, "LISTEN=1 LAST_ACK=1 NEW_SYN_RECV=1");
+	pair_close(&p);
+	return rc ? -1 : 0;
+}
+
+/* True once the initial namespace lists as many as it did. */
+static bool listed(size_t expected)
+{
+	struct counters *list;
+	size_t n;
+	int rc = cli_read_all(&list, &n);
+
+	free(list);
+	if (!rc && n != expected)
+		fail("%zu namespaces are shown, there should be %zu", n, expected);
+	return !rc && n == expected;
+}
+
+TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
+{
+	struct counters *list;
+	struct net net;
+	size_t before;
+	int i;
+
+	CHECK(cli_read_all(&list, &before));
+	free(list);
+	for (i = 0; i < 9; i++) {
+		CHECK(net_new(&net));
+		CHECK(fill(&net, i));
+		CHECK(audit(&net.client));
+		CHECK(audit(&net.server));
+		net_drop(&net);
+	}
+	ASSERT_TRUE(WAIT_FOR(listed(before), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(run(NULL, "tcpstate-cli -a audit"));
+}
+
+/* The module goes, and comes again, while a namespace is dying. */
+TEST_F_TIMEOUT(netns, death_while_unloading, SECONDS)
+{
+	struct net net;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		CHECK(net_new(&net));
+		CHECK(fill(&net, i));
+		net_drop(&net);
+		CHECK(module_unload());
+		CHECK(module_load(NULL));
+		CHECK(run(NULL, "tcpstate-cli -a audit"));
+	}
+}
+
+/* Nobody is in the namespace any more and it has no name: its sockets keep it. */
+TEST_F_TIMEOUT(netns, kept_by_its_sockets, SECONDS)
+{
+	struct counters *list;
+	size_t before, n;
+	struct ns gone;
+
+	CHECK(cli_read_all(&list, &before));
+	free(list);
+	CHECK(ns_new(&gone, NULL));
+	CHECK(pair_open_local(&gone, IPV6, PORT, &self->p));
+	CHECK(step(&gone, V6, "LISTEN=1 ESTABLISHED=2"));
+	ns_drop(&gone);
+	CHECK(cli_read_all(&list, &n));
+	ASSERT_EQ(before + 1, n);
+	ASSERT_NE(NULL, counters_of(list, n, &gone)) TH_LOG("%s", why());
+	ASSERT_EQ(2, in_state(&counters_of(list, n, &gone)->now, ST_ESTABLISHED));
+	free(list);
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(cli_read_all(&list, &n));
+	ASSERT_NE(NULL, counters_of(list, n, &gone)) TH_LOG("%s", why());
+	ASSERT_EQ(1, in_state(&counters_of(list, n, &gone)->now, ST_TIME_WAIT));
+	ASSERT_EQ(1, in_state(&counters_of(list, n, &gone)->now, ST_LISTEN));
+	free(list);
+	close_fd(&self->p.listener);
+	ASSERT_TRUE(WAIT_FOR(listed(before), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+}
+
+/* A process accepts and closes in namespaces that its sockets are not of. */
+TEST_F_TIMEOUT(netns, moved_process, SECONDS)
+{
+	self->p.listener = tcp_listen(SERVER, IPV4, PORT);
+	self->p.client = tcp_connect(CLIENT, IPV4, PORT, 0);
+	CHECK(ns_enter(NAMED));
+	self->p.server = tcp_accept(self->p.listener);
+	ASSERT_GE(self->p.server, 0) TH_LOG("%s", why());
+	CHECK(step(CLIENT, V4, "ESTABLISHED=1"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1"));
+	CHECK(step(NAMED, V4, ""));
+	CHECK(ns_enter(NAMED));
+	close_fd(&self->p.server);
+	CHECK(ns_leave());
+	CHECK(step(CLIENT, V4, "CLOSE_WAIT=1"));
+	CHECK(step(SERVER, V4, "LISTEN=1 FIN_WAIT2=1m"));
+	CHECK(ns_enter(SERVER));
+	close_fd(&self->p.client);
+	CHECK(ns_leave());
+	CHECK(step(CLIENT, V4, ""));
+	CHECK(step(SERVER, V4, "LISTEN=1 TIME_WAIT=1"));
+	CHECK(step(NAMED, V4, ""));
+}
+
+/* Namespaces that are older than the module, with and without connections. */
+TEST_F_TIMEOUT(netns, older_than_the_module, SECONDS)
+{
+	CHECK(module_unload());
+	CHECK(pair_open(&self->rig.net, IPV4, &self->p));
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	CHECK(module_load(NULL));
+	CHECK(step(CLIENT, V4, "TIME_WAIT=1"));
+	CHECK(step(SERVER, V4, "LISTEN=1"));
+	CHECK(step(NAMED, -1, ""));
+	CHECK(pair_open_local(NAMED, IPV6, PORT, &self->q));
+	CHECK(step(NAMED, V6, "LISTEN=1 ESTABLISHED=2"));
+}
+
+TEST_HARNESS_MAIN

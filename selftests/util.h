@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What every test of tcpstate needs: namespaces, commands, connections that
+ * stop where they are told to, and two readings of the same sockets, one by
+ * the kernel's own tools (the oracle) and one by ours.
+ *
+ * A helper that can fail returns 0, or -1 with a sentence in why(). Nothing
+ * here waits for a fixed time: what takes a while is polled for until a
+ * deadline. Namespaces have no names and die with the process that made them.
+ */
+#ifndef TCPSTATE_SELFTESTS_UTIL_H
+#define TCPSTATE_SELFTESTS_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* For ASSERT_EQ(0, ...) in a test: a helper's sentence is the test's. */
+#define CHECK(call)	ASSERT_EQ(0, (call)) TH_LOG("%s", why())
+#define EXPECT_OK(call)	EXPECT_EQ(0, (call)) TH_LOG("%s", why())
+
+const char *why(void);
+int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- time --- */
+
+#define PATIENCE_MS	30000
+
+uint64_t now_ms(void);
+void nap(void);
+
+/* Poll @cond until it holds, for at most @ms; true if it came to hold. */
+#define WAIT_FOR(cond, ms) ({						\
+	uint64_t __until = now_ms() + (ms);				\
+	bool __holds;							\
+	while (!(__holds = (cond)) && now_ms() < __until)		\
+		nap();							\
+	__holds;							\
+})
+
+/* --- namespaces and commands --- */
+
+struct ns {
+	int fd;			/* keeps it alive */
+	uint64_t ino;
+	uint64_t seed[13];	/* per state, what ss showed before the module came */
+};
+
+/*
+ * Everywhere below a NULL namespace is the one that the test began in.
+ * A new one is made inside @parent, whose settings it inherits, with lo up.
+ */
+int ns_new(struct ns *ns, const struct ns *parent);
+int ns_open(struct ns *ns, const char *path);
+void ns_drop(struct ns *ns);
+int ns_enter(const struct ns *ns);
+int ns_leave(void);
+/* To be called on a quiet namespace just before the module is loaded. */
+int ns_note_seed(struct ns *ns);
+int ns_socket(const struct ns *ns, int domain, int type, int protocol);
+
+/* Run a shell command in @ns: 0 if it exits with 0. Output in output(). */
+int run(const struct ns *ns, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same, returning the exit status (128 + signal), -1 if it did not run. */
+int run_status(const struct ns *ns, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+const char *output(void);
+bool have_command(const char *name);
+
+/* /proc/sys/@name (with slashes) as @ns sees it. */
+int sysctl_set(const struct ns *ns, const char *name, const char *value);
+int sysctl_get(const struct ns *ns, const char *name, char *value, size_t size);
+int file_write(const char *path, const char *text);
+
+/* --- the module and the kernel log --- */
+
+bool module_loaded(void);
+int module_load(const char *parameters);
+int module_unload(void);
+
+struct kmsg {
+	int fd;
+};
+
+int kmsg_open(struct kmsg *k);
+/*
+ * Read what the kernel logged since. Fails on what a kernel says when it is
+ * unwell, and on a warning of the module that does not contain @allowed;
+ * *seen (if not NULL) is how many lines did contain it.
+ */
+int kmsg_check(struct kmsg *k, const char *allowed, unsigned int *seen);
+
+/* --- two readings of the same sockets --- */
+
+enum {
+	ST_ESTABLISHED = 1, ST_SYN_SENT, ST_SYN_RECV, ST_FIN_WAIT1,
+	ST_FIN_WAIT2, ST_TIME_WAIT, ST_CLOSE, ST_CLOSE_WAIT, ST_LAST_ACK,
+	ST_LISTEN, ST_CLOSING, ST_NEW_SYN_RECV, NSTATES,
+};
+
+enum { V4, V6, NFAMILIES };
+
+extern const char *const state_name[NSTATES];
+
+/* Sockets per state and family, as a tool shows them. */
+struct table {
+	uint64_t n[NSTATES][NFAMILIES];
+	uint64_t mini;
+};
+
+/* All that `tcpstate-cli -j state` says about one namespace. */
+struct counters {
+	char netns[64];
+	uint64_t ino;
+	struct table now;	/* NEW_SYN_RECV apart */
+	uint64_t minis[NSTATES];
+	uint64_t entered[NSTATES];
+	uint64_t oldest_ms[NSTATES];
+	uint64_t dwell_max_ms[NSTATES];
+	uint64_t edge[NSTATES][NSTATES];
+	uint64_t limit, overflow, expired, recycled, killed;
+	uint64_t untracked, inexact;
+};
+
+/* What `tcpstate-cli -j audit` says. */
+struct verdict {
+	int status;		/* its exit code */
+	bool exact;
+	uint64_t missing, missing_now, stale;
+	uint64_t counted, walked;
+};
+
+uint64_t in_state(const struct table *t, int state);
+uint64_t in_any(const struct table *t);
+
+int ss_read(const struct ns *ns, struct table *t);
+int cli_read(const struct ns *ns, struct counters *c);
+/* The same with more options, such as -n NAME. */
+int cli_read_with(const struct ns *ns, const char *options, struct counters *c);
+/* -a: allocates *list, which the caller frees. */
+int cli_read_all(struct counters **list, size_t *n);
+/* The one of @list that is @ns, NULL if none is. */
+const struct counters *counters_of(const struct counters *list, size_t n,
+				   const struct ns *ns);
+/* What @list has of @ns is what ss shows there; to be called when all is quiet. */
+int listed_as_ss(const struct counters *list, size_t n, const struct ns *ns);
+int cli_audit(const struct ns *ns, struct verdict *v);
+
+/* One value of nstat -az, of /proc/net/sockstat's TCP line. */
+int nstat(const struct ns *ns, const char *name, uint64_t *value);
+int sockstat(const struct ns *ns, const char *key, uint64_t *value);
+
+/*
+ * Wait until ss shows exactly @expected, then demand that tcpstate shows the
+ * same: every state, either family, the mini-sockets as in sockstat.
+ * @expected reads "FIN_WAIT2=1m LISTEN=2": states not named have none, m says
+ * that they are mini-sockets (TIME_WAIT ever is), NEW_SYN_RECV is a request.
+ * A @family >= 0 says that all of them are of that one.
+ */
+int step(const struct ns *ns, int family, const char *expected);
+
+/* Whatever ss shows, tcpstate shows the same. */
+int same_as_ss(const struct ns *ns);
+
+/*
+ * The transitions since load are exactly "CLOSE>LISTEN=1 LISTEN>CLOSE=1 ...".
+ */
+int edges(const struct ns *ns, const char *expected);
+
+/* An audit that is exact, and had nothing to add or to doubt. */
+int audit(const struct ns *ns);
+/* What entered is what left and what is there; only legal edges. */
+int balanced(const struct ns *ns, const struct counters *c);
+
+/* --- connections --- */
+
+/* Two namespaces and a wire between them. */
+struct net {
+	struct ns client, server;
+};
+
+enum family { IPV4, IPV6, MAPPED };
+
+#define PORT		7000
+#define CLIENT_PORT	40000
+
+int net_new(struct net *net);
+void net_drop(struct net *net);
+
+enum wire { PASS, LOSE, DELAY, HOLD };
+
+/* What becomes of packets that leave @ns for the wire, from now on. */
+int wire(const struct ns *ns, enum wire how);
+
+/* Which column of a table sockets of this family are in. */
+int column(enum family family);
+
+socklen_t address(struct sockaddr_storage *sa, enum family family,
+		  const char *host4, const char *host6, uint16_t port);
+/* The server's and the client's address on the wire; loopback. */
+socklen_t server_address(struct sockaddr_storage *sa, enum family family, uint16_t port);
+socklen_t client_address(struct sockaddr_storage *sa, enum family family, uint16_t port);
+socklen_t local_address(struct sockaddr_storage *sa, enum family family, uint16_t port);
+
+int domain_of(enum family family);
+int set_option(int fd, int level, int option, int value);
+int set_nonblocking(int fd, bool on);
+
+/* A TCP socket whose calls give up after PATIENCE_MS. */
+int tcp_socket(const struct ns *ns, enum family family);
+int tcp_listen(const struct ns *ns, enum family family, uint16_t port);
+int tcp_accept(int listener);
+/* Connect from @ns to the server's @port, from @from if that is not 0. */
+int tcp_connect(const struct ns *ns, enum family family, uint16_t port, uint16_t from);
+/* The same without waiting for an answer. */
+int tcp_dial(const struct ns *ns, enum family family, uint16_t port, uint16_t from);
+int tcp_finish_dial(int fd);
+/* Connect within @ns, by loopback. */
+int tcp_connect_local(const struct ns *ns, enum family family, uint16_t port);
+int local_port(int fd);
+/* Send @n bytes; read until the peer's FIN. */
+int send_bytes(int fd, size_t n);
+int read_to_end(int fd, size_t *n);
+/* Until @n bytes are there to be read. */
+int wait_readable(int fd, int n);
+/* close() and abort: SO_LINGER with 0 seconds. */
+int close_reset(int fd);
+/* A child that holds its own copy of @fd, which is closed here. */
+pid_t hand_to_child(int fd);
+int end_child(pid_t pid, int signal);
+
+/* A listener and the two ends of a connection to it; -1 where there is none. */
+struct pair {
+	int listener, client, server;
+};
+
+#define NO_PAIR ((struct pair){ -1, -1, -1 })
+
+/* Connect and accept; listens first if @p has no listener yet. */
+int pair_open(const struct net *net, enum family family, struct pair *p);
+int pair_open_local(const struct ns *ns, enum family family, uint16_t port, struct pair *p);
+/* Shut the client's side down and close the server's: the client has TIME_WAIT. */
+int pair_to_time_wait(struct pair *p);
+void close_fd(int *fd);
+void pair_close(struct pair *p);
+
+/* --- what each test stands on: the module loaded, a net, a clean log --- */
+
+struct rig {
+	struct net net;
+	struct kmsg log;
+};
+
+int rig_up(struct rig *rig, const char *parameters);
+/* Both namespaces audited, the module gone, nothing bad in the log. */
+int rig_down(struct rig *rig);
+
+#endif

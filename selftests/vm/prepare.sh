@@ -29,6 +29,8 @@ host_tools() {
 	modprobe kmod
 	make make
 	unshare util-linux
+	mount mount
+	cmp diffutils
 	END
 }
 

@@ -11,7 +11,6 @@
  * size this one follows, does not grow either.
  */
 #include <linux/hash.h>
-#include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -19,6 +18,7 @@
 #include <net/inet_timewait_sock.h>
 #include <net/sock.h>
 
+#include "clock.h"
 #include "compat.h"
 #include "tcpstate.h"
 
@@ -53,13 +53,26 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
 	[TCPSTATE_FIN_WAIT2_MINI] = TCPSTATE_AGE_FIN_WAIT2,
 };
 
-static struct hlist_bl_head *conn_bucket(const void *obj)
+/* Free records, kept per CPU and taken with interrupts off: the slab's own
+ * fast paths cost ten times as much, twice in the life of every connection.
+ */
+struct conn_stock {
+	struct hlist_bl_node	*first;
+	unsigned int		count;
+};
+
+#define CONN_STOCK_BATCH	16
+#define CONN_STOCK_MAX		(2 * CONN_STOCK_BATCH)
+
+static DEFINE_PER_CPU(struct conn_stock, conn_stock);
+
+static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 {
 	return &conn_table[hash_ptr(obj, conn_bits)];
 }
 
-static struct tcpstate_conn *conn_find(struct hlist_bl_head *bucket,
-				       const void *obj)
+static __always_inline struct tcpstate_conn *
+conn_find(struct hlist_bl_head *bucket, const void *obj)
 {
 	struct hlist_bl_node *pos;
 	struct tcpstate_conn *conn;
@@ -70,7 +83,7 @@ static struct tcpstate_conn *conn_find(struct hlist_bl_head *bucket,
 	return NULL;
 }
 
-static enum tcpstate_family object_family(const struct sock *sk)
+static __always_inline enum tcpstate_family object_family(const struct sock *sk)
 {
 	return sk->sk_family == AF_INET6 ? TCPSTATE_IPV6 : TCPSTATE_IPV4;
 }
@@ -83,6 +96,7 @@ static int mini_state(const struct inet_timewait_sock *tw)
 
 /* The block this CPU counts in; to be given back with here_put(). */
 static struct tcpstate_cpu *here_get(struct tcpstate_netns *netns)
+	__acquires(&netns->shared_lock)
 {
 	struct tcpstate_cpu *here = this_cpu_read(*netns->cpus);
 
@@ -90,137 +104,170 @@ static struct tcpstate_cpu *here_get(struct tcpstate_netns *netns)
 		here = tcpstate_netns_block_add(netns);
 	if (unlikely(here == &netns->shared))
 		raw_spin_lock(&netns->shared_lock);
+	else
+		__acquire(&netns->shared_lock);
 	return here;
 }
 
-static void here_put(struct tcpstate_cpu *here)
+static void here_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
+	__releases(&netns->shared_lock)
 {
-	struct tcpstate_netns *netns = here->netns;
-
 	if (unlikely(here == &netns->shared))
 		raw_spin_unlock(&netns->shared_lock);
+	else
+		__release(&netns->shared_lock);
 }
 
-static void count_move(struct tcpstate_cpu *here, int family, int from, int to)
+static __always_inline void count_move(struct tcpstate_cpu *here, int family,
+				       int from, int to)
 {
 	unsigned int edge = tcpstate_count_edges[from][to];
 
 	if (likely(edge != TCPSTATE_EDGE_ILLEGAL))
-		local64_inc(&here->edge[family][edge]);
+		local64_inc(&here->edge[edge][family]);
 	else
 		tcpstate_count_illegal(here, family, from, to);
 }
 
-static void count_dwell(struct tcpstate_cpu *here,
-			const struct tcpstate_conn *conn, u64 now)
+static __always_inline void count_dwell(struct tcpstate_cpu *here,
+					const struct tcpstate_conn *conn,
+					u64 now)
 {
-	/* A mini-socket in FIN_WAIT2 goes on where the full one left off. */
-	int state = conn->state == TCPSTATE_FIN_WAIT2_MINI ? TCP_FIN_WAIT2 :
-							     conn->state;
-	u64 ns = now - conn->since;
+	/* Stamped by another CPU's clock it may seem to lie ahead. */
+	u64 ns = now > conn->since ? now - conn->since : 0;
 	unsigned int bucket;
 
-	if (conn->seeded)	/* when it entered is not known */
+	if (unlikely(conn->seeded))	/* when it entered is not known */
 		return;
 	bucket = min_t(unsigned int, fls64(div_u64(ns, NSEC_PER_MSEC)),
 		       TCPSTATE_DWELL_BUCKETS - 1);
-	local64_inc(&here->dwell[state][bucket]);
-	if (ns > local64_read(&here->dwell_max[state]))
-		local64_set(&here->dwell_max[state], ns);
+	local64_inc(&here->dwell[conn->state][bucket]);
+	if (unlikely(ns > local64_read(&here->dwell_max[conn->state])))
+		local64_set(&here->dwell_max[conn->state], ns);
 }
 
-/* Move @conn to the age list of @state, if it has one. */
-static void conn_age(struct tcpstate_conn *conn, struct tcpstate_cpu *here,
-		     int state, u64 now)
+static __always_inline void ages_add(struct tcpstate_ages *ages,
+				     struct tcpstate_conn *conn)
 {
-	struct tcpstate_cpu *home = conn->home;
+	hlist_bl_lock(&ages->newest);
+	hlist_bl_add_head(&conn->age, &ages->newest);
+	if (!ages->oldest)
+		ages->oldest = conn;
+	hlist_bl_unlock(&ages->newest);
+}
+
+static __always_inline void ages_del(struct tcpstate_ages *ages,
+				     struct tcpstate_conn *conn)
+{
+	hlist_bl_lock(&ages->newest);
+	if (ages->oldest == conn)
+		ages->oldest = conn->age.pprev == &ages->newest.first ? NULL :
+			       container_of(conn->age.pprev,
+					    struct tcpstate_conn, age.next);
+	__hlist_bl_del(&conn->age);
+	hlist_bl_unlock(&ages->newest);
+}
+
+/* Count @conn out of its state and into @state, and keep it in the order of
+ * age. TCP_CLOSE is the end: the caller takes it off its chain.
+ */
+static __always_inline void conn_enter(struct tcpstate_conn *conn,
+				       struct tcpstate_cpu *here, int state,
+				       u64 now)
+{
 	int from = conn_ages[conn->state];
 	int to = conn_ages[state];
 
-	if (from != TCPSTATE_AGE_NONE) {
-		raw_spin_lock(&home->age_lock);
-		if (home == here && to != TCPSTATE_AGE_NONE) {
-			conn->since = now;
-			list_move_tail(&conn->age, &here->age[to]);
-			raw_spin_unlock(&home->age_lock);
-			return;
-		}
-		list_del(&conn->age);
-		raw_spin_unlock(&home->age_lock);
-	}
+	count_move(here, conn->family, conn->state, state);
+	count_dwell(here, conn, now);
+	if (from != TCPSTATE_AGE_NONE)
+		ages_del(&conn->home->ages[from], conn);
 	conn->since = now;
 	conn->home = here;
-	if (to != TCPSTATE_AGE_NONE) {
-		raw_spin_lock(&here->age_lock);
-		list_add_tail(&conn->age, &here->age[to]);
-		raw_spin_unlock(&here->age_lock);
-	}
-}
-
-static void conn_stamp(struct tcpstate_conn *conn)
-{
+	conn->state = state;
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	conn->epoch = READ_ONCE(conn_epoch);
-	conn->unmatched = 0;
-}
-
-static void conn_move(struct tcpstate_conn *conn, int state)
-{
-	struct tcpstate_cpu *here;
-	u64 now;
-
-	if (conn->state == state)
-		return;
-	here = here_get(conn->home->netns);
-	count_move(here, conn->family, conn->state, state);
-	if (conn->state == TCP_FIN_WAIT2 && state == TCPSTATE_FIN_WAIT2_MINI) {
-		/* No new entry: age and place in the list go on. */
-	} else {
-		now = ktime_get_ns();
-		count_dwell(here, conn, now);
-		conn_age(conn, here, state, now);
-		conn->seeded = 0;
-	}
-	conn->state = state;
-	conn_stamp(conn);
-	here_put(here);
-}
-
-/* Take @conn off its chain and out of the counters. The caller frees it. */
-static void conn_del(struct tcpstate_conn *conn)
-{
-	struct tcpstate_cpu *here = here_get(conn->home->netns);
-	u64 now = ktime_get_ns();
-
-	count_move(here, conn->family, conn->state, TCP_CLOSE);
-	count_dwell(here, conn, now);
-	if (conn->state == TCP_TIME_WAIT)
-		local64_inc(&here->end[conn->end]);
-	conn_age(conn, here, TCP_CLOSE, now);
-	hlist_bl_del(&conn->node);
-	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
-	if (unlikely(READ_ONCE(here->netns->dying)))
-		tcpstate_netns_slots_put(here->netns, 1);
-	else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
-		tcpstate_netns_slot_drain(here);
-	here_put(here);
+	if (to != TCPSTATE_AGE_NONE)
+		ages_add(&here->ages[to], conn);
 }
 
 /* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one, and no event of
  * it: found out at the next one, or by a walk.
  */
-static void conn_refamily(struct tcpstate_conn *conn, const struct sock *sk)
+static void conn_check_family(struct tcpstate_conn *conn,
+			      const struct sock *sk)
 {
+	struct tcpstate_netns *netns = conn->home->netns;
 	int family = object_family(sk);
 	struct tcpstate_cpu *here;
 
-	if (likely(conn->family == family))
+	if (conn->family == family)
 		return;
-	here = here_get(conn->home->netns);
-	local64_dec(&here->seeded[conn->family][conn->state]);
-	local64_inc(&here->seeded[family][conn->state]);
+	here = here_get(netns);
+	local64_dec(&here->seeded[conn->state][conn->family]);
+	local64_inc(&here->seeded[conn->state][family]);
 	conn->family = family;
-	here_put(here);
+	here_put(netns, here);
+}
+
+static noinline void conn_move_slow(struct tcpstate_conn *conn,
+				    const struct sock *sk, int state)
+{
+	struct tcpstate_netns *netns = conn->home->netns;
+	struct tcpstate_cpu *here;
+
+	if (conn->state == state)
+		return;
+	conn_check_family(conn, sk);
+	here = here_get(netns);
+	if (conn->state == TCP_FIN_WAIT2 && state == TCPSTATE_FIN_WAIT2_MINI) {
+		/* A mini-socket in FIN_WAIT2 goes on where the full one left
+		 * off: no new entry, and its place in the list is kept.
+		 */
+		count_move(here, conn->family, conn->state, state);
+		conn->state = state;
+	} else {
+		conn_enter(conn, here, state, tcpstate_clock_now());
+		conn->seeded = 0;
+	}
+	here_put(netns, here);
+}
+
+/* What most moves are: on the CPU of the move before, with nothing out of the
+ * ordinary. No call is made on this path.
+ */
+static __always_inline void conn_move(struct tcpstate_conn *conn,
+				      const struct sock *sk, int state)
+{
+	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
+
+	if (likely(conn->home->cpu == raw_smp_processor_id() &&
+		   conn->family == object_family(sk) &&
+		   tcpstate_count_edges[conn->state][state] &&
+		   state != TCPSTATE_FIN_WAIT2_MINI && !conn->seeded &&
+		   tcpstate_clock_good(clock)))
+		conn_enter(conn, conn->home, state, clock->ns);
+	else
+		conn_move_slow(conn, sk, state);
+}
+
+/* Take @conn off its chain and out of the counters. The caller frees it. */
+static __always_inline void conn_del(struct tcpstate_conn *conn)
+{
+	struct tcpstate_netns *netns = conn->home->netns;
+	struct tcpstate_cpu *here = here_get(netns);
+	int state = conn->state;
+
+	conn_enter(conn, here, TCP_CLOSE, tcpstate_clock_now());
+	if (state == TCP_TIME_WAIT)
+		local64_inc(&here->end[conn->end]);
+	hlist_bl_del(&conn->node);
+	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
+	if (unlikely(READ_ONCE(netns->dying)))
+		tcpstate_netns_slots_put(netns, 1);
+	else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
+		tcpstate_netns_slot_drain(here);
+	here_put(netns, here);
 }
 
 static bool fail_add(void)
@@ -237,13 +284,71 @@ static bool fail_add(void)
 	return false;
 }
 
+static void stock_put(struct conn_stock *stock, struct tcpstate_conn *conn)
+{
+	conn->node.next = stock->first;
+	stock->first = &conn->node;
+	stock->count++;
+}
+
+static struct tcpstate_conn *stock_get(struct conn_stock *stock)
+{
+	struct tcpstate_conn *conn =
+		hlist_bl_entry(stock->first, struct tcpstate_conn, node);
+
+	stock->first = conn->node.next;
+	stock->count--;
+	return conn;
+}
+
+static noinline void stock_refill(struct conn_stock *stock)
+{
+	void *fresh[CONN_STOCK_BATCH];
+	int count;
+
+	count = kmem_cache_alloc_bulk(conn_cache, GFP_ATOMIC | __GFP_NOWARN,
+				      CONN_STOCK_BATCH, fresh);
+	while (count > 0)
+		stock_put(stock, fresh[--count]);
+}
+
+static noinline void stock_drain(struct conn_stock *stock, unsigned int count)
+{
+	while (count--)
+		kmem_cache_free(conn_cache, stock_get(stock));
+}
+
+static __always_inline struct tcpstate_conn *conn_alloc_atomic(void)
+{
+	struct conn_stock *stock = this_cpu_ptr(&conn_stock);
+
+	if (unlikely(READ_ONCE(fail_adds)) && fail_add())
+		return NULL;
+	if (unlikely(!stock->count)) {
+		stock_refill(stock);
+		if (!stock->count)
+			return NULL;
+	}
+	return stock_get(stock);
+}
+
+static __always_inline void conn_free_atomic(struct tcpstate_conn *conn)
+{
+	struct conn_stock *stock = this_cpu_ptr(&conn_stock);
+
+	stock_put(stock, conn);
+	if (unlikely(stock->count > CONN_STOCK_MAX))
+		stock_drain(stock, CONN_STOCK_BATCH);
+}
+
 /* Give @fresh to the object, or return false: a cap is reached. */
-static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
-		     const struct sock *sk, int state,
-		     struct tcpstate_conn *fresh, bool seeded)
+static __always_inline bool conn_add(struct tcpstate_netns *netns,
+				     struct hlist_bl_head *bucket,
+				     const struct sock *sk, int state,
+				     struct tcpstate_conn *fresh, bool seeded)
 {
 	struct tcpstate_cpu *here = here_get(netns);
-	int family = object_family(sk);
+	int age = conn_ages[state];
 	bool added = false;
 
 	if (unlikely(here->spare <= 0 && !tcpstate_netns_slot_refill(here)))
@@ -251,40 +356,50 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	here->spare--;
 
 	fresh->obj = sk;
-	fresh->family = family;
+	fresh->home = here;
+	fresh->since = tcpstate_clock_now();
+	fresh->state = state;
+	fresh->family = object_family(sk);
 	fresh->end = TCPSTATE_END_EXPIRED;
 	fresh->seeded = seeded;
-	fresh->state = TCP_CLOSE;
-	conn_stamp(fresh);
+	fresh->unmatched = 0;
+	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
+	fresh->epoch = READ_ONCE(conn_epoch);
 	if (seeded)
-		local64_inc(&here->seeded[family][state]);
+		local64_inc(&here->seeded[state][fresh->family]);
 	else
-		count_move(here, family, TCP_CLOSE, state);
-	conn_age(fresh, here, state, ktime_get_ns());
-	fresh->state = state;
+		count_move(here, fresh->family, TCP_CLOSE, state);
+	if (age != TCPSTATE_AGE_NONE)
+		ages_add(&here->ages[age], fresh);
 	hlist_bl_add_head(&fresh->node, bucket);
 	added = true;
 out:
-	here_put(here);
+	here_put(netns, here);
 	return added;
 }
 
 /* An event on an object without a record gives it one in its new state. */
-static void conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk,
-			   int state)
+static noinline void conn_add_event(struct hlist_bl_head *bucket,
+				    const struct sock *sk, int state)
 {
 	struct tcpstate_netns *netns = tcpstate_netns_of(sock_net(sk));
 	struct tcpstate_conn *fresh;
 
 	if (unlikely(!netns))
 		return;
-	fresh = tcpstate_conn_alloc(GFP_ATOMIC);
-	if (likely(fresh) &&
-	    likely(conn_add(netns, bucket, sk, state, fresh, false)))
-		return;
-	if (fresh)
-		tcpstate_conn_free(fresh);
+	fresh = conn_alloc_atomic();
+	if (likely(fresh)) {
+		if (likely(conn_add(netns, bucket, sk, state, fresh, false)))
+			return;
+		conn_free_atomic(fresh);
+	}
 	tcpstate_netns_untracked(netns);
+}
+
+static noinline void conn_close(struct tcpstate_conn *conn)
+{
+	conn_del(conn);
+	conn_free_atomic(conn);
 }
 
 /**
@@ -295,7 +410,7 @@ static void conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk,
  */
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp)
 {
-	if (unlikely(fail_add()))
+	if (unlikely(READ_ONCE(fail_adds)) && fail_add())
 		return NULL;
 	return kmem_cache_alloc(conn_cache, gfp | __GFP_NOWARN);
 }
@@ -325,20 +440,14 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (!conn) {
-		if (state != TCP_CLOSE)
-			conn_add_event(bucket, sk, state);
-	} else if (state != TCP_CLOSE) {
-		conn_refamily(conn, sk);
-		conn_move(conn, state);
-		conn = NULL;
-	} else {
-		conn_del(conn);
-	}
+	if (conn && state != TCP_CLOSE)
+		conn_move(conn, sk, state);
+	else if (conn)
+		conn_close(conn);
+	else if (state != TCP_CLOSE)
+		conn_add_event(bucket, sk, state);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
-	if (conn)
-		tcpstate_conn_free(conn);
 }
 
 /**
@@ -368,7 +477,7 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	hlist_bl_lock(bucket);
 	if (conn) {
 		conn->obj = tw;
-		conn_move(conn, mini_state(tw));
+		conn_move(conn, (const struct sock *)tw, mini_state(tw));
 		hlist_bl_add_head(&conn->node, bucket);
 	} else {
 		conn_add_event(bucket, (const struct sock *)tw, mini_state(tw));
@@ -396,7 +505,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn)
-		conn_move(conn, mini_state(tw));
+		conn_move(conn, (const struct sock *)tw, mini_state(tw));
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -440,11 +549,9 @@ void tcpstate_conn_del_mini(const struct sock *tw)
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn)
-		conn_del(conn);
+		conn_close(conn);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
-	if (conn)
-		tcpstate_conn_free(conn);
 }
 
 /**
@@ -480,7 +587,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 	if (conn) {
 		seen = TCPSTATE_SEEN_DIFFERS;
 		if (conn->state == state) {
-			conn_refamily(conn, sk);
+			conn_check_family(conn, sk);
 			conn->epoch = epoch;
 			seen = TCPSTATE_SEEN_MATCH;
 		}
@@ -540,8 +647,12 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 		local_irq_disable();
 		hlist_bl_lock(bucket);
 		hlist_bl_for_each_entry(conn, pos, bucket, node) {
-			if (conn->home->netns != netns || conn->epoch == epoch)
+			if (conn->home->netns != netns)
 				continue;
+			if (conn->epoch == epoch) {
+				conn->unmatched = 0;
+				continue;
+			}
 			if (walks > 1 && conn->unmatched != walks - 1)
 				continue;
 			conn->unmatched = walks;
@@ -570,14 +681,21 @@ void tcpstate_conn_flush(void)
 			hlist_bl_lock(bucket);
 			conn = hlist_bl_entry(hlist_bl_first(bucket),
 					      struct tcpstate_conn, node);
-			conn_del(conn);
+			conn_close(conn);
 			hlist_bl_unlock(bucket);
 			local_irq_enable();
-			tcpstate_conn_free(conn);
 		}
 		if (!(i % 256))
 			cond_resched();
 	}
+}
+
+/* A cache with a constructor is not merged with others of its size, so that
+ * slabinfo shows what is ours, and is not cleared at each allocation. Every
+ * field is set when a record is given to an object.
+ */
+static void conn_ctor(void *conn)
+{
 }
 
 /**
@@ -598,7 +716,7 @@ int tcpstate_conn_init(void)
 		return -ENOMEM;
 	conn_cache = kmem_cache_create("tcpstate_conn",
 				       sizeof(struct tcpstate_conn), 0,
-				       SLAB_HWCACHE_ALIGN, NULL);
+				       SLAB_HWCACHE_ALIGN, conn_ctor);
 	if (!conn_cache) {
 		kvfree(conn_table);
 		return -ENOMEM;
@@ -611,6 +729,13 @@ int tcpstate_conn_init(void)
  */
 void tcpstate_conn_exit(void)
 {
+	struct conn_stock *stock;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		stock = per_cpu_ptr(&conn_stock, cpu);
+		stock_drain(stock, stock->count);
+	}
 	kmem_cache_destroy(conn_cache);
 	kvfree(conn_table);
 }

@@ -28,7 +28,7 @@
 /* The edge from one state to another, TCPSTATE_EDGE_ILLEGAL where none is. */
 #define EDGE_OF(from, to) \
 	[STATE_##from][STATE_##to] = TCPSTATE_EDGE_##from##_##to,
-const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES] = {
+const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES_POW2] = {
 	TCPSTATE_EDGES(EDGE_OF)
 };
 
@@ -65,8 +65,8 @@ void tcpstate_count_edge(unsigned int edge, int *from, int *to)
 void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
 			    int to)
 {
-	local64_inc(&here->edge[family][tcpstate_count_edges[from][TCP_CLOSE]]);
-	local64_inc(&here->edge[family][tcpstate_count_edges[TCP_CLOSE][to]]);
+	local64_inc(&here->edge[tcpstate_count_edges[from][TCP_CLOSE]][family]);
+	local64_inc(&here->edge[tcpstate_count_edges[TCP_CLOSE][to]][family]);
 }
 
 static void sum_out(const struct tcpstate_cpu *block,
@@ -79,7 +79,7 @@ static void sum_out(const struct tcpstate_cpu *block,
 	for (family = 0; family < TCPSTATE_FAMILIES; family++)
 		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++)
 			sum->sockets[edge_ends[edge][0]][family] -=
-				local64_read(&block->edge[family][edge]);
+				local64_read(&block->edge[edge][family]);
 }
 
 static void sum_in(const struct tcpstate_cpu *block,
@@ -89,14 +89,14 @@ static void sum_in(const struct tcpstate_cpu *block,
 
 	for (family = 0; family < TCPSTATE_FAMILIES; family++) {
 		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
-			u64 count = local64_read(&block->edge[family][edge]);
+			u64 count = local64_read(&block->edge[edge][family]);
 
 			sum->edge[edge] += count;
 			sum->sockets[edge_ends[edge][1]][family] += count;
 		}
 		for (state = 0; state < TCPSTATE_STATES; state++)
 			sum->sockets[state][family] +=
-				local64_read(&block->seeded[family][state]);
+				local64_read(&block->seeded[state][family]);
 	}
 	for (state = 0; state < TCPSTATE_STATES; state++) {
 		for (bucket = 0; bucket < TCPSTATE_DWELL_BUCKETS; bucket++)
@@ -112,28 +112,37 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 {
 	const struct inet_connection_sock *icsk;
 	const struct tcpstate_conn *conn;
+	struct tcpstate_ages *ages;
+	struct hlist_bl_node *pos;
 	unsigned long flags;
 	unsigned int age;
 
-	raw_spin_lock_irqsave(&block->age_lock, flags);
 	for (age = 0; age < TCPSTATE_AGE_COUNT; age++) {
-		conn = list_first_entry_or_null(&block->age[age],
-						struct tcpstate_conn, age);
-		if (!conn || (sum->oldest[age] &&
-			      sum->oldest[age] <= conn->since))
+		ages = &block->ages[age];
+		if (hlist_bl_empty(&ages->newest))
 			continue;
-		sum->oldest[age] = conn->since;
-		sum->oldest_seeded[age] = conn->seeded;
+		local_irq_save(flags);
+		hlist_bl_lock(&ages->newest);
+		conn = ages->oldest;
+		if (conn && (!sum->oldest[age] ||
+			     conn->since < sum->oldest[age])) {
+			sum->oldest[age] = conn->since;
+			sum->oldest_seeded[age] = conn->seeded;
+		}
+		/* Requests raise no events: how many there are is what the
+		 * listeners' queues say. A listener is not freed before it is
+		 * off the list.
+		 */
+		if (age == TCPSTATE_AGE_LISTEN) {
+			hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
+				icsk = inet_csk((const struct sock *)conn->obj);
+				sum->requests[conn->family] +=
+				     reqsk_queue_len(&icsk->icsk_accept_queue);
+			}
+		}
+		hlist_bl_unlock(&ages->newest);
+		local_irq_restore(flags);
 	}
-	/* Requests raise no events: how many there are is what the listeners'
-	 * queues say. A listener on the list is not freed before it is off.
-	 */
-	list_for_each_entry(conn, &block->age[TCPSTATE_AGE_LISTEN], age) {
-		icsk = inet_csk((const struct sock *)conn->obj);
-		sum->requests[conn->family] +=
-			reqsk_queue_len(&icsk->icsk_accept_queue);
-	}
-	raw_spin_unlock_irqrestore(&block->age_lock, flags);
 }
 
 /**
@@ -151,7 +160,7 @@ void tcpstate_count_sum(struct tcpstate_netns *netns,
 			struct tcpstate_counts *sum)
 {
 	struct tcpstate_cpu *block;
-	unsigned int edge;
+	unsigned int edge, bucket;
 	int cpu;
 
 	memset(sum, 0, sizeof(*sum));
@@ -175,6 +184,14 @@ void tcpstate_count_sum(struct tcpstate_netns *netns,
 		sum_in(block, sum);
 		sum_ages(block, sum);
 	}
+
+	/* A mini-socket's FIN_WAIT2 began with the full one's. */
+	for (bucket = 0; bucket < TCPSTATE_DWELL_BUCKETS; bucket++)
+		sum->dwell[TCP_FIN_WAIT2][bucket] +=
+			sum->dwell[TCPSTATE_FIN_WAIT2_MINI][bucket];
+	sum->dwell_max[TCP_FIN_WAIT2] =
+		max(sum->dwell_max[TCP_FIN_WAIT2],
+		    sum->dwell_max[TCPSTATE_FIN_WAIT2_MINI]);
 
 	for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
 		sum->events += sum->edge[edge];

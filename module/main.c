@@ -4,6 +4,7 @@
  *
  *   probe.c	kernel events, turned into calls on records
  *   conn.c	records, one per connection
+ *   clock.c	the time of an event
  *   count.c	what is counted of them, and how it is added up
  *   netns.c	namespaces: their counters, their memory, the caps
  *   walk.c	seed and audit, from the kernel's own tables
@@ -15,6 +16,7 @@
 #include <linux/module.h>
 #include <net/genetlink.h>
 
+#include "clock.h"
 #include "tcpstate.h"
 
 static int __init tcpstate_init(void)
@@ -26,6 +28,7 @@ static int __init tcpstate_init(void)
 		return -EOPNOTSUPP;
 	}
 
+	tcpstate_clock_init();
 	err = tcpstate_conn_init();
 	if (err)
 		return err;

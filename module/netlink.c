@@ -285,8 +285,12 @@ out:
 
 static struct tcpstate_netns *own_netns(struct genl_info *info)
 {
-	struct tcpstate_netns *netns = tcpstate_netns_of(genl_info_net(info));
+	struct tcpstate_netns *netns;
 
+	/* The request holds its namespace, so this lives on unlocked. */
+	rcu_read_lock_sched();
+	netns = tcpstate_netns_of(genl_info_net(info));
+	rcu_read_unlock_sched();
 	if (!netns)
 		NL_SET_ERR_MSG(info->extack,
 			       "this network namespace is not followed: there was no memory for it");

@@ -65,14 +65,11 @@ void tcpstate_netns_untracked(struct tcpstate_netns *netns)
 		schedule_work(&untracked_work);
 }
 
-static void block_init(struct tcpstate_cpu *block, struct tcpstate_netns *netns)
+static void block_init(struct tcpstate_cpu *block, struct tcpstate_netns *netns,
+		       int cpu)
 {
-	int age;
-
 	block->netns = netns;
-	raw_spin_lock_init(&block->age_lock);
-	for (age = 0; age < TCPSTATE_AGE_COUNT; age++)
-		INIT_LIST_HEAD(&block->age[age]);
+	block->cpu = cpu;
 }
 
 /**
@@ -90,7 +87,7 @@ struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns)
 	block = kzalloc(sizeof(*block), GFP_ATOMIC | __GFP_NOWARN);
 	if (!block)
 		return &netns->shared;
-	block_init(block, netns);
+	block_init(block, netns, smp_processor_id());
 	/* Pairs with the smp_load_acquire() of tcpstate_count_sum(). */
 	smp_store_release(this_cpu_ptr(netns->cpus), block);
 	return block;
@@ -186,7 +183,7 @@ u64 tcpstate_netns_slots_max(void)
  * tcpstate_netns_of() - what is kept of a namespace
  * @net: the namespace
  *
- * Context: interrupts off, or the namespace held.
+ * Context: preemption off.
  * Return: it, or NULL: the namespace is being set up (its sockets so far are
  * added once it is) or taken down, or there was no memory for it.
  */
@@ -196,18 +193,17 @@ struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
 	struct tcpstate_pernet *pernet;
 	struct net_generic *gen;
 
-	rcu_read_lock();
 	/* A namespace under construction may have a table older than us:
-	 * net_generic() would read past its end.
+	 * net_generic() would read past its end. Tables are replaced, and the
+	 * old one freed after a grace period, when a module registers.
 	 */
-	gen = rcu_dereference(net->gen);
+	gen = rcu_dereference_sched(net->gen);
 	if (likely(netns_id < gen->s.len)) {
 		pernet = gen->ptr[netns_id];
 		/* Pairs with the smp_store_release() of netns_add(). */
 		if (likely(pernet))
 			netns = smp_load_acquire(&pernet->netns);
 	}
-	rcu_read_unlock();
 	if (unlikely(!netns))
 		atomic_inc(&netns_early);
 	return netns;
@@ -240,8 +236,13 @@ struct tcpstate_netns *tcpstate_netns_next(u64 id)
  */
 u64 tcpstate_netns_overflow(const struct net *net)
 {
-	return snmp_fold_field(net->mib.net_statistics,
-			       LINUX_MIB_TCPTIMEWAITOVERFLOW);
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu_ptr(net->mib.net_statistics,
+				   cpu)->mibs[LINUX_MIB_TCPTIMEWAITOVERFLOW];
+	return sum;
 }
 
 static struct tcpstate_netns *netns_alloc(struct net *net)
@@ -257,7 +258,7 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 	}
 	netns->net = net;
 	raw_spin_lock_init(&netns->shared_lock);
-	block_init(&netns->shared, netns);
+	block_init(&netns->shared, netns, -1);
 	atomic_set(&netns->slots, 1);
 	netns->overflow_base = tcpstate_netns_overflow(net);
 	netns->since = ktime_get_ns();

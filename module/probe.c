@@ -103,10 +103,16 @@ static struct hook {
 	},
 };
 
+/* ftrace_free_filter() is not exported everywhere. */
+static void hook_filter_free(struct hook *hook)
+{
+	ftrace_set_filter(&hook->ops, NULL, 0, 1);
+}
+
 static void hook_detach(struct hook *hook)
 {
 	unregister_ftrace_function(&hook->ops);
-	ftrace_free_filter(&hook->ops);
+	hook_filter_free(hook);
 }
 
 static int hook_attach(struct hook *hook)
@@ -122,7 +128,7 @@ static int hook_attach(struct hook *hook)
 	}
 	err = register_ftrace_function(&hook->ops);
 	if (err) {
-		ftrace_free_filter(&hook->ops);
+		hook_filter_free(hook);
 		if (err == -EBUSY)
 			pr_err("cannot hook %s(): set kernel.ftrace_enabled to 1 and load again\n",
 			       hook->function);

@@ -44,6 +44,7 @@
  */
 #define TCPSTATE_FIN_WAIT2_MINI	12
 #define TCPSTATE_STATES		13
+#define TCPSTATE_STATES_POW2	16	/* so that a row is found by a shift */
 
 /* Every way a record can go, by its own state. CLOSE is no record. */
 #define TCPSTATE_EDGES(E)						\
@@ -123,8 +124,19 @@ struct sock;
 struct tcpstate_netns;
 
 /**
+ * struct tcpstate_ages - records in the order in which they entered a state
+ * @newest: first of the list, and the lock of the list
+ * @oldest: last of the list, NULL when it is empty
+ */
+struct tcpstate_ages {
+	struct hlist_bl_head	newest;
+	struct tcpstate_conn	*oldest;
+};
+
+/**
  * struct tcpstate_cpu - what one CPU counted for one namespace
  * @netns: the namespace; constant
+ * @cpu: which CPU; -1 for the block that is shared; constant
  * @spare: record slots this CPU may still give out; written with interrupts
  *	off by its CPU (under shared_lock in the shared block)
  * @edge: moves of records by family; written as @spare is
@@ -132,19 +144,18 @@ struct tcpstate_netns;
  * @dwell: time spent per state by those that left it, log2 of milliseconds
  * @dwell_max: the longest of them, nanoseconds
  * @end: how TIME_WAIT ended
- * @age_lock: guards @age
- * @age: records that entered a state on this CPU, oldest first
+ * @ages: records that entered a state on this CPU
  */
 struct tcpstate_cpu {
 	struct tcpstate_netns	*netns;
+	int			cpu;
 	int			spare;
-	local64_t		edge[TCPSTATE_FAMILIES][TCPSTATE_EDGE_COUNT];
-	local64_t		seeded[TCPSTATE_FAMILIES][TCPSTATE_STATES];
+	local64_t		edge[TCPSTATE_EDGE_COUNT][TCPSTATE_FAMILIES];
+	local64_t		seeded[TCPSTATE_STATES][TCPSTATE_FAMILIES];
 	local64_t		dwell[TCPSTATE_STATES][TCPSTATE_DWELL_BUCKETS];
 	local64_t		dwell_max[TCPSTATE_STATES];
 	local64_t		end[TCPSTATE_END_COUNT];
-	raw_spinlock_t		age_lock;
-	struct list_head	age[TCPSTATE_AGE_COUNT];
+	struct tcpstate_ages	ages[TCPSTATE_AGE_COUNT];
 };
 
 /**
@@ -188,7 +199,7 @@ struct tcpstate_netns {
  * @home: the block of the CPU on which it entered its state
  * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; changes
  *	only while @age is on no list
- * @age: in home->age[] of its state; under home->age_lock
+ * @age: in home->ages[] of its state; under the lock of that list
  * @state: TCP_* or TCPSTATE_FIN_WAIT2_MINI
  * @family: enum tcpstate_family
  * @end: enum tcpstate_end, how it will have ended if it ends now
@@ -203,7 +214,7 @@ struct tcpstate_conn {
 	const void		*obj;
 	struct tcpstate_cpu	*home;
 	u64			since;
-	struct list_head	age;
+	struct hlist_bl_node	age;
 	u8			state;
 	u8			family;
 	u8			end:4;
@@ -290,7 +301,8 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 void tcpstate_conn_flush(void);
 
 /* count.c: what is counted of records, and how it is added up */
-extern const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES];
+extern const u8
+tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES_POW2];
 void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
 			    int to);
 void tcpstate_count_sum(struct tcpstate_netns *netns,

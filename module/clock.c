@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The clock events are stamped with; see clock.h.
+ */
+#include <linux/math64.h>
+#include <linux/preempt.h>
+
+#include "clock.h"
+
+#define CALIBRATE_US	100
+
+DEFINE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
+cycles_t tcpstate_clock_window __read_mostly;
+
+/**
+ * tcpstate_clock_read() - read the clock and keep what it says
+ *
+ * Context: interrupts off.
+ * Return: CLOCK_MONOTONIC in nanoseconds.
+ */
+u64 tcpstate_clock_read(void)
+{
+	struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
+
+	clock->jiffies = READ_ONCE(jiffies);
+	clock->cycles = get_cycles();
+	clock->ns = ktime_get_ns();
+	return clock->ns;
+}
+
+/**
+ * tcpstate_clock_init() - learn how fast the cycle counter counts
+ *
+ * Context: process context. Busy for a tenth of a millisecond.
+ */
+void tcpstate_clock_init(void)
+{
+	cycles_t cycles;
+	u64 ns;
+
+	preempt_disable();
+	ns = ktime_get_ns();
+	cycles = get_cycles();
+	udelay(CALIBRATE_US);
+	cycles = get_cycles() - cycles;
+	ns = ktime_get_ns() - ns;
+	preempt_enable();
+	/* A counter that stands still gives a window of no cycles, in which no
+	 * reading is ever good.
+	 */
+	tcpstate_clock_window = ns ? div64_u64((u64)cycles *
+					       TCPSTATE_CLOCK_WINDOW_NS, ns) : 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TCPSTATE_CLOCK_H
+#define _TCPSTATE_CLOCK_H
+
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/percpu.h>
+#include <linux/timex.h>
+
+/**
+ * DOC: a clock for every event
+ *
+ * Events come in bursts: closing one connection on loopback is four of them
+ * within microseconds. Reading the clock is the dearest single step in the
+ * handling of one, and times are shown in milliseconds. So a CPU reads it
+ * once and goes on using what it read for TCPSTATE_CLOCK_WINDOW_NS, told by
+ * the cycle counter, and never beyond the tick. A machine whose counter does
+ * not count reads the clock each time.
+ */
+#define TCPSTATE_CLOCK_WINDOW_NS	50000
+
+struct tcpstate_clock {
+	u64		ns;
+	cycles_t	cycles;
+	unsigned long	jiffies;
+};
+
+DECLARE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
+extern cycles_t tcpstate_clock_window;
+
+u64 tcpstate_clock_read(void);
+void tcpstate_clock_init(void);
+
+/* Is what this CPU read last still good? Interrupts off. */
+static __always_inline bool tcpstate_clock_good(const struct tcpstate_clock *clock)
+{
+	return get_cycles() - clock->cycles < tcpstate_clock_window &&
+	       clock->jiffies == READ_ONCE(jiffies);
+}
+
+/**
+ * tcpstate_clock_now() - CLOCK_MONOTONIC, at most the window late
+ *
+ * Never goes back on one CPU; from one CPU to another it may, by the window.
+ *
+ * Context: interrupts off.
+ * Return: nanoseconds.
+ */
+static __always_inline u64 tcpstate_clock_now(void)
+{
+	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
+
+	if (likely(tcpstate_clock_good(clock)))
+		return clock->ns;
+	return tcpstate_clock_read();
+}
+
+#endif /* _TCPSTATE_CLOCK_H */

@@ -189,7 +189,10 @@ static void json_add(const char *key, struct json_object *value)
 	if (json_object_is_type(top, json_type_array))
 		json_object_array_add(top, value);
 	else
-		json_object_object_add(top, key, value);
+		/* Keys are literals, and no object is given one twice. */
+		json_object_object_add_ex(top, key, value,
+					  JSON_C_OBJECT_ADD_KEY_IS_NEW |
+					  JSON_C_OBJECT_ADD_CONSTANT_KEY);
 }
 
 static void json_open(const char *key, struct json_object *value)

@@ -13,6 +13,7 @@
 # source listed in common.sh are, and KSELFTEST to its selftests.
 
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # copy_changed DIR NAME...: bring DIR up to date with the checkout's NAMEs
@@ -115,7 +116,7 @@ if [[ ${1-} == -W ]]; then
 	shift
 fi
 if (($# == 0)) || [[ $1 == -* ]]; then
-	sed -n '4,15s/^# \{0,1\}//p' "$0"
+	usage
 	exit 2
 fi
 "$vm_dir/prepare.sh" "$@"

@@ -23,6 +23,11 @@ die() {
 	exit 1
 }
 
+# What a script's head says of its use.
+usage() {
+	sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+}
+
 # The Debian release whose kernel (and compiler) KERNEL is.
 suite_of() {
 	case $1 in

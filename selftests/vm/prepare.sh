@@ -13,6 +13,7 @@
 # it complete or not at all; several runs at once wait for each other.
 
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # Everything this needs of the host, as "command package".
@@ -315,7 +316,7 @@ case ${1-} in
 -n) dry=1 ;;
 -c) clean=1 ;;
 -*)
-	sed -n '4,16s/^# \{0,1\}//p' "$0"
+	usage
 	exit 2
 	;;
 esac

@@ -31,6 +31,7 @@
 # machine; before each the module is not loaded.
 
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 exec </dev/null
 
@@ -50,7 +51,7 @@ while getopts k:s:m:t:iA:f:e:l:nrh opt; do
 	n) dobuild=0 ;;
 	r) raw=1 ;;
 	*)
-		sed -n '4,39s/^# \{0,1\}//p' "$0"
+		usage
 		exit 2
 		;;
 	esac

@@ -6,6 +6,7 @@
 # what it should. Default: 6.1. Takes about 90 s for each kernel.
 
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 kernels=("$@")

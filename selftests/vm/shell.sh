@@ -7,6 +7,7 @@
 # the machine with Ctrl-A x. SMP and MEM in the environment set its size.
 
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 kernel=${1:-6.1}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
@@ -92,6 +93,20 @@ int ns_open(struct ns *ns, const char *path)
 	return 0;
 }
 
+/* Bring lo up where we are. */
+static int lo_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int rc = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &ifr);
+
+	if (rc)
+		fail("cannot bring lo up: %m");
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int ns_new(struct ns *ns, const struct ns *parent)
 {
 	ns->fd = -1;
@@ -99,9 +114,7 @@ int ns_new(struct ns *ns, const struct ns *parent)
 		return -1;
 	if (unshare(CLONE_NEWNET))
 		return fail("cannot make a namespace: %m");
-	if (ns_open(ns, "/proc/self/ns/net") || ns_leave())
-		return -1;
-	return run(ns, "ip link set lo up");
+	return ns_open(ns, "/proc/self/ns/net") || lo_up() || ns_leave() ? -1 : 0;
 }
 
 void ns_drop(struct ns *ns)
@@ -454,28 +467,6 @@ uint64_t in_any(const struct table *t)
 	return n;
 }
 
-static int ss_count(const struct ns *ns, int family, struct table *t)
-{
-	char line[1024];
-	FILE *from;
-	pid_t pid;
-	int status, s, bad = 0;
-
-	pid = start(ns, family == V4 ? "exec ss -4 -Htan" : "exec ss -6 -Htan", false, &from);
-	if (pid < 0)
-		return -1;
-	while (fgets(line, sizeof(line), from)) {
-		s = state_by(ss_name, line, strcspn(line, " \t\n"));
-		if (s)
-			t->n[s][family]++;
-		else
-			bad = fail("ss says: %s", line);
-	}
-	fclose(from);
-	status = finish(pid);
-	return status ? fail("ss ended with %d", status) : bad;
-}
-
 int sockstat(const struct ns *ns, const char *key, uint64_t *value)
 {
 	char line[256], word[32];
@@ -501,12 +492,33 @@ int sockstat(const struct ns *ns, const char *key, uint64_t *value)
 	return ns_leave() ? -1 : rc;
 }
 
+/*
+ * The family is told from the local address: ss writes IPv6 in brackets, and
+ * "*" for the any-address of a socket that serves both.
+ */
 int ss_read(const struct ns *ns, struct table *t)
 {
+	char line[1024], local[256];
+	int status, s, bad = 0;
+	FILE *from;
+	pid_t pid;
+
 	memset(t, 0, sizeof(*t));
-	if (ss_count(ns, V4, t) || ss_count(ns, V6, t))
+	pid = start(ns, "exec ss -Htan", false, &from);
+	if (pid < 0)
 		return -1;
-	return sockstat(ns, "tw", &t->mini);
+	while (fgets(line, sizeof(line), from)) {
+		s = state_by(ss_name, line, strcspn(line, " \t\n"));
+		if (s && sscanf(line, "%*s %*s %*s %255s", local) == 1)
+			t->n[s][isdigit((unsigned char)local[0]) ? V4 : V6]++;
+		else
+			bad = fail("ss says: %s", line);
+	}
+	fclose(from);
+	status = finish(pid);
+	if (status)
+		return fail("ss ended with %d", status);
+	return bad ? bad : sockstat(ns, "tw", &t->mini);
 }
 
 int nstat(const struct ns *ns, const char *name, uint64_t *value)
@@ -878,32 +890,6 @@ static bool same_table(const struct table *a, const struct table *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* Does ss show @e, and keep showing it while @c is read? */
-static bool ss_settled(const struct ns *ns, int family, const struct expectation *e,
-		       struct table *ss, struct counters *c, int *error)
-{
-	struct table before;
-	char got[512];
-
-	*error = 0;
-	if (ss_read(ns, &before))
-		return false;
-	describe(got, sizeof(got), &before);
-	if (!as_expected(&before, e, family)) {
-		fail("expected '%s', ss has '%s'", e->text, got);
-		return false;
-	}
-	*error = cli_read(ns, c);
-	if (*error)
-		return true;
-	if (ss_read(ns, ss))
-		return false;
-	if (same_table(&before, ss))
-		return true;
-	fail("ss does not settle; last it had '%s'", got);
-	return false;
-}
-
 static int as_ss(const struct ns *ns, const struct expectation *e, const struct table *ss,
 		 const struct counters *c)
 {
@@ -927,28 +913,37 @@ static int as_ss(const struct ns *ns, const struct expectation *e, const struct 
 }
 
 /*
- * ss may take its time until it shows what is expected. From then on tcpstate
- * may not: only a reader that still holds a mini-socket can make it lag.
+ * ss may take its time until it shows what is expected. From then on, and for
+ * as long as it keeps showing it, tcpstate may not: only a reader that still
+ * holds a mini-socket can make it lag.
  */
 #define LAG_MS	2000
 
 static int agree(const struct ns *ns, int family, const struct expectation *e)
 {
-	uint64_t start = now_ms(), settled = 0;
+	uint64_t start = now_ms(), differs_since = 0;
+	struct table ss, last;
 	struct counters c;
-	struct table ss;
-	int error;
+	char got[512];
 
 	for (;; nap()) {
-		if (ss_settled(ns, family, e, &ss, &c, &error)) {
-			if (error)
-				return error;
+		if (ss_read(ns, &ss))
+			return -1;
+		if (differs_since && !same_table(&ss, &last))
+			differs_since = 0;
+		if (!as_expected(&ss, e, family)) {
+			describe(got, sizeof(got), &ss);
+			fail("expected '%s', ss has '%s'", e->text, got);
+		} else {
+			if (cli_read(ns, &c))
+				return -1;
 			if (!as_ss(ns, e, &ss, &c))
 				return 0;
-			if (!settled)
-				settled = now_ms();
-			if (now_ms() - settled > LAG_MS)
+			if (!differs_since)
+				differs_since = now_ms();
+			else if (now_ms() - differs_since > LAG_MS)
 				return -1;
+			last = ss;
 		}
 		if (now_ms() - start > PATIENCE_MS)
 			return -1;
@@ -1025,11 +1020,13 @@ int edges(const struct ns *ns, const char *expected)
 static int end_up(const struct ns *ns, const char *own4, const char *own6,
 		  const char *peer4, const char *peer6, const char *mac)
 {
-	return run(ns, "ip addr add %s/24 dev wire && ip addr add %s/64 dev wire nodad && "
-		   "ip link set wire up && "
-		   "ip neigh add %s lladdr %s dev wire nud permanent && "
-		   "ip neigh add %s lladdr %s dev wire nud permanent",
-		   own4, own6, peer4, mac, peer6, mac);
+	return run(ns, "ip -batch - <<END\n"
+		   "addr add %s/24 dev wire\n"
+		   "addr add %s/64 dev wire nodad\n"
+		   "link set wire up\n"
+		   "neigh add %s lladdr %s dev wire nud permanent\n"
+		   "neigh add %s lladdr %s dev wire nud permanent\n"
+		   "END", own4, own6, peer4, mac, peer6, mac);
 }
 
 int net_new(struct net *net)

@@ -1,0 +1,216 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check.sh [STEP...]: run the static checks (default: all), each one whatever
+# became of those before it. One line for each; what a step complains of
+# follows it. The last line is 'N passed, N failed'; exits 0 only if all passed.
+#
+# Everything runs inside the build tree of Debian's bookworm, where
+# the harness keeps its compilers, with the checkout at /src, read-only, the
+# files of the kernel's source at /linux and a place to write at /out. A step
+# passes if it ends with 0 and prints nothing.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../vm/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../vm/common.sh"
+exec </dev/null
+
+out=$build/check
+
+# Run COMMAND in the tree, with the few devices that tests ask for. The tree has
+# no mount(8): its terminals are mounted by the system call.
+tree() {
+	local d binds=()
+
+	mkdir -p "$out/dev/pts" "$out/tmp"
+	ln -sfn pts/ptmx "$out/dev/ptmx"
+	for d in null zero full tty urandom; do
+		: >>"$out/dev/$d"
+		binds+=("/dev/$d=/dev/$d")
+	done
+	# shellcheck disable=SC2016 # these are Perl's
+	in_tree "$(tree_path bookworm)" "-$top=/src" "-$(linux_path)=/linux" "$out=/out" \
+		"$out/dev=/dev" "${binds[@]}" -- /usr/bin/perl -e '
+			my @pts = ("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620");
+			syscall(165, @pts) == 0 or die "no terminals: $!\n";
+			chdir("/src") && exec(@ARGV) or die "$ARGV[0]: $!\n";
+		' env TMPDIR=/out/tmp "$@"
+}
+
+# sources PATTERN DIR...: the files below DIRs whose name fits, as in the checkout.
+sources() {
+	local pattern=$1
+	shift
+
+	(cd "$top" && find "$@" -type f -name "$pattern" ! -name '.*' ! -name '*.mod.c' | sort)
+}
+
+# All that is in the repository, or would be: what git does not ignore, or
+# without git what does not look built.
+all_files() {
+	(cd "$top" && { git ls-files --cached --others --exclude-standard 2>/dev/null ||
+		find . -path ./build -prune -o -path ./.git -prune -o -type f -printf '%P\n'; } |
+		while read -r f; do
+			[[ ! -f $f ]] || echo "$f"
+		done | sort -u)
+}
+
+# What of stdin are scripts for bash or sh.
+scripts() {
+	while read -r f; do
+		if [[ $f == *.sh || $f == *.bash ]] || head -n 1 "$top/$f" | grep -qaE '^#!.*[/ ](ba)?sh'; then
+			echo "$f"
+		fi
+	done
+}
+
+# The module, on every kernel: W=1, and sparse where it is to be had.
+check_module() {
+	"$vm_dir/build.sh" -W "${all_kernels[@]}"
+}
+
+# Versions of the kernel are named in one file.
+check_versions() {
+	! (cd "$top" && grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION' Kbuild module --include='*.[ch]' \
+		--include=Kbuild | grep -v '^module/compat\.h:')
+}
+
+check_kernel-doc() {
+	local files
+
+	mapfile -t files < <(sources '*.[ch]' module tools | grep -vE '^module/(uapi/|nl-gen)')
+	tree perl /linux/scripts/kernel-doc -Wall -none "${files[@]}"
+}
+
+# checkpatch TYPE,... FILE...: run it without these types of complaint.
+checkpatch() {
+	local ignore=$1
+	shift
+
+	tree perl /linux/scripts/checkpatch.pl --no-tree --strict --quiet --terse --show-types \
+		--color=never --no-summary --ignore "$ignore" -f "$@"
+}
+
+check_checkpatch() {
+	local module tools selftests ignore bad=0
+
+	# A list of names for several uses (TCPSTATE_EDGES) has no other shape.
+	ignore=COMPLEX_MACRO,MACRO_ARG_REUSE
+	mapfile -t module < <(sources '*.[ch]' module | grep -vx module/compat.h)
+	checkpatch "$ignore" "${module[@]}" || bad=1
+
+	# The one file to compare versions (whose macros are taken for constants)
+	# and to give types the name that they have on another kernel.
+	ignore+=,LINUX_VERSION_CODE,CONSTANT_COMPARISON,NEW_TYPEDEFS
+	checkpatch "$ignore" module/compat.h || bad=1
+
+	# Outside the kernel they are uint32_t.
+	ignore=PREFER_KERNEL_TYPES
+	mapfile -t tools < <(sources '*.[ch]' tools)
+	checkpatch "$ignore" "${tools[@]}" || bad=1
+
+	# Nor is there __printf(); CHECK() ends in kselftest's TH_LOG(); what a
+	# connection is expected to do is told over several lines, and the names of
+	# tools in messages are not those of functions; "enum family family".
+	ignore+=,PREFER_DEFINED_ATTRIBUTE_MACRO,COMPLEX_MACRO,SPLIT_STRING,EMBEDDED_FUNCTION_NAME,REPEATED_WORD
+	mapfile -t selftests < <(sources '*.[ch]' selftests)
+	checkpatch "$ignore" "${selftests[@]}" || bad=1
+	((bad == 0))
+}
+
+check_shellcheck() {
+	local files
+
+	mapfile -t files < <(all_files | scripts)
+	tree shellcheck -x "${files[@]}"
+}
+
+check_python() {
+	local files
+
+	mapfile -t files < <(all_files | grep '\.py$' || :)
+	((${#files[@]} == 0)) || tree python3 -W error -c '
+import sys
+for name in sys.argv[1:]:
+    compile(open(name).read(), name, "exec")
+' "${files[@]}"
+}
+
+# What is generated from the netlink specification is what is committed.
+check_netlink() {
+	local f bad=0
+
+	rm -rf --one-file-system "$out/netlink"
+	mkdir "$out/netlink"
+	tree Documentation/netlink/regen.sh /linux /out/netlink
+	while read -r f; do
+		cmp "$top/$f" "$out/netlink/$f" || bad=1
+	done < <(cd "$out/netlink" && find . -type f -printf '%P\n' | sort)
+	[[ -s $out/netlink/module/uapi/linux/tcpstate.h ]]
+	((bad == 0))
+}
+
+# Its tests are quiet unless one fails: their output is for the log.
+check_tools() {
+	tree make -s -C tools O=/out/tools check >"$out/tools.log" 2>&1 ||
+		{ cat "$out/tools.log"; return 1; }
+}
+
+check_asan() {
+	tree make -s -C tools O=/out/tools asan >"$out/asan.log" 2>&1 ||
+		{ cat "$out/asan.log"; return 1; }
+}
+
+check_selftests() {
+	tree make -s -C selftests O=/out/selftests KSELFTEST=/linux/tools/testing/selftests
+}
+
+check_manual() {
+	tree mandoc -T lint -W warning tools/tcpstate-cli.8
+}
+
+# Every file says its licence; the version is the same everywhere.
+check_house() {
+	local f bad=0 version
+
+	while read -r f; do
+		[[ $f != LICENSE && $f != tools/tests/expect/* ]] || continue
+		if ! head -n 6 "$top/$f" | grep -q 'SPDX-License-Identifier: '; then
+			echo "$f: no SPDX-License-Identifier"
+			bad=1
+		fi
+	done < <(all_files)
+	version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
+	grep -q "^MODULE_VERSION(\"$version\");" "$top/module/main.c" ||
+		{ echo "module/main.c: MODULE_VERSION is not dkms.conf's $version"; bad=1; }
+	grep -q "^VERSION ?= $version\$" "$top/tools/Makefile" ||
+		{ echo "tools/Makefile: VERSION is not dkms.conf's $version"; bad=1; }
+	((bad == 0))
+}
+
+all_steps=(module versions checkpatch kernel-doc netlink tools asan selftests manual
+	shellcheck python house)
+steps=("$@")
+((${#steps[@]})) || steps=("${all_steps[@]}")
+for s in "${steps[@]}"; do
+	[[ " ${all_steps[*]} " == *" $s "* ]] || die "there is no step '$s'; there are: ${all_steps[*]}"
+done
+
+"$vm_dir/prepare.sh" "${all_kernels[@]}"
+mkdir -p "$out"
+passed=0 failed=0
+for s in "${steps[@]}"; do
+	start=$SECONDS status=0
+	# in a shell of its own, so that 'set -e' holds inside
+	(set -e; "check_$s") >"$out/$s.out" 2>&1 & wait $! || status=$?
+	if ((status == 0)) && [[ ! -s $out/$s.out ]]; then
+		passed=$((passed + 1))
+		printf 'check: %-11s clean  (%d s)\n' "$s" $((SECONDS - start))
+	else
+		failed=$((failed + 1))
+		printf 'check: %-11s NOT CLEAN  (%d s, status %d)\n' "$s" $((SECONDS - start)) "$status"
+		sed 's/^/  /' "$out/$s.out"
+	fi
+done
+echo "$passed passed, $failed failed"
+((failed == 0))

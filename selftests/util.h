@@ -46,7 +46,11 @@ void nap(void);
 struct ns {
 	int fd;			/* keeps it alive */
 	uint64_t ino;
+	/* What is known about it that the counters could not know by events: */
 	uint64_t seed[13];	/* per state, what ss showed before the module came */
+	uint64_t untracked;	/* how many adds were made to fail */
+	bool late_adds;		/* events may have met sockets without a record */
+	bool seed_unknown;	/* the module came while connections were made */
 };
 
 /*
@@ -137,6 +141,9 @@ struct verdict {
 uint64_t in_state(const struct table *t, int state);
 uint64_t in_any(const struct table *t);
 
+/* NEW_SYN_RECV as ss shows it. */
+struct table table_as_ss(const struct table *t);
+
 int ss_read(const struct ns *ns, struct table *t);
 int cli_read(const struct ns *ns, struct counters *c);
 /* The same with more options, such as -n NAME. */
@@ -162,6 +169,9 @@ int sockstat(const struct ns *ns, const char *key, uint64_t *value);
  * A @family >= 0 says that all of them are of that one.
  */
 int step(const struct ns *ns, int family, const char *expected);
+
+/* The half of step() that is about ss alone. */
+int ss_shows(const struct ns *ns, int family, const char *expected);
 
 /* Whatever ss shows, tcpstate shows the same. */
 int same_as_ss(const struct ns *ns);

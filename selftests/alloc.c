@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records that cannot be had, for want of memory (which the module's debug
+ * switch fail_adds feigns) or at a cap: they are counted, logged once, told by
+ * the audit and made good by it, and no connection notices.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "util.h"
+
+#define SECONDS		240
+#define FAIL_ADDS	"/sys/module/tcpstate/parameters/fail_adds"
+#define LOGGED		"could not be tracked"
+#define FOR_EVER	1000000
+#define PAIRS		6
+
+FIXTURE(alloc) {
+	struct rig rig;
+	struct pair p[PAIRS];
+	bool quiet;		/* nothing is to be logged */
+};
+
+FIXTURE_SETUP(alloc)
+{
+	int i;
+
+	for (i = 0; i < PAIRS; i++)
+		self->p[i] = NO_PAIR;
+	CHECK(rig_up(&self->rig, NULL));
+	self->p[0].listener = tcp_listen(&self->rig.net.server, IPV4, PORT);
+	for (i = 1; i < PAIRS; i++)
+		self->p[i].listener = self->p[0].listener;
+	CHECK(pair_open(&self->rig.net, IPV4, &self->p[0]));
+}
+
+FIXTURE_TEARDOWN(alloc)
+{
+	unsigned int logged;
+	int i;
+
+	for (i = 0; i < PAIRS; i++) {
+		close_fd(&self->p[i].client);
+		close_fd(&self->p[i].server);
+	}
+	close_fd(&self->p[0].listener);
+	/* Once, however many there were. */
+	EXPECT_OK(kmsg_check(&self->rig.log, LOGGED, &logged));
+	EXPECT_EQ(self->quiet ? 0 : 1, logged);
+	EXPECT_OK(rig_down(&self->rig));
+}
+
+#define CLIENT	(&self->rig.net.client)
+#define SERVER	(&self->rig.net.server)
+
+static int fail_adds(unsigned int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", n);
+	return file_write(FAIL_ADDS, text);
+}
+
+static int adds_left(unsigned int *left)
+{
+	FILE *f = fopen(FAIL_ADDS, "re");
+	int rc = f && fscanf(f, "%u", left) == 1 ? 0 : fail("cannot read " FAIL_ADDS);
+
+	if (f)
+		fclose(f);
+	return rc;
+}
+
+/* Ten bytes in either direction. */
+static int data_flows(const struct pair *p)
+{
+	char bytes[10];
+
+	if (send_bytes(p->client, 10) || wait_readable(p->server, 10) ||
+	    send_bytes(p->server, 10) || wait_readable(p->client, 10))
+		return -1;
+	return recv(p->server, bytes, 10, 0) == 10 && recv(p->client, bytes, 10, 0) == 10 ?
+	       0 : fail("not all data came");
+}
+
+static int open_rest(const struct net *net, struct pair p[])
+{
+	int i;
+
+	for (i = 1; i < PAIRS; i++)
+		if (pair_open(net, IPV4, &p[i]) || data_flows(&p[i]))
+			return -1;
+	return data_flows(&p[0]);
+}
+
+/* That many are missing and stay so; then they are added, and all is well again. */
+static int still_missing(const struct ns *ns, uint64_t missing)
+{
+	struct verdict v;
+
+	if (cli_audit(ns, &v))
+		return -1;
+	if (v.status != 1 || v.exact || v.missing || v.missing_now != missing)
+		return fail("%ju should be missing now, the audit ended with %d: %s",
+			    (uintmax_t)missing, v.status, output());
+	return 0;
+}
+
+static int made_good(struct ns *ns, uint64_t missing)
+{
+	struct counters c;
+	struct verdict v;
+
+	if (cli_audit(ns, &v))
+		return -1;
+	if (v.missing != missing || v.missing_now || v.stale)
+		return fail("%ju should be missing, the audit ended with %d: %s",
+			    (uintmax_t)missing, v.status, output());
+	if (audit(ns) || cli_read(ns, &c))
+		return -1;
+	ns->untracked = c.untracked;
+	return c.inexact ? fail("%ju inexact after the audit", (uintmax_t)c.inexact) : 0;
+}
+
+TEST_F_TIMEOUT(alloc, no_memory, SECONDS)
+{
+	struct counters client, server;
+	unsigned int left;
+	int i;
+
+	CHECK(fail_adds(FOR_EVER));
+	CHECK(open_rest(&self->rig.net, self->p));
+	CHECK(adds_left(&left));
+	CHECK(cli_read(CLIENT, &client));
+	CHECK(cli_read(SERVER, &server));
+	ASSERT_EQ(1, in_state(&client.now, ST_ESTABLISHED));
+	ASSERT_EQ(1, in_state(&server.now, ST_ESTABLISHED));
+	ASSERT_GE(client.untracked, PAIRS - 1);
+	ASSERT_GE(server.untracked, PAIRS - 1);
+	ASSERT_GE(client.inexact, PAIRS - 1);
+	ASSERT_EQ(FOR_EVER - left, client.untracked + server.untracked);
+	CHECK(still_missing(CLIENT, PAIRS - 1));
+	CHECK(still_missing(SERVER, PAIRS - 1));
+	CHECK(cli_read(CLIENT, &client));
+	ASSERT_EQ(PAIRS - 1, client.inexact);
+
+	CHECK(fail_adds(0));
+	CHECK(made_good(CLIENT, PAIRS - 1));
+	CHECK(made_good(SERVER, PAIRS - 1));
+	CLIENT->seed[ST_ESTABLISHED] = PAIRS - 1;
+	SERVER->seed[ST_ESTABLISHED] = PAIRS - 1;
+	CHECK(step(CLIENT, V4, "ESTABLISHED=6"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=6"));
+	for (i = 0; i < PAIRS; i++) {
+		CHECK(data_flows(&self->p[i]));
+		CHECK(pair_to_time_wait(&self->p[i]));
+	}
+	CHECK(step(CLIENT, V4, "TIME_WAIT=6"));
+	CHECK(step(SERVER, V4, "LISTEN=1"));
+}
+
+/* The whole life of a connection without a record, and its mini-socket. */
+TEST_F_TIMEOUT(alloc, no_memory_to_the_end, SECONDS)
+{
+	struct counters c;
+
+	CHECK(fail_adds(FOR_EVER));
+	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	CHECK(pair_to_time_wait(&self->p[1]));
+	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	close_fd(&self->p[1].client);
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(1, in_any(&c.now));
+	CHECK(still_missing(CLIENT, 2));
+	CHECK(fail_adds(0));
+	CHECK(made_good(CLIENT, 2));
+	CHECK(made_good(SERVER, 1));
+	CLIENT->seed[ST_TIME_WAIT] = 1;
+	CLIENT->seed[ST_FIN_WAIT2] = 1;
+	SERVER->seed[ST_CLOSE_WAIT] = 1;
+	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=1 FIN_WAIT2=1m"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1 CLOSE_WAIT=1"));
+	close_fd(&self->p[1].server);
+	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=2"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1"));
+}
+
+/* One that already has a record needs no memory to go on and to become a mini-socket. */
+TEST_F_TIMEOUT(alloc, no_memory_needed, SECONDS)
+{
+	unsigned int left;
+
+	self->quiet = true;
+	CHECK(fail_adds(FOR_EVER));
+	CHECK(pair_to_time_wait(&self->p[0]));
+	CHECK(step(CLIENT, V4, "TIME_WAIT=1"));
+	CHECK(step(SERVER, V4, "LISTEN=1"));
+	CHECK(adds_left(&left));
+	ASSERT_EQ(FOR_EVER, left);
+	CHECK(fail_adds(0));
+}
+
+/* The next event of a connection without a record gives it one. */
+TEST_F_TIMEOUT(alloc, next_event_adds, SECONDS)
+{
+	struct counters c;
+
+	CHECK(fail_adds(1));
+	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(1, c.untracked);
+	ASSERT_LE(c.inexact, 1);
+	CHECK(made_good(CLIENT, 0));
+	CLIENT->late_adds = true;
+	CHECK(step(CLIENT, V4, "ESTABLISHED=2"));
+	CHECK(pair_to_time_wait(&self->p[1]));
+	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=1"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1"));
+}
+
+/* Memory is short while the module loads. */
+TEST_F_TIMEOUT(alloc, no_memory_to_seed, SECONDS)
+{
+	struct counters client, server;
+	struct verdict v;
+
+	CHECK(module_unload());
+	CHECK(open_rest(&self->rig.net, self->p));
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	CHECK(module_load("fail_adds=1000000"));
+	CHECK(still_missing(CLIENT, PAIRS));
+	CHECK(cli_read(CLIENT, &client));
+	CHECK(cli_read(SERVER, &server));
+	ASSERT_EQ(0, in_any(&client.now));
+	ASSERT_EQ(0, in_any(&server.now));
+	ASSERT_GE(client.untracked, PAIRS);
+	ASSERT_GE(server.untracked, PAIRS + 1);
+	CHECK(fail_adds(0));
+	/* The second walk after load may be sooner than this audit. */
+	CHECK(cli_audit(CLIENT, &v));
+	CHECK(cli_audit(SERVER, &v));
+	CHECK(made_good(CLIENT, 0));
+	CHECK(made_good(SERVER, 0));
+	CHECK(step(CLIENT, V4, "ESTABLISHED=6"));
+	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=6"));
+	CHECK(data_flows(&self->p[PAIRS - 1]));
+}
+
+#define FLOOD	400
+
+/* A cap is reached in two namespaces; a third one is none the worse. */
+static int flooded(struct rig *rig, const char *parameters, uint64_t cap)
+{
+	static int client[FLOOD], server[FLOOD];
+	struct pair p = NO_PAIR;
+	struct counters c;
+	struct verdict v;
+	struct table ss;
+	struct ns other;
+	int listener, i;
+
+	if (module_unload() || module_load(parameters) || ns_new(&other, NULL))
+		return -1;
+	listener = tcp_listen(&rig->net.server, IPV6, PORT + 1);
+	for (i = 0; i < FLOOD; i++) {
+		client[i] = tcp_connect(&rig->net.client, IPV6, PORT + 1, 0);
+		server[i] = tcp_accept(listener);
+		if (client[i] < 0 || server[i] < 0)
+			return -1;
+	}
+	if (send_bytes(client[FLOOD - 1], 10) || wait_readable(server[FLOOD - 1], 10))
+		return -1;
+	if (cli_read(&rig->net.client, &c) || ss_read(&rig->net.client, &ss) ||
+	    cli_audit(&rig->net.client, &v))
+		return -1;
+	if (in_any(&c.now) > cap || !in_any(&c.now))
+		return fail("%ju records with a cap of %ju", (uintmax_t)in_any(&c.now),
+			    (uintmax_t)cap);
+	if (!c.untracked || v.exact || v.status != 1 ||
+	    v.counted + v.missing_now != in_any(&ss))
+		return fail("%ju of %ju sockets have a record, %ju were untracked, audit: %s",
+			    (uintmax_t)in_any(&c.now), (uintmax_t)in_any(&ss),
+			    (uintmax_t)c.untracked, output());
+	if (pair_open_local(&other, IPV4, PORT, &p) || data_flows(&p) ||
+	    step(&other, V4, "LISTEN=1 ESTABLISHED=2") || pair_to_time_wait(&p) ||
+	    step(&other, V4, "LISTEN=1 TIME_WAIT=1") || audit(&other))
+		return -1;
+	pair_close(&p);
+	ns_drop(&other);
+	/* When the flood is over, what is left has its records again. */
+	for (i = 0; i < FLOOD - 10; i++)
+		if (close_reset(client[i]) || close(server[i]))
+			return -1;
+	if (cli_audit(&rig->net.client, &v) || cli_audit(&rig->net.server, &v) ||
+	    made_good(&rig->net.client, 0) || made_good(&rig->net.server, 0) ||
+	    cli_read(&rig->net.client, &c))
+		return -1;
+	if (in_state(&c.now, ST_ESTABLISHED) != 11)
+		return fail("%ju connections of 11 are left",
+			    (uintmax_t)in_state(&c.now, ST_ESTABLISHED));
+	for (; i < FLOOD; i++)
+		if (close_reset(client[i]) || close(server[i]))
+			return -1;
+	return close(listener);
+}
+
+TEST_F_TIMEOUT(alloc, cap_of_a_namespace, SECONDS)
+{
+	CHECK(flooded(&self->rig, "max_connections_netns=200", 200));
+}
+
+TEST_F_TIMEOUT(alloc, cap_of_all, SECONDS)
+{
+	CHECK(flooded(&self->rig, "max_connections=1000 max_connections_netns=300", 300));
+}
+
+TEST_HARNESS_MAIN

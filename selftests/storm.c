@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Connections at full speed from several processes in four namespaces, while
+ * the module is loaded and unloaded: after every load it is exact.
+ */
+#define _GNU_SOURCE
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "traffic.h"
+#include "util.h"
+
+#define NAMESPACES	4
+#define LOADS		50
+#define CONNECTIONS	50000
+#define PAUSE_EVERY	10
+
+/* Two workers in each: one that accepts itself, one that has it done. */
+static const struct traffic_spec solo = {
+	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3,
+};
+static const struct traffic_spec split = {
+	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3, .split = true,
+};
+
+FIXTURE(storm) {
+	struct kmsg log;
+	struct ns ns[NAMESPACES];
+	struct traffic traffic;
+};
+
+FIXTURE_SETUP(storm)
+{
+	int i;
+
+	CHECK(kmsg_open(&self->log));
+	if (module_loaded())
+		CHECK(module_unload());
+	CHECK(traffic_init(&self->traffic));
+	for (i = 0; i < NAMESPACES; i++) {
+		CHECK(ns_new(&self->ns[i], NULL));
+		self->ns[i].late_adds = true;
+		self->ns[i].seed_unknown = true;
+		CHECK(traffic_settings(&self->ns[i]));
+		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT, &solo));
+		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT + 10, &split));
+	}
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	int i;
+
+	if (self->traffic.workers)
+		traffic_stop(&self->traffic);
+	for (i = 0; i < NAMESPACES; i++)
+		ns_drop(&self->ns[i]);
+	if (module_loaded())
+		EXPECT_OK(module_unload());
+	EXPECT_OK(kmsg_check(&self->log, NULL, NULL));
+}
+
+/* Exact in every namespace, with traffic going on, and nothing had to be added. */
+static int exact_everywhere(struct ns ns[])
+{
+	struct counters c;
+	int i;
+
+	if (run(NULL, "tcpstate-cli -a audit"))
+		return -1;
+	for (i = 0; i < NAMESPACES; i++) {
+		if (audit(&ns[i]) || cli_read(&ns[i], &c))
+			return -1;
+		if (c.untracked || c.inexact || !in_any(&c.now))
+			return fail("%ju untracked, %ju inexact, %ju sockets",
+				    (uintmax_t)c.untracked, (uintmax_t)c.inexact,
+				    (uintmax_t)in_any(&c.now));
+	}
+	return 0;
+}
+
+static int quiet_as_ss(struct traffic *t, struct ns ns[])
+{
+	int i, rc = 0;
+
+	if (traffic_pause(t))
+		return -1;
+	for (i = 0; i < NAMESPACES && !rc; i++)
+		rc = between_two_ss(&ns[i]);
+	return traffic_resume(t) ? -1 : rc;
+}
+
+TEST_F_TIMEOUT(storm, loads_and_unloads, 900)
+{
+	uint64_t start = now_ms(), done;
+	unsigned int load;
+	int i;
+
+	for (load = 1; load <= LOADS || traffic_done(&self->traffic) < CONNECTIONS; load++) {
+		uint64_t before = traffic_done(&self->traffic);
+
+		CHECK(module_load(NULL));
+		CHECK(exact_everywhere(self->ns));
+		if (load % PAUSE_EVERY == 0)
+			CHECK(quiet_as_ss(&self->traffic, self->ns));
+		ASSERT_TRUE(WAIT_FOR(traffic_done(&self->traffic) > before + 100, PATIENCE_MS));
+		CHECK(module_unload());
+	}
+	CHECK(module_load(NULL));
+	done = traffic_done(&self->traffic);
+	CHECK(traffic_stop(&self->traffic));
+	TH_LOG("%ju connections, %u loads, %ju ms", (uintmax_t)done, load,
+	       (uintmax_t)(now_ms() - start));
+	/* Quiet: what is left is TIME_WAIT, and ends by and by. */
+	for (i = 0; i < NAMESPACES; i++) {
+		CHECK(between_two_ss(&self->ns[i]));
+		CHECK(audit(&self->ns[i]));
+	}
+	for (i = 0; i < NAMESPACES; i++) {
+		struct pair p = NO_PAIR;
+		uint64_t left;
+
+		ASSERT_TRUE(WAIT_FOR(!sockstat(&self->ns[i], "tw", &left) && !left, 90000))
+			TH_LOG("%ju mini-sockets do not end", (uintmax_t)left);
+		CHECK(step(&self->ns[i], -1, ""));
+		CHECK(pair_open_local(&self->ns[i], IPV6, PORT, &p));
+		CHECK(step(&self->ns[i], -1, "LISTEN=1 ESTABLISHED=2"));
+		CHECK(pair_to_time_wait(&p));
+		pair_close(&p);
+		CHECK(step(&self->ns[i], -1, "TIME_WAIT=1"));
+		CHECK(audit(&self->ns[i]));
+	}
+}
+
+TEST_HARNESS_MAIN

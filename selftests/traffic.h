@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Processes that open and close connections as fast as they can. */
+#ifndef TCPSTATE_SELFTESTS_TRAFFIC_H
+#define TCPSTATE_SELFTESTS_TRAFFIC_H
+
+#include "util.h"
+
+#define TRAFFIC_WORKERS	16
+#define TRAFFIC_WINDOW	64
+
+/* How a connection ends; a worker takes those of its mask in turn. */
+enum {
+	END_CLIENT_FIRST = 1 << 0,
+	END_SERVER_FIRST = 1 << 1,
+	END_RESET = 1 << 2,
+	END_HALF_CLOSED = 1 << 3,	/* and stays so until it leaves the window */
+	END_ANY = 15,
+};
+
+struct traffic_spec {
+	unsigned int ends;
+	unsigned int destinations;	/* addresses under 127/8 that IPv4 goes to */
+	unsigned int window;		/* how many each worker keeps open */
+	unsigned int ipv6_every;	/* every nth goes to ::1; 0: none */
+	bool split;			/* another process accepts */
+	uint64_t limit;			/* connections per worker; 0: until stopped */
+};
+
+struct traffic {
+	struct traffic_shared *shared;
+	pid_t pid[TRAFFIC_WORKERS];
+	unsigned int workers;
+};
+
+int traffic_init(struct traffic *t);
+/* One more worker, in @ns; workers of the same port share its listener. */
+int traffic_add(struct traffic *t, const struct ns *ns, uint16_t port,
+		const struct traffic_spec *spec);
+uint64_t traffic_done(const struct traffic *t);
+/* Has every worker reached its limit? */
+bool traffic_finished(const struct traffic *t);
+int traffic_pause(struct traffic *t);
+int traffic_resume(struct traffic *t);
+/* They close what they hold; fails if any of them had trouble. */
+int traffic_stop(struct traffic *t);
+
+/* Many ports and buckets, and TIME_WAIT that connect() may take again. */
+int traffic_settings(const struct ns *ns);
+
+/*
+ * With traffic paused sockets only end, by timers: what ss shows before is at
+ * least what tcpstate shows, and that at least what ss shows after.
+ */
+int between_two_ss(const struct ns *ns);
+
+#endif

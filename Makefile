@@ -19,6 +19,7 @@ vm := selftests/vm
 # The kernels that 'make test' and 'make test-all' stand for.
 KERNELS_TEST := 6.1 6.12
 KERNELS_ALL := 5.10 6.1 6.12 7.2
+demo_kernel := $(or $(KERNEL),6.12)
 
 module_files := Kbuild $(wildcard module/*.[ch] module/uapi/linux/*.h)
 tools_make := $(MAKE) -C tools O=$(build)/tools VERSION=$(VERSION)
@@ -42,7 +43,8 @@ module:
 	@echo "built $(patsubst $(CURDIR)/%,%,$(host)/tcpstate.ko)"
 
 demo: ## show it on real traffic, in a virtual machine (3 minutes)
-	@$(vm)/run.sh -k $(or $(KERNEL),6.12) -s 2 -r demo.sh
+	@echo "Building, and booting a virtual machine with Linux $(demo_kernel) ..."
+	@$(vm)/run.sh -k $(demo_kernel) -r demo.sh
 
 test: ## run the tests on kernels 6.1 and 6.12, or on KERNEL=; TESTS= picks some
 	@selftests/suite.sh -k "$(or $(KERNEL),$(KERNELS_TEST))" $(TESTS)

@@ -74,10 +74,11 @@ ifneq ($(and $(DKMS),$(if $(DESTDIR),,here)),)
 	@$(MAKE) --no-print-directory -s uninstall-dkms
 	@mkdir -p $(dkms_source)
 	@cp -p --parents dkms.conf LICENSE $(module_files) $(dkms_source)
-	$(DKMS) install -k $(RELEASE) $(dkms_name)
+	$(DKMS) install --force -k $(RELEASE) $(dkms_name)
 else
 	@[ -e $(host)/tcpstate.ko ] || { echo "run 'make' first" >&2; exit 1; }
 	install -D -m 644 $(host)/tcpstate.ko $(modules_dir)/tcpstate.ko
+	strip --strip-debug $(modules_dir)/tcpstate.ko
 	$(if $(DESTDIR),,depmod -a $(RELEASE))
 endif
 

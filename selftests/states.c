@@ -746,7 +746,7 @@ static int last_ack_lost(const struct net *net, enum family family, struct pair 
 	size_t n;
 
 	if (half_closed(net, family, p) || read_to_end(p->server, &n) ||
-	    wire(&net->server, LOSE))
+	    ss_shows(&net->client, -1, "FIN_WAIT2=1") || wire(&net->server, LOSE))
 		return -1;
 	return shutdown(p->server, SHUT_WR) ? fail("shutdown: %m") : 0;
 }

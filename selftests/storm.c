@@ -58,7 +58,7 @@ FIXTURE_TEARDOWN(storm)
 		ns_drop(&self->ns[i]);
 	if (module_loaded())
 		EXPECT_OK(module_unload());
-	EXPECT_OK(kmsg_check(&self->log, NULL, NULL));
+	EXPECT_OK(kmsg_check(&self->log));
 }
 
 /* Exact in every namespace, with traffic going on, and nothing had to be added. */

@@ -19,8 +19,8 @@
 #include <sys/types.h>
 
 /* For ASSERT_EQ(0, ...) in a test: a helper's sentence is the test's. */
-#define CHECK(call)	ASSERT_EQ(0, (call)) TH_LOG("%s", why())
-#define EXPECT_OK(call)	EXPECT_EQ(0, (call)) TH_LOG("%s", why())
+#define CHECK(call)	do { ASSERT_EQ(0, (call)) TH_LOG("%s", why()); } while (0)
+#define EXPECT_OK(call)	do { EXPECT_EQ(0, (call)) TH_LOG("%s", why()); } while (0)
 
 const char *why(void);
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -93,10 +93,16 @@ struct kmsg {
 int kmsg_open(struct kmsg *k);
 /*
  * Read what the kernel logged since. Fails on what a kernel says when it is
- * unwell, and on a warning of the module that does not contain @allowed;
- * *seen (if not NULL) is how many lines did contain it.
+ * unwell, and on any warning of the module.
  */
-int kmsg_check(struct kmsg *k, const char *allowed, unsigned int *seen);
+int kmsg_check(struct kmsg *k);
+/* The same, but warnings with these words are none; *seen: how many had each. */
+struct kmsg_allowed {
+	const char *words;
+	unsigned int seen;
+};
+
+int kmsg_check_allowing(struct kmsg *k, struct kmsg_allowed *allowed, size_t n);
 
 /* --- two readings of the same sockets --- */
 

@@ -132,7 +132,8 @@ check_python() {
 	((${#files[@]} == 0)) || tree python3 -W error -c '
 import sys
 for name in sys.argv[1:]:
-    compile(open(name).read(), name, "exec")
+    with open(name) as f:
+        compile(f.read(), name, "exec")
 ' "${files[@]}"
 }
 
@@ -169,9 +170,10 @@ check_manual() {
 	tree mandoc -T lint -W warning tools/tcpstate-cli.8
 }
 
-# Every file says its licence; the version is the same everywhere.
+# Every file says its licence; the version is the same everywhere; the tests that
+# the documentation points to (`fixture.test`) are there.
 check_house() {
-	local f bad=0 version
+	local f bad=0 version fixture name
 
 	while read -r f; do
 		[[ $f != LICENSE && $f != tools/tests/expect/* ]] || continue
@@ -185,6 +187,11 @@ check_house() {
 		{ echo "module/main.c: MODULE_VERSION is not dkms.conf's $version"; bad=1; }
 	grep -q "^VERSION ?= $version\$" "$top/tools/Makefile" ||
 		{ echo "tools/Makefile: VERSION is not dkms.conf's $version"; bad=1; }
+	while IFS=. read -r fixture name; do
+		grep -qE "^TEST_F[A-Z_]*\\($fixture, ${name}[,)]" "$top"/selftests/*.c ||
+			{ echo "Documentation/states.md: there is no test $fixture.$name"; bad=1; }
+	done < <(grep -oE "\`[a-z_]+\.[a-z0-9_]+\`" "$top/Documentation/states.md" | tr -d '\`' |
+		grep -vx fixture.test | sort -u)
 	((bad == 0))
 }
 

@@ -18,7 +18,7 @@
  * the cycle counter, and never beyond the tick. A machine whose counter does
  * not count reads the clock each time.
  */
-#define TCPSTATE_CLOCK_WINDOW_NS	50000
+#define TCPSTATE_CLOCK_WINDOW_NS	200000
 
 struct tcpstate_clock {
 	u64		ns;
@@ -36,7 +36,7 @@ void tcpstate_clock_init(void);
 static __always_inline bool tcpstate_clock_good(const struct tcpstate_clock *clock)
 {
 	return get_cycles() - clock->cycles < tcpstate_clock_window &&
-	       clock->jiffies == READ_ONCE(jiffies);
+	       time_before_eq(READ_ONCE(jiffies), clock->jiffies);
 }
 
 /**

@@ -21,34 +21,52 @@
 
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_REGS
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
-#error "tcpstate needs CONFIG_DYNAMIC_FTRACE with arguments or registers: the functions of mini-sockets cannot be followed on this kernel"
+#error "tcpstate needs CONFIG_DYNAMIC_FTRACE_WITH_ARGS or _REGS to follow mini-sockets"
 #endif
 #endif
 
 /* ftrace: how a callback is called, and how it reads the arguments. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
-typedef struct ftrace_regs tcpstate_ftrace_regs;
-#else
-typedef struct pt_regs tcpstate_ftrace_regs;
-#endif
-
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+typedef struct ftrace_regs tcpstate_ftrace_regs;
 #define TCPSTATE_FTRACE_FLAGS	FTRACE_OPS_FL_PERMANENT
 #define tcpstate_ftrace_arg(fregs, n)	ftrace_regs_get_argument(fregs, n)
-#else
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0) && \
+	defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
 /*
- * Without SAVE_REGS ftrace_get_regs() returns NULL here. Before 5.11 the bit
- * of FTRACE_OPS_FL_RECURSION means its opposite; none of the hooked functions
- * is reached from its own handler, so neither meaning is needed.
+ * ftrace_get_regs() returns NULL unless every register was asked for, but
+ * those of the arguments are saved all the same, at half the cost.
  */
+typedef struct ftrace_regs tcpstate_ftrace_regs;
+#define TCPSTATE_FTRACE_FLAGS	FTRACE_OPS_FL_PERMANENT
+#define tcpstate_ftrace_arg(fregs, n) \
+	regs_get_kernel_argument(&(fregs)->regs, n)
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
+typedef struct ftrace_regs tcpstate_ftrace_regs;
 #define TCPSTATE_FTRACE_FLAGS	(FTRACE_OPS_FL_PERMANENT | \
 				 FTRACE_OPS_FL_SAVE_REGS)
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 11, 0)
 #define tcpstate_ftrace_arg(fregs, n) \
 	regs_get_kernel_argument(ftrace_get_regs(fregs), n)
 #else
+/*
+ * The bit of FTRACE_OPS_FL_RECURSION means its opposite here; none of the
+ * hooked functions is reached from its own handler, so neither is needed.
+ */
+typedef struct pt_regs tcpstate_ftrace_regs;
+#define TCPSTATE_FTRACE_FLAGS	(FTRACE_OPS_FL_PERMANENT | \
+				 FTRACE_OPS_FL_SAVE_REGS)
 #define tcpstate_ftrace_arg(regs, n)	regs_get_kernel_argument(regs, n)
 #endif
+
+/*
+ * Probes of a tracepoint run with preemption off, until tracepoints began to
+ * be protected by SRCU.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define tcpstate_probe_enter()	preempt_disable_notrace()
+#define tcpstate_probe_leave()	preempt_enable_notrace()
+#else
+#define tcpstate_probe_enter()	do { } while (0)
+#define tcpstate_probe_leave()	do { } while (0)
 #endif
 
 /*
@@ -72,7 +90,7 @@ typedef void (*tcpstate_twsk_put_t)(struct inet_timewait_sock *tw);
 typedef void (*tcpstate_twsk_destructor_t)(struct sock *sk);
 
 #define tcpstate_check_prototype(func, type)				\
-	BUILD_BUG_ON_MSG(!__same_type(&func, (type)NULL),		\
+	BUILD_BUG_ON_MSG(!__same_type(&(func), (type)NULL),		\
 			 "the prototype of " #func			\
 			 "() is not what tcpstate expects: this kernel is not supported")
 

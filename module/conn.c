@@ -10,6 +10,7 @@
  * hand-over would pay it twice. The kernel's own table of connections, whose
  * size this one follows, does not grow either.
  */
+#include <linux/bitfield.h>
 #include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -26,7 +27,7 @@
  * per connection, ours is met at every event.
  */
 #define CONN_BUCKETS_PER_EHASH	4
-#define CONN_BUCKETS_MAX	(1UL << 20)
+#define CONN_BUCKETS_MAX	BIT(20)
 
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_bits __read_mostly;
@@ -57,12 +58,15 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
  * fast paths cost ten times as much, twice in the life of every connection.
  */
 struct conn_stock {
-	struct hlist_bl_node	*first;
+	struct llist_node	*first;
 	unsigned int		count;
 };
 
-#define CONN_STOCK_BATCH	16
-#define CONN_STOCK_MAX		(2 * CONN_STOCK_BATCH)
+/* An inbox this long is settled by the CPU that fills it. */
+#define CONN_INBOX_MAX		64
+
+#define CONN_STOCK_BATCH	32
+#define CONN_STOCK_MAX		(2 * CONN_INBOX_MAX)
 
 static DEFINE_PER_CPU(struct conn_stock, conn_stock);
 
@@ -71,21 +75,51 @@ static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 	return &conn_table[hash_ptr(obj, conn_bits)];
 }
 
+/* With the lock of @bucket, or without: then with preemption off, and finding
+ * nothing may only mean that a record was taken away on the way.
+ */
 static __always_inline struct tcpstate_conn *
 conn_find(struct hlist_bl_head *bucket, const void *obj)
 {
-	struct hlist_bl_node *pos;
+	unsigned long first = (unsigned long)rcu_dereference_raw(bucket->first);
+	struct hlist_bl_node *pos = (void *)(first & ~LIST_BL_LOCKMASK);
 	struct tcpstate_conn *conn;
 
-	hlist_bl_for_each_entry(conn, pos, bucket, node)
-		if (conn->obj == obj)
+	for (; pos; pos = rcu_dereference_raw(pos->next)) {
+		conn = hlist_bl_entry(pos, struct tcpstate_conn, node);
+		/* Pairs with the WRITE_ONCE()s of conn->obj. */
+		if (READ_ONCE(conn->obj) == obj)
 			return conn;
+	}
 	return NULL;
 }
 
-static __always_inline enum tcpstate_family object_family(const struct sock *sk)
+/* Sockets' events read the chain without its lock: @conn is whole before it
+ * is seen.
+ */
+static __always_inline void chain_add(struct hlist_bl_head *bucket,
+				      struct tcpstate_conn *conn)
 {
-	return sk->sk_family == AF_INET6 ? TCPSTATE_IPV6 : TCPSTATE_IPV4;
+	struct hlist_bl_node *first = hlist_bl_first(bucket);
+	unsigned long head = (unsigned long)&conn->node | LIST_BL_LOCKMASK;
+
+	WRITE_ONCE(conn->node.next, first);
+	if (first)
+		first->pprev = &conn->node.next;
+	conn->node.pprev = &bucket->first;
+	/* Pairs with the rcu_dereference_raw() of conn_find(). */
+	smp_store_release(&bucket->first, (struct hlist_bl_node *)head);
+}
+
+/* The record still leads on to the rest of the chain it was in. */
+static __always_inline void chain_del(struct tcpstate_conn *conn)
+{
+	__hlist_bl_del(&conn->node);
+}
+
+static __always_inline u32 object_family(const struct sock *sk)
+{
+	return sk->sk_family == AF_INET6 ? TCPSTATE_CONN_IPV6 : 0;
 }
 
 static int mini_state(const struct inet_timewait_sock *tw)
@@ -94,8 +128,24 @@ static int mini_state(const struct inet_timewait_sock *tw)
 	       TCPSTATE_FIN_WAIT2_MINI : TCP_TIME_WAIT;
 }
 
+static __always_inline int status_family(u32 status)
+{
+	return status & TCPSTATE_CONN_IPV6 ? TCPSTATE_IPV6 : TCPSTATE_IPV4;
+}
+
+/* Move the status on to what @clear and @set make of it; return what it was. */
+static u32 status_change(struct tcpstate_conn *conn, u32 clear, u32 set)
+{
+	u32 was = READ_ONCE(conn->status);
+
+	while (!try_cmpxchg(&conn->status, &was, (was & ~clear) | set))
+		;
+	return was;
+}
+
 /* The block this CPU counts in; to be given back with here_put(). */
-static struct tcpstate_cpu *here_get(struct tcpstate_netns *netns)
+static __always_inline struct tcpstate_cpu *
+here_get(struct tcpstate_netns *netns)
 	__acquires(&netns->shared_lock)
 {
 	struct tcpstate_cpu *here = this_cpu_read(*netns->cpus);
@@ -109,7 +159,7 @@ static struct tcpstate_cpu *here_get(struct tcpstate_netns *netns)
 	return here;
 }
 
-static void here_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
+static __always_inline void here_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
 	__releases(&netns->shared_lock)
 {
 	if (unlikely(here == &netns->shared))
@@ -129,174 +179,31 @@ static __always_inline void count_move(struct tcpstate_cpu *here, int family,
 		tcpstate_count_illegal(here, family, from, to);
 }
 
-static __always_inline void count_dwell(struct tcpstate_cpu *here,
-					const struct tcpstate_conn *conn,
-					u64 now)
+static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
+					u64 ns)
 {
-	/* Stamped by another CPU's clock it may seem to lie ahead. */
-	u64 ns = now > conn->since ? now - conn->since : 0;
-	unsigned int bucket;
+	unsigned int bucket = min_t(unsigned int,
+				    fls64(div_u64(ns, NSEC_PER_MSEC)),
+				    TCPSTATE_DWELL_BUCKETS - 1);
 
-	if (unlikely(conn->seeded))	/* when it entered is not known */
-		return;
-	bucket = min_t(unsigned int, fls64(div_u64(ns, NSEC_PER_MSEC)),
-		       TCPSTATE_DWELL_BUCKETS - 1);
-	local64_inc(&here->dwell[conn->state][bucket]);
-	if (unlikely(ns > local64_read(&here->dwell_max[conn->state])))
-		local64_set(&here->dwell_max[conn->state], ns);
-}
-
-static __always_inline void ages_add(struct tcpstate_ages *ages,
-				     struct tcpstate_conn *conn)
-{
-	hlist_bl_lock(&ages->newest);
-	hlist_bl_add_head(&conn->age, &ages->newest);
-	if (!ages->oldest)
-		ages->oldest = conn;
-	hlist_bl_unlock(&ages->newest);
-}
-
-static __always_inline void ages_del(struct tcpstate_ages *ages,
-				     struct tcpstate_conn *conn)
-{
-	hlist_bl_lock(&ages->newest);
-	if (ages->oldest == conn)
-		ages->oldest = conn->age.pprev == &ages->newest.first ? NULL :
-			       container_of(conn->age.pprev,
-					    struct tcpstate_conn, age.next);
-	__hlist_bl_del(&conn->age);
-	hlist_bl_unlock(&ages->newest);
-}
-
-/* Count @conn out of its state and into @state, and keep it in the order of
- * age. TCP_CLOSE is the end: the caller takes it off its chain.
- */
-static __always_inline void conn_enter(struct tcpstate_conn *conn,
-				       struct tcpstate_cpu *here, int state,
-				       u64 now)
-{
-	int from = conn_ages[conn->state];
-	int to = conn_ages[state];
-
-	count_move(here, conn->family, conn->state, state);
-	count_dwell(here, conn, now);
-	if (from != TCPSTATE_AGE_NONE)
-		ages_del(&conn->home->ages[from], conn);
-	conn->since = now;
-	conn->home = here;
-	conn->state = state;
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
-	conn->epoch = READ_ONCE(conn_epoch);
-	if (to != TCPSTATE_AGE_NONE)
-		ages_add(&here->ages[to], conn);
-}
-
-/* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one, and no event of
- * it: found out at the next one, or by a walk.
- */
-static void conn_check_family(struct tcpstate_conn *conn,
-			      const struct sock *sk)
-{
-	struct tcpstate_netns *netns = conn->home->netns;
-	int family = object_family(sk);
-	struct tcpstate_cpu *here;
-
-	if (conn->family == family)
-		return;
-	here = here_get(netns);
-	local64_dec(&here->seeded[conn->state][conn->family]);
-	local64_inc(&here->seeded[conn->state][family]);
-	conn->family = family;
-	here_put(netns, here);
-}
-
-static noinline void conn_move_slow(struct tcpstate_conn *conn,
-				    const struct sock *sk, int state)
-{
-	struct tcpstate_netns *netns = conn->home->netns;
-	struct tcpstate_cpu *here;
-
-	if (conn->state == state)
-		return;
-	conn_check_family(conn, sk);
-	here = here_get(netns);
-	if (conn->state == TCP_FIN_WAIT2 && state == TCPSTATE_FIN_WAIT2_MINI) {
-		/* A mini-socket in FIN_WAIT2 goes on where the full one left
-		 * off: no new entry, and its place in the list is kept.
-		 */
-		count_move(here, conn->family, conn->state, state);
-		conn->state = state;
-	} else {
-		conn_enter(conn, here, state, tcpstate_clock_now());
-		conn->seeded = 0;
-	}
-	here_put(netns, here);
-}
-
-/* What most moves are: on the CPU of the move before, with nothing out of the
- * ordinary. No call is made on this path.
- */
-static __always_inline void conn_move(struct tcpstate_conn *conn,
-				      const struct sock *sk, int state)
-{
-	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
-
-	if (likely(conn->home->cpu == raw_smp_processor_id() &&
-		   conn->family == object_family(sk) &&
-		   tcpstate_count_edges[conn->state][state] &&
-		   state != TCPSTATE_FIN_WAIT2_MINI && !conn->seeded &&
-		   tcpstate_clock_good(clock)))
-		conn_enter(conn, conn->home, state, clock->ns);
-	else
-		conn_move_slow(conn, sk, state);
-}
-
-/* Take @conn off its chain and out of the counters. The caller frees it. */
-static __always_inline void conn_del(struct tcpstate_conn *conn)
-{
-	struct tcpstate_netns *netns = conn->home->netns;
-	struct tcpstate_cpu *here = here_get(netns);
-	int state = conn->state;
-
-	conn_enter(conn, here, TCP_CLOSE, tcpstate_clock_now());
-	if (state == TCP_TIME_WAIT)
-		local64_inc(&here->end[conn->end]);
-	hlist_bl_del(&conn->node);
-	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
-	if (unlikely(READ_ONCE(netns->dying)))
-		tcpstate_netns_slots_put(netns, 1);
-	else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
-		tcpstate_netns_slot_drain(here);
-	here_put(netns, here);
-}
-
-static bool fail_add(void)
-{
-	unsigned int left = READ_ONCE(fail_adds);
-
-	while (unlikely(left)) {
-		unsigned int was = cmpxchg(&fail_adds, left, left - 1);
-
-		if (was == left)
-			return true;
-		left = was;
-	}
-	return false;
+	local64_inc(&here->dwell[state][bucket]);
+	if (unlikely(ns > local64_read(&here->dwell_max[state])))
+		local64_set(&here->dwell_max[state], ns);
 }
 
 static void stock_put(struct conn_stock *stock, struct tcpstate_conn *conn)
 {
-	conn->node.next = stock->first;
-	stock->first = &conn->node;
+	conn->inbox.next = stock->first;
+	stock->first = &conn->inbox;
 	stock->count++;
 }
 
 static struct tcpstate_conn *stock_get(struct conn_stock *stock)
 {
 	struct tcpstate_conn *conn =
-		hlist_bl_entry(stock->first, struct tcpstate_conn, node);
+		llist_entry(stock->first, struct tcpstate_conn, inbox);
 
-	stock->first = conn->node.next;
+	stock->first = conn->inbox.next;
 	stock->count--;
 	return conn;
 }
@@ -316,6 +223,16 @@ static noinline void stock_drain(struct conn_stock *stock, unsigned int count)
 {
 	while (count--)
 		kmem_cache_free(conn_cache, stock_get(stock));
+}
+
+static bool fail_add(void)
+{
+	unsigned int left = READ_ONCE(fail_adds);
+
+	while (unlikely(left))
+		if (try_cmpxchg(&fail_adds, &left, left - 1))
+			return true;
+	return false;
 }
 
 static __always_inline struct tcpstate_conn *conn_alloc_atomic(void)
@@ -341,13 +258,262 @@ static __always_inline void conn_free_atomic(struct tcpstate_conn *conn)
 		stock_drain(stock, CONN_STOCK_BATCH);
 }
 
-/* Give @fresh to the object, or return false: a cap is reached. */
-static __always_inline bool conn_add(struct tcpstate_netns *netns,
-				     struct hlist_bl_head *bucket,
-				     const struct sock *sk, int state,
-				     struct tcpstate_conn *fresh, bool seeded)
+/* Put @conn where its age belongs: near the new end, but for what came while
+ * it was in the inbox.
+ */
+static void ages_add(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
+{
+	struct tcpstate_conn *newer = NULL, *at;
+	struct hlist_bl_node *pos;
+
+	hlist_bl_for_each_entry(at, pos, &ages->newest, age) {
+		if (at->since <= conn->since)
+			break;
+		newer = at;
+	}
+	if (newer)
+		hlist_bl_add_behind(&conn->age, &newer->age);
+	else
+		hlist_bl_add_head(&conn->age, &ages->newest);
+	if (!conn->age.next)
+		ages->oldest = conn;
+}
+
+static void ages_del(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
+{
+	if (ages->oldest == conn)
+		ages->oldest = conn->age.pprev == &ages->newest.first ? NULL :
+			       container_of(conn->age.pprev,
+					    struct tcpstate_conn, age.next);
+	__hlist_bl_del(&conn->age);
+}
+
+/* By its owner: take @conn off its list of ages, if it is on one. */
+static u32 conn_unlist(struct tcpstate_conn *conn)
+{
+	u32 was = READ_ONCE(conn->status);
+	struct tcpstate_ages *ages;
+
+	if (!(was & TCPSTATE_CONN_LISTED))
+		return was;
+	ages = &conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
+	hlist_bl_lock(&ages->newest);
+	ages_del(ages, conn);
+	was = status_change(conn, TCPSTATE_CONN_LISTED, 0);
+	hlist_bl_unlock(&ages->newest);
+	return was & ~TCPSTATE_CONN_LISTED;
+}
+
+/* Out of the inbox of @block with it: into the list of ages of its state, or
+ * free if it has ended. Its owner may move it on meanwhile.
+ */
+static void conn_settle(struct tcpstate_cpu *block, struct tcpstate_conn *conn)
+{
+	u32 was = READ_ONCE(conn->status);
+	struct tcpstate_ages *ages;
+	bool settled = false;
+	int age;
+
+	while (!settled) {
+		if ((was & TCPSTATE_CONN_STATE) == TCP_CLOSE) {
+			conn_free_atomic(conn);
+			return;
+		}
+		age = conn_ages[was & TCPSTATE_CONN_STATE];
+		if (age == TCPSTATE_AGE_NONE) {
+			settled = try_cmpxchg(&conn->status, &was,
+					      was & ~TCPSTATE_CONN_INBOX);
+			continue;
+		}
+		ages = &block->ages[age];
+		hlist_bl_lock(&ages->newest);
+		ages_add(ages, conn);
+		settled = try_cmpxchg(&conn->status, &was,
+				      (was & ~TCPSTATE_CONN_INBOX) |
+				      TCPSTATE_CONN_LISTED);
+		if (!settled)
+			ages_del(ages, conn);
+		hlist_bl_unlock(&ages->newest);
+	}
+}
+
+/**
+ * tcpstate_conn_settle() - empty a block's inbox into its lists of ages
+ * @block: the block, of any CPU
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_conn_settle(struct tcpstate_cpu *block)
+{
+	struct tcpstate_conn *conn, *next;
+	struct llist_node *first;
+	unsigned long flags;
+
+	if (llist_empty(&block->inbox))
+		return;
+	local_irq_save(flags);
+	WRITE_ONCE(block->inbox_count, 0);
+	first = llist_reverse_order(llist_del_all(&block->inbox));
+	llist_for_each_entry_safe(conn, next, first, inbox)
+		conn_settle(block, conn);
+	local_irq_restore(flags);
+}
+
+static __always_inline void inbox_add(struct tcpstate_cpu *here,
+				      struct tcpstate_conn *conn)
+{
+	unsigned int count = READ_ONCE(here->inbox_count) + 1;
+
+	llist_add(&conn->inbox, &here->inbox);
+	WRITE_ONCE(here->inbox_count, count);
+	if (unlikely(count >= CONN_INBOX_MAX))
+		tcpstate_conn_settle(here);
+}
+
+/* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one, and no event of
+ * it: found out at the next one, or by a walk.
+ */
+static void conn_check_family(struct tcpstate_conn *conn,
+			      const struct sock *sk)
+{
+	u32 was = READ_ONCE(conn->status);
+	struct tcpstate_netns *netns;
+	struct tcpstate_cpu *here;
+	int state;
+
+	do {
+		if ((was & TCPSTATE_CONN_IPV6) == object_family(sk))
+			return;
+	} while (!try_cmpxchg(&conn->status, &was, was ^ TCPSTATE_CONN_IPV6));
+
+	state = was & TCPSTATE_CONN_STATE;
+	netns = READ_ONCE(conn->home)->netns;
+	here = here_get(netns);
+	local64_dec(&here->seeded[state][status_family(was)]);
+	local64_inc(&here->seeded[state][!status_family(was)]);
+	here_put(netns, here);
+}
+
+/* By its owner, with interrupts off: @conn enters @state; TCP_CLOSE ends it,
+ * and it is freed then.
+ */
+static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
+		       int state)
 {
 	struct tcpstate_cpu *here = here_get(netns);
+	u64 now = tcpstate_clock_now(), since = conn->since;
+	bool ages = conn_ages[state] != TCPSTATE_AGE_NONE;
+	u32 was, becomes;
+	int from;
+
+	do {
+		was = conn_unlist(conn);
+		becomes = (was & ~(TCPSTATE_CONN_STATE | TCPSTATE_CONN_SEEDED)) |
+			  state;
+		if (ages)
+			becomes |= TCPSTATE_CONN_INBOX;
+		if (!(was & TCPSTATE_CONN_INBOX))
+			WRITE_ONCE(conn->home, here);
+		WRITE_ONCE(conn->since, now);
+		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
+	} while (!try_cmpxchg(&conn->status, &was, becomes));
+	/* If it has ended and is in an inbox, it may be gone from here on. */
+
+	from = was & TCPSTATE_CONN_STATE;
+	count_move(here, status_family(was), from, state);
+	if (!(was & TCPSTATE_CONN_SEEDED))	/* or it entered who knows when */
+		count_dwell(here, from, now > since ? now - since : 0);
+	if (state == TCP_CLOSE) {
+		if (from == TCP_TIME_WAIT)
+			local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END,
+							 was)]);
+		if (!(was & TCPSTATE_CONN_INBOX))
+			conn_free_atomic(conn);
+		/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
+		if (unlikely(READ_ONCE(netns->dying)))
+			tcpstate_netns_slots_put(netns, 1);
+		else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
+			tcpstate_netns_slot_drain(here);
+	} else if (becomes & ~was & TCPSTATE_CONN_INBOX) {
+		inbox_add(here, conn);
+	}
+	here_put(netns, here);
+}
+
+static noinline void conn_move_slow(struct tcpstate_conn *conn,
+				    const struct sock *sk, int state)
+{
+	struct tcpstate_netns *netns = conn->home->netns;
+	struct tcpstate_cpu *here;
+	unsigned long flags;
+	int from;
+	u32 was;
+
+	local_irq_save(flags);
+	conn_check_family(conn, sk);
+	from = READ_ONCE(conn->status) & TCPSTATE_CONN_STATE;
+	if (from == TCP_FIN_WAIT2 && state == TCPSTATE_FIN_WAIT2_MINI) {
+		/* A mini-socket in FIN_WAIT2 goes on where the full one left
+		 * off: no new entry, and its place in the list is kept.
+		 */
+		here = here_get(netns);
+		was = status_change(conn, TCPSTATE_CONN_STATE, state);
+		count_move(here, status_family(was), from, state);
+		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
+		here_put(netns, here);
+	} else if (from != state) {
+		conn_enter(conn, netns, state);
+	}
+	local_irq_restore(flags);
+}
+
+/* What most moves are: on the CPU of the move before, with nothing out of the
+ * ordinary. By the owner, preemption off.
+ */
+static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
+					   const struct sock *sk, int state)
+{
+	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
+	struct tcpstate_cpu *here = conn->home;
+	u32 was = READ_ONCE(conn->status), becomes;
+	int from = was & TCPSTATE_CONN_STATE;
+	unsigned int edge = tcpstate_count_edges[from][state];
+	u64 now, since;
+
+	if (unlikely((was & (TCPSTATE_CONN_LISTED | TCPSTATE_CONN_SEEDED |
+			     TCPSTATE_CONN_IPV6)) != object_family(sk) ||
+		     edge == TCPSTATE_EDGE_ILLEGAL ||
+		     here->cpu != raw_smp_processor_id() ||
+		     !tcpstate_clock_good(clock)))
+		return false;
+
+	now = clock->ns;
+	since = conn->since;
+	becomes = was ^ from ^ state;
+	if (conn_ages[state] != TCPSTATE_AGE_NONE)
+		becomes |= TCPSTATE_CONN_INBOX;
+	WRITE_ONCE(conn->since, now);
+	if (unlikely(!try_cmpxchg(&conn->status, &was, becomes))) {
+		WRITE_ONCE(conn->since, since);
+		return false;
+	}
+	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
+	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
+	local64_inc(&here->edge[edge][status_family(was)]);
+	count_dwell(here, from, now - since);
+	if (becomes & ~was & TCPSTATE_CONN_INBOX)
+		inbox_add(here, conn);
+	return true;
+}
+
+/* Give @fresh to the object, or return false: a cap is reached. */
+static __always_inline bool
+conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
+	 const struct sock *sk, int state, struct tcpstate_conn *fresh,
+	 u32 seeded)
+{
+	struct tcpstate_cpu *here = here_get(netns);
+	u32 status = state | object_family(sk) | seeded;
 	int age = conn_ages[state];
 	bool added = false;
 
@@ -355,23 +521,24 @@ static __always_inline bool conn_add(struct tcpstate_netns *netns,
 		goto out;
 	here->spare--;
 
-	fresh->obj = sk;
 	fresh->home = here;
 	fresh->since = tcpstate_clock_now();
-	fresh->state = state;
-	fresh->family = object_family(sk);
-	fresh->end = TCPSTATE_END_EXPIRED;
-	fresh->seeded = seeded;
-	fresh->unmatched = 0;
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
-	if (seeded)
-		local64_inc(&here->seeded[state][fresh->family]);
-	else
-		count_move(here, fresh->family, TCP_CLOSE, state);
-	if (age != TCPSTATE_AGE_NONE)
+	WRITE_ONCE(fresh->obj, sk);
+	if (age == TCPSTATE_AGE_NONE) {
+		fresh->status = status;
+	} else {
+		hlist_bl_lock(&here->ages[age].newest);
+		fresh->status = status | TCPSTATE_CONN_LISTED;
 		ages_add(&here->ages[age], fresh);
-	hlist_bl_add_head(&fresh->node, bucket);
+		hlist_bl_unlock(&here->ages[age].newest);
+	}
+	if (unlikely(seeded))
+		local64_inc(&here->seeded[state][status_family(status)]);
+	else
+		count_move(here, status_family(status), TCP_CLOSE, state);
+	chain_add(bucket, fresh);
 	added = true;
 out:
 	here_put(netns, here);
@@ -379,8 +546,8 @@ out:
 }
 
 /* An event on an object without a record gives it one in its new state. */
-static noinline void conn_add_event(struct hlist_bl_head *bucket,
-				    const struct sock *sk, int state)
+static __always_inline void
+conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
 {
 	struct tcpstate_netns *netns = tcpstate_netns_of(sock_net(sk));
 	struct tcpstate_conn *fresh;
@@ -389,17 +556,25 @@ static noinline void conn_add_event(struct hlist_bl_head *bucket,
 		return;
 	fresh = conn_alloc_atomic();
 	if (likely(fresh)) {
-		if (likely(conn_add(netns, bucket, sk, state, fresh, false)))
+		if (likely(conn_add(netns, bucket, sk, state, fresh, 0)))
 			return;
 		conn_free_atomic(fresh);
 	}
 	tcpstate_netns_untracked(netns);
 }
 
-static noinline void conn_close(struct tcpstate_conn *conn)
+/* By its owner, its bucket locked: the end of @conn. */
+static void conn_close(struct tcpstate_conn *conn)
 {
-	conn_del(conn);
-	conn_free_atomic(conn);
+	struct tcpstate_netns *netns = conn->home->netns;
+
+	/* Off its list before its object is: who asks a listener for its
+	 * requests holds the list.
+	 */
+	conn_unlist(conn);
+	chain_del(conn);
+	WRITE_ONCE(conn->obj, NULL);
+	conn_enter(conn, netns, TCP_CLOSE);
 }
 
 /**
@@ -410,7 +585,7 @@ static noinline void conn_close(struct tcpstate_conn *conn)
  */
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp)
 {
-	if (unlikely(READ_ONCE(fail_adds)) && fail_add())
+	if (fail_add())
 		return NULL;
 	return kmem_cache_alloc(conn_cache, gfp | __GFP_NOWARN);
 }
@@ -425,13 +600,15 @@ void tcpstate_conn_free(struct tcpstate_conn *conn)
 }
 
 /**
- * tcpstate_conn_set() - a socket changes its state
+ * tcpstate_conn_begin() - a socket changes its state, having had none
  * @sk: the socket
- * @state: its new state; TCP_CLOSE ends the record
+ * @state: its new state, not TCP_CLOSE
  *
- * Context: any below hard interrupt, with locks of TCP held.
+ * Right for a socket that has a record already, too, only slower.
+ *
+ * Context: any below hard interrupt, @sk locked or not yet known to anybody.
  */
-void tcpstate_conn_set(const struct sock *sk, int state)
+void tcpstate_conn_begin(const struct sock *sk, int state)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	struct tcpstate_conn *conn;
@@ -440,12 +617,48 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (conn && state != TCP_CLOSE)
-		conn_move(conn, sk, state);
-	else if (conn)
-		conn_close(conn);
-	else if (state != TCP_CLOSE)
+	if (unlikely(conn))
+		conn_move_slow(conn, sk, state);
+	else
 		conn_add_event(bucket, sk, state);
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
+}
+
+/**
+ * tcpstate_conn_set() - a socket changes its state
+ * @sk: the socket
+ * @state: its new state, not TCP_CLOSE
+ *
+ * Context: any below hard interrupt, preemption off, @sk locked.
+ */
+void tcpstate_conn_set(const struct sock *sk, int state)
+{
+	struct tcpstate_conn *conn = conn_find(conn_bucket(sk), sk);
+
+	if (unlikely(!conn))
+		tcpstate_conn_begin(sk, state);
+	else if (unlikely(!conn_move_fast(conn, sk, state)))
+		conn_move_slow(conn, sk, state);
+}
+
+/**
+ * tcpstate_conn_end() - a socket enters TCP_CLOSE, or a mini-socket is freed
+ * @sk: the socket or mini-socket
+ *
+ * Context: any below hard interrupt; a socket is locked.
+ */
+void tcpstate_conn_end(const struct sock *sk)
+{
+	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	conn = conn_find(bucket, sk);
+	if (conn)
+		conn_close(conn);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -463,25 +676,32 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 			    const struct sock *sk)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
+	const struct sock *mini = (const struct sock *)tw;
+	int state = mini_state(tw);
 	struct tcpstate_conn *conn;
 	unsigned long flags;
 
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (conn)
-		hlist_bl_del(&conn->node);
+	if (likely(conn))
+		chain_del(conn);
 	hlist_bl_unlock(bucket);
+
+	if (likely(conn)) {
+		/* Nobody finds it now, nor will before it is in its place. */
+		WRITE_ONCE(conn->obj, tw);
+		if (state == TCPSTATE_FIN_WAIT2_MINI ||
+		    !conn_move_fast(conn, mini, state))
+			conn_move_slow(conn, mini, state);
+	}
 
 	bucket = conn_bucket(tw);
 	hlist_bl_lock(bucket);
-	if (conn) {
-		conn->obj = tw;
-		conn_move(conn, (const struct sock *)tw, mini_state(tw));
-		hlist_bl_add_head(&conn->node, bucket);
-	} else {
-		conn_add_event(bucket, (const struct sock *)tw, mini_state(tw));
-	}
+	if (likely(conn))
+		chain_add(bucket, conn);
+	else
+		conn_add_event(bucket, mini, state);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -505,7 +725,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn)
-		conn_move(conn, (const struct sock *)tw, mini_state(tw));
+		conn_move_slow(conn, (const struct sock *)tw, mini_state(tw));
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -528,28 +748,8 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn)
-		conn->end = end;
-	hlist_bl_unlock(bucket);
-	local_irq_restore(flags);
-}
-
-/**
- * tcpstate_conn_del_mini() - a mini-socket is being freed
- * @tw: the mini-socket, as the struct sock it shares its beginning with
- *
- * Context: any below hard interrupt.
- */
-void tcpstate_conn_del_mini(const struct sock *tw)
-{
-	struct hlist_bl_head *bucket = conn_bucket(tw);
-	struct tcpstate_conn *conn;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	hlist_bl_lock(bucket);
-	conn = conn_find(bucket, tw);
-	if (conn)
-		conn_close(conn);
+		status_change(conn, TCPSTATE_CONN_END,
+			      FIELD_PREP(TCPSTATE_CONN_END, end));
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -568,9 +768,9 @@ void tcpstate_conn_del_mini(const struct sock *tw)
 enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 				     struct tcpstate_conn **fresh)
 {
-	struct tcpstate_netns *netns;
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	enum tcpstate_seen seen = TCPSTATE_SEEN_UNKNOWN;
+	struct tcpstate_netns *netns;
 	struct tcpstate_conn *conn;
 	unsigned long flags;
 	int state;
@@ -586,14 +786,15 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 		state = mini_state(inet_twsk(sk));
 	if (conn) {
 		seen = TCPSTATE_SEEN_DIFFERS;
-		if (conn->state == state) {
-			conn_check_family(conn, sk);
-			conn->epoch = epoch;
+		conn_check_family(conn, sk);
+		if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) == state) {
+			WRITE_ONCE(conn->epoch, epoch);
 			seen = TCPSTATE_SEEN_MATCH;
 		}
 	} else if (fresh && *fresh) {
 		netns = tcpstate_netns_of(sock_net(sk));
-		if (netns && conn_add(netns, bucket, sk, state, *fresh, true)) {
+		if (netns && conn_add(netns, bucket, sk, state, *fresh,
+				      TCPSTATE_CONN_SEEDED)) {
 			*fresh = NULL;
 			seen = TCPSTATE_SEEN_ADDED;
 		} else {
@@ -619,6 +820,20 @@ u32 tcpstate_conn_epoch_next(void)
 
 	WRITE_ONCE(conn_epoch, epoch);
 	return epoch;
+}
+
+/* Has none of the walks of this audit met the object of @conn? */
+static bool conn_match(struct tcpstate_conn *conn, u32 epoch, u8 walks)
+{
+	u32 was = READ_ONCE(conn->status);
+	bool unmatched = READ_ONCE(conn->epoch) != epoch &&
+			 (walks == 1 ||
+			  FIELD_GET(TCPSTATE_CONN_UNMATCHED, was) == walks - 1);
+
+	status_change(conn, TCPSTATE_CONN_UNMATCHED,
+		      unmatched ? FIELD_PREP(TCPSTATE_CONN_UNMATCHED, walks) :
+				  0);
+	return unmatched;
 }
 
 /**
@@ -647,16 +862,8 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 		local_irq_disable();
 		hlist_bl_lock(bucket);
 		hlist_bl_for_each_entry(conn, pos, bucket, node) {
-			if (conn->home->netns != netns)
-				continue;
-			if (conn->epoch == epoch) {
-				conn->unmatched = 0;
-				continue;
-			}
-			if (walks > 1 && conn->unmatched != walks - 1)
-				continue;
-			conn->unmatched = walks;
-			unmatched++;
+			if (READ_ONCE(conn->home)->netns == netns)
+				unmatched += conn_match(conn, epoch, walks);
 		}
 		hlist_bl_unlock(bucket);
 		local_irq_enable();
@@ -690,14 +897,6 @@ void tcpstate_conn_flush(void)
 	}
 }
 
-/* A cache with a constructor is not merged with others of its size, so that
- * slabinfo shows what is ours, and is not cleared at each allocation. Every
- * field is set when a record is given to an object.
- */
-static void conn_ctor(void *conn)
-{
-}
-
 /**
  * tcpstate_conn_init() - make the table of records
  *
@@ -714,9 +913,13 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
+	/* Type-stable for readers of a chain; not merged with others of its
+	 * size either, so that slabinfo shows what is ours.
+	 */
 	conn_cache = kmem_cache_create("tcpstate_conn",
 				       sizeof(struct tcpstate_conn), 0,
-				       SLAB_HWCACHE_ALIGN, conn_ctor);
+				       SLAB_HWCACHE_ALIGN |
+				       SLAB_TYPESAFE_BY_RCU, NULL);
 	if (!conn_cache) {
 		kvfree(conn_table);
 		return -ENOMEM;

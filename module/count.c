@@ -112,11 +112,13 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 {
 	const struct inet_connection_sock *icsk;
 	const struct tcpstate_conn *conn;
+	const struct sock *sk;
 	struct tcpstate_ages *ages;
 	struct hlist_bl_node *pos;
 	unsigned long flags;
 	unsigned int age;
 
+	tcpstate_conn_settle(block);
 	for (age = 0; age < TCPSTATE_AGE_COUNT; age++) {
 		ages = &block->ages[age];
 		if (hlist_bl_empty(&ages->newest))
@@ -127,7 +129,8 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		if (conn && (!sum->oldest[age] ||
 			     conn->since < sum->oldest[age])) {
 			sum->oldest[age] = conn->since;
-			sum->oldest_seeded[age] = conn->seeded;
+			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
+						  TCPSTATE_CONN_SEEDED;
 		}
 		/* Requests raise no events: how many there are is what the
 		 * listeners' queues say. A listener is not freed before it is
@@ -135,8 +138,9 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		 */
 		if (age == TCPSTATE_AGE_LISTEN) {
 			hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
-				icsk = inet_csk((const struct sock *)conn->obj);
-				sum->requests[conn->family] +=
+				sk = conn->obj;
+				icsk = inet_csk(sk);
+				sum->requests[sk->sk_family == AF_INET6] +=
 				     reqsk_queue_len(&icsk->icsk_accept_queue);
 			}
 		}

@@ -11,7 +11,6 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/ip.h>
-#include <net/netns/generic.h>
 #include <net/snmp.h>
 
 #include "tcpstate.h"
@@ -28,17 +27,14 @@ static uint max_connections_netns;
 module_param(max_connections_netns, uint, 0444);
 MODULE_PARM_DESC(max_connections_netns, "Records of one namespace at most (default: half of max_connections)");
 
-struct tcpstate_pernet {
-	struct tcpstate_netns	*netns;
-};
-
-static unsigned int netns_id __read_mostly;
 static LIST_HEAD(netns_list);		/* by id; under tcpstate_netns_mutex */
 static u64 netns_last_id;		/* under tcpstate_netns_mutex */
 static atomic_t netns_slots;		/* what all namespaces hold of them */
-static atomic_t netns_early;		/* events in namespaces not yet ours */
 
+/* Guards the list of namespaces. */
 DEFINE_MUTEX(tcpstate_netns_mutex);
+unsigned int tcpstate_netns_id __read_mostly;
+atomic_t tcpstate_netns_early;		/* events in namespaces not yet ours */
 
 static void untracked_say(struct work_struct *work)
 {
@@ -132,10 +128,17 @@ static void netns_free(struct rcu_head *rcu)
 {
 	struct tcpstate_netns *netns =
 		container_of(rcu, struct tcpstate_netns, rcu);
+	struct tcpstate_cpu *block;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		kfree(*per_cpu_ptr(netns->cpus, cpu));
+	/* What has ended while in an inbox is still there. */
+	tcpstate_conn_settle(&netns->shared);
+	for_each_possible_cpu(cpu) {
+		block = *per_cpu_ptr(netns->cpus, cpu);
+		if (block)
+			tcpstate_conn_settle(block);
+		kfree(block);
+	}
 	free_percpu(netns->cpus);
 	kfree(netns);
 }
@@ -177,36 +180,6 @@ void tcpstate_netns_slot_drain(struct tcpstate_cpu *here)
 u64 tcpstate_netns_slots_max(void)
 {
 	return max_connections_netns;
-}
-
-/**
- * tcpstate_netns_of() - what is kept of a namespace
- * @net: the namespace
- *
- * Context: preemption off.
- * Return: it, or NULL: the namespace is being set up (its sockets so far are
- * added once it is) or taken down, or there was no memory for it.
- */
-struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
-{
-	struct tcpstate_netns *netns = NULL;
-	struct tcpstate_pernet *pernet;
-	struct net_generic *gen;
-
-	/* A namespace under construction may have a table older than us:
-	 * net_generic() would read past its end. Tables are replaced, and the
-	 * old one freed after a grace period, when a module registers.
-	 */
-	gen = rcu_dereference_sched(net->gen);
-	if (likely(netns_id < gen->s.len)) {
-		pernet = gen->ptr[netns_id];
-		/* Pairs with the smp_store_release() of netns_add(). */
-		if (likely(pernet))
-			netns = smp_load_acquire(&pernet->netns);
-	}
-	if (unlikely(!netns))
-		atomic_inc(&netns_early);
-	return netns;
 }
 
 /**
@@ -267,7 +240,7 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 
 static int __net_init netns_add(struct net *net)
 {
-	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
 	struct tcpstate_netns *netns = netns_alloc(net);
 
 	/* A namespace is not refused for our want of memory. */
@@ -283,14 +256,14 @@ static int __net_init netns_add(struct net *net)
 	/* Pairs with the smp_load_acquire() of tcpstate_netns_of(). */
 	smp_store_release(&pernet->netns, netns);
 	/* Other subsystems' set-up may have run before ours and made sockets. */
-	if (atomic_xchg(&netns_early, 0))
+	if (atomic_xchg(&tcpstate_netns_early, 0))
 		tcpstate_walk_seed_netns(netns);
 	return 0;
 }
 
 static void __net_exit netns_dying(struct net *net)
 {
-	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
 	struct tcpstate_netns *netns = pernet->netns;
 
 	if (!netns)
@@ -307,7 +280,7 @@ static void __net_exit netns_dying(struct net *net)
  */
 static void __net_exit netns_del(struct net *net)
 {
-	struct tcpstate_pernet *pernet = net_generic(net, netns_id);
+	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
 	struct tcpstate_netns *netns = pernet->netns;
 	struct tcpstate_cpu *block;
 	int cpu, count;
@@ -329,7 +302,7 @@ static struct pernet_operations netns_ops = {
 	.init		= netns_add,
 	.pre_exit	= netns_dying,
 	.exit		= netns_del,
-	.id		= &netns_id,
+	.id		= &tcpstate_netns_id,
 	.size		= sizeof(struct tcpstate_pernet),
 };
 

@@ -11,6 +11,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
+#include <linux/jump_label.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <net/sock.h>
@@ -22,23 +23,28 @@
 #define STATE_TRACEPOINT	"inet_sock_set_state"
 
 static struct tracepoint *state_tracepoint;
-static bool probe_live __read_mostly;
+static DEFINE_STATIC_KEY_FALSE(probe_live);
 
 static void probe_state(void *data, const struct sock *sk, const int oldstate,
 			const int newstate)
 {
-	/* SCTP, DCCP and MPTCP come through here too. Pairs with the
-	 * WRITE_ONCE() of tcpstate_probe_start().
-	 */
-	if (sk->sk_protocol != IPPROTO_TCP || !READ_ONCE(probe_live))
+	/* SCTP, DCCP and MPTCP come through here too. */
+	if (!static_branch_likely(&probe_live) ||
+	    sk->sk_protocol != IPPROTO_TCP)
 		return;
 	/* A record knows its own state, and that of an accepted connection's
-	 * clone is its listener's. Only the end of what never began is told
-	 * from @oldstate.
+	 * clone is its listener's: @oldstate only tells where to look first.
 	 */
-	if (oldstate == TCP_CLOSE && newstate == TCP_CLOSE)
-		return;
-	tcpstate_conn_set(sk, newstate);
+	tcpstate_probe_enter();
+	if (newstate == TCP_CLOSE) {
+		if (oldstate != TCP_CLOSE)
+			tcpstate_conn_end(sk);
+	} else if (oldstate == TCP_CLOSE || oldstate == TCP_LISTEN) {
+		tcpstate_conn_begin(sk, newstate);
+	} else {
+		tcpstate_conn_set(sk, newstate);
+	}
+	tcpstate_probe_leave();
 }
 
 static void hook_born(unsigned long ip, unsigned long parent_ip,
@@ -48,7 +54,7 @@ static void hook_born(unsigned long ip, unsigned long parent_ip,
 		(void *)tcpstate_ftrace_arg(regs, 0);
 	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 1);
 
-	if (sk->sk_protocol == IPPROTO_TCP && READ_ONCE(probe_live))
+	if (static_branch_likely(&probe_live) && sk->sk_protocol == IPPROTO_TCP)
 		tcpstate_conn_handover(tw, sk);
 }
 
@@ -58,7 +64,7 @@ static void hook_scheduled(unsigned long ip, unsigned long parent_ip,
 	bool rearm = tcpstate_ftrace_arg(regs, 2);
 
 	/* Armed for the first time it is at its birth, which is seen above. */
-	if (rearm && READ_ONCE(probe_live))
+	if (static_branch_likely(&probe_live) && rearm)
 		tcpstate_conn_set_mini((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
@@ -71,7 +77,7 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 	/* connect() takes it off its chain before it ends it; nobody else
 	 * does (__inet_check_established() and its IPv6 twin).
 	 */
-	if (READ_ONCE(probe_live))
+	if (static_branch_likely(&probe_live))
 		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed(&tw->tw_node) ?
 				       TCPSTATE_END_RECYCLED :
 				       TCPSTATE_END_KILLED);
@@ -80,8 +86,8 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 static void hook_freed(unsigned long ip, unsigned long parent_ip,
 		       struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
 {
-	if (READ_ONCE(probe_live))
-		tcpstate_conn_del_mini((void *)tcpstate_ftrace_arg(regs, 0));
+	if (static_branch_likely(&probe_live))
+		tcpstate_conn_end((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
 static struct hook {
@@ -153,13 +159,14 @@ static int state_attach(void)
 
 	for_each_kernel_tracepoint(tracepoint_match, &state_tracepoint);
 	if (!state_tracepoint) {
-		pr_err("this kernel has no tracepoint sock:" STATE_TRACEPOINT ": refusing to load\n");
+		pr_err("no tracepoint sock:%s in this kernel: refusing to load\n",
+		       STATE_TRACEPOINT);
 		return -ENOENT;
 	}
 	err = tracepoint_probe_register(state_tracepoint, probe_state, NULL);
 	if (err)
-		pr_err("cannot attach to the tracepoint sock:" STATE_TRACEPOINT " (error %d): refusing to load\n",
-		       err);
+		pr_err("cannot attach to sock:%s (error %d): refusing to load\n",
+		       STATE_TRACEPOINT, err);
 	return err;
 }
 
@@ -211,7 +218,7 @@ err_detach:
  */
 void tcpstate_probe_start(void)
 {
-	WRITE_ONCE(probe_live, true);	/* pairs with every READ_ONCE() of it */
+	static_branch_enable(&probe_live);
 	tcpstate_synchronize_hooks();
 }
 
@@ -224,7 +231,7 @@ void tcpstate_probe_exit(void)
 {
 	int i = ARRAY_SIZE(hooks);
 
-	WRITE_ONCE(probe_live, false);	/* pairs with every READ_ONCE() of it */
+	static_branch_disable(&probe_live);
 	while (--i >= 0)
 		hook_detach(&hooks[i]);
 	state_detach();

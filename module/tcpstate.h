@@ -5,11 +5,13 @@
 #include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/list_bl.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <net/net_namespace.h>
+#include <net/netns/generic.h>
 #include <net/tcp_states.h>
 #include <asm/local64.h>
 
@@ -20,23 +22,34 @@
  *
  * One record (struct tcpstate_conn) per connection, found by the address of
  * the kernel object that stands for it: the socket, later its mini-socket.
- * Three locks, in the order in which they nest, all innermost to the
- * kernel's own and taken with interrupts off:
  *
- *   bucket	the bit lock of a chain of the record table: the chain and
- *		every field of the records on it, but for the two below;
+ * Who may change a record: a socket's events are serialized by the socket's
+ * own lock, and so is the hand-over; a mini-socket's are not, and are by the
+ * lock of the record's bucket. That is the record's owner. Two others touch
+ * it: a walk stamps it, and ages are settled into lists by whoever comes by.
+ * All that any two of them change is in tcpstate_conn.status, one word, moved
+ * on by cmpxchg().
+ *
+ * Three locks, in the order in which they nest, all innermost to the kernel's
+ * own and taken with interrupts off:
+ *
+ *   bucket	the bit lock of a chain of the record table: adding to and
+ *		removing from it, and mini-sockets' events. Sockets' events read
+ *		the chain without it; what they do not find so, they look for
+ *		again with it.
  *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
- *		their own share; taken only when memory was short;
- *   age	tcpstate_cpu.age_lock: the age lists of one namespace and CPU,
- *		and &tcpstate_conn.since of what is on them.
+ *		their own share; taken only when memory was short.
+ *   age	the bit lock of one namespace's, CPU's and state's list of ages.
  *
- * Counters are per namespace and CPU, written with interrupts off by that
- * CPU alone, and added up by readers. Walking the kernel's tables nests the
- * bucket lock in theirs (ehash, lhash2).
+ * Counters are per namespace and CPU, written by that CPU alone, and added up
+ * by readers. Walking the kernel's tables nests the bucket lock in theirs
+ * (ehash, lhash2).
  *
- * A record holds a slot of its namespace, and the namespace's data lives
- * until the last slot is back: TCP purges the mini-sockets of a dying
- * namespace after our exit.
+ * Records are type-stable memory: one that is freed, or given to another
+ * connection, under a reader of its chain only makes that reader look again
+ * under the lock. A record holds a slot of its namespace, and the namespace's
+ * data lives for a grace period after the last slot is back: TCP purges the
+ * mini-sockets of a dying namespace after our exit.
  */
 
 /* A mini-socket in FIN_WAIT2. Records never are requests, so their number is
@@ -139,6 +152,9 @@ struct tcpstate_ages {
  * @cpu: which CPU; -1 for the block that is shared; constant
  * @spare: record slots this CPU may still give out; written with interrupts
  *	off by its CPU (under shared_lock in the shared block)
+ * @inbox: records that entered a state of teardown here and are in no list of
+ *	ages yet: most of them have left it by the time somebody asks
+ * @inbox_count: about how many
  * @edge: moves of records by family; written as @spare is
  * @seeded: records added by a walk, by family and state
  * @dwell: time spent per state by those that left it, log2 of milliseconds
@@ -150,6 +166,8 @@ struct tcpstate_cpu {
 	struct tcpstate_netns	*netns;
 	int			cpu;
 	int			spare;
+	struct llist_head	inbox;
+	unsigned int		inbox_count;
 	local64_t		edge[TCPSTATE_EDGE_COUNT][TCPSTATE_FAMILIES];
 	local64_t		seeded[TCPSTATE_STATES][TCPSTATE_FAMILIES];
 	local64_t		dwell[TCPSTATE_STATES][TCPSTATE_DWELL_BUCKETS];
@@ -192,35 +210,42 @@ struct tcpstate_netns {
 	struct tcpstate_cpu	shared;
 };
 
+/* tcpstate_conn.status */
+#define TCPSTATE_CONN_STATE	0x0000000f	/* TCP_* or _FIN_WAIT2_MINI */
+#define TCPSTATE_CONN_IPV6	0x00000010
+#define TCPSTATE_CONN_SEEDED	0x00000020	/* a walk added it in this state */
+#define TCPSTATE_CONN_INBOX	0x00000040	/* in home->inbox, or being put */
+#define TCPSTATE_CONN_LISTED	0x00000080	/* in home->ages[] of its state */
+#define TCPSTATE_CONN_END	0x00000300	/* enum tcpstate_end, if it ends */
+#define TCPSTATE_CONN_UNMATCHED	0x00ff0000	/* walks of the present audit
+						 * that met no object for it
+						 */
+
 /**
  * struct tcpstate_conn - one connection
  * @node: in the chain of its bucket
- * @obj: struct sock or struct inet_timewait_sock that stands for it
- * @home: the block of the CPU on which it entered its state
- * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; changes
- *	only while @age is on no list
- * @age: in home->ages[] of its state; under the lock of that list
- * @state: TCP_* or TCPSTATE_FIN_WAIT2_MINI
- * @family: enum tcpstate_family
- * @end: enum tcpstate_end, how it will have ended if it ends now
- * @seeded: a walk added it: @since is when, not when it entered the state
- * @unmatched: walks of the present audit that met no object for it
+ * @obj: struct sock or struct inet_timewait_sock that stands for it; NULL
+ *	from its end on
+ * @home: the block in whose inbox or lists it is; if in none, the block of
+ *	the CPU of its last move
+ * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; when it
+ *	was found, if it is SEEDED. Written by the owner while it is on no list.
+ * @age: in home->ages[]
+ * @inbox: in home->inbox, or in the stock of free records
+ * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
- *
- * Guarded by the lock of its bucket, except where said otherwise.
  */
 struct tcpstate_conn {
-	struct hlist_bl_node	node;
-	const void		*obj;
-	struct tcpstate_cpu	*home;
-	u64			since;
-	struct hlist_bl_node	age;
-	u8			state;
-	u8			family;
-	u8			end:4;
-	u8			seeded:1;
-	u8			unmatched;
-	u32			epoch;
+	struct hlist_bl_node		node;
+	const void			*obj;
+	struct tcpstate_cpu		*home;
+	u64				since;
+	union {
+		struct hlist_bl_node	age;
+		struct llist_node	inbox;
+	};
+	u32				status;
+	u32				epoch;
 };
 
 /**
@@ -286,18 +311,20 @@ int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
 void tcpstate_conn_free(struct tcpstate_conn *conn);
+void tcpstate_conn_begin(const struct sock *sk, int state);
 void tcpstate_conn_set(const struct sock *sk, int state);
+void tcpstate_conn_end(const struct sock *sk);
 void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 			    const struct sock *sk);
 void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw);
 void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 			    enum tcpstate_end end);
-void tcpstate_conn_del_mini(const struct sock *tw);
 enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 				     struct tcpstate_conn **fresh);
 u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
+void tcpstate_conn_settle(struct tcpstate_cpu *block);
 void tcpstate_conn_flush(void);
 
 /* count.c: what is counted of records, and how it is added up */
@@ -311,9 +338,45 @@ void tcpstate_count_edge(unsigned int edge, int *from, int *to);
 
 /* netns.c: namespaces, their memory and their caps */
 extern struct mutex tcpstate_netns_mutex;
+extern unsigned int tcpstate_netns_id;
+extern atomic_t tcpstate_netns_early;
+
+struct tcpstate_pernet {
+	struct tcpstate_netns	*netns;
+};
+
+/**
+ * tcpstate_netns_of() - what is kept of a namespace
+ * @net: the namespace
+ *
+ * Context: preemption off.
+ * Return: it, or NULL: the namespace is being set up (its sockets so far are
+ * added once it is) or taken down, or there was no memory for it.
+ */
+static inline struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
+{
+	struct tcpstate_netns *netns = NULL;
+	struct tcpstate_pernet *pernet;
+	struct net_generic *gen;
+
+	/* A namespace under construction may have a table older than us:
+	 * net_generic() would read past its end. Tables are replaced, and the
+	 * old one freed after a grace period, when a module registers.
+	 */
+	gen = rcu_dereference_sched(net->gen);
+	if (likely(tcpstate_netns_id < gen->s.len)) {
+		pernet = gen->ptr[tcpstate_netns_id];
+		if (likely(pernet))
+			/* Pairs with the smp_store_release() of netns_add(). */
+			netns = smp_load_acquire(&pernet->netns);
+	}
+	if (unlikely(!netns))
+		atomic_inc(&tcpstate_netns_early);
+	return netns;
+}
+
 int tcpstate_netns_init(void);
 void tcpstate_netns_exit(void);
-struct tcpstate_netns *tcpstate_netns_of(const struct net *net);
 struct tcpstate_netns *tcpstate_netns_next(u64 id);
 struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns);
 bool tcpstate_netns_slot_refill(struct tcpstate_cpu *here);

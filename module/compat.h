@@ -87,7 +87,7 @@ typedef void (*tcpstate_hashdance_t)(struct inet_timewait_sock *tw,
 typedef void (*tcpstate_twsk_schedule_t)(struct inet_timewait_sock *tw,
 					 int timeo, bool rearm);
 typedef void (*tcpstate_twsk_put_t)(struct inet_timewait_sock *tw);
-typedef void (*tcpstate_twsk_destructor_t)(struct sock *sk);
+typedef void (*tcpstate_sock_t)(struct sock *sk);
 
 #define tcpstate_check_prototype(func, type)				\
 	BUILD_BUG_ON_MSG(!__same_type(&(func), (type)NULL),		\

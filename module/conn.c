@@ -370,9 +370,7 @@ static __always_inline void inbox_add(struct tcpstate_cpu *here,
 		tcpstate_conn_settle(here);
 }
 
-/* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one, and no event of
- * it: found out at the next one, or by a walk.
- */
+/* The family of a socket can change, from IPv6 to IPv4. */
 static void conn_check_family(struct tcpstate_conn *conn,
 			      const struct sock *sk)
 {
@@ -659,6 +657,27 @@ void tcpstate_conn_end(const struct sock *sk)
 	conn = conn_find(bucket, sk);
 	if (conn)
 		conn_close(conn);
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
+}
+
+/**
+ * tcpstate_conn_set_family() - a socket may have changed its family
+ * @sk: the socket
+ *
+ * Context: any below hard interrupt, @sk locked or nobody else's any more.
+ */
+void tcpstate_conn_set_family(const struct sock *sk)
+{
+	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	conn = conn_find(bucket, sk);
+	if (conn)
+		conn_check_family(conn, sk);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }

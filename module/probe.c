@@ -14,6 +14,7 @@
 #include <linux/jump_label.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 #include <trace/events/sock.h>
 
@@ -90,6 +91,22 @@ static void hook_freed(unsigned long ip, unsigned long parent_ip,
 		tcpstate_conn_end((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
+#if IS_BUILTIN(CONFIG_IPV6)
+/* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one without a change
+ * of state, and then cleans up after what it was. Every other IPv6 socket gets
+ * here at its very end, still one.
+ */
+static void hook_family(unsigned long ip, unsigned long parent_ip,
+			struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 0);
+
+	if (static_branch_likely(&probe_live) && sk->sk_family == AF_INET &&
+	    sk->sk_protocol == IPPROTO_TCP)
+		tcpstate_conn_set_family(sk);
+}
+#endif
+
 static struct hook {
 	const char		*function;
 	struct ftrace_ops	ops;
@@ -107,6 +124,12 @@ static struct hook {
 		.function = "tcp_twsk_destructor",
 		.ops = { .func = hook_freed, .flags = TCPSTATE_FTRACE_FLAGS },
 	},
+#if IS_BUILTIN(CONFIG_IPV6)
+	{
+		.function = "inet6_cleanup_sock",
+		.ops = { .func = hook_family, .flags = TCPSTATE_FTRACE_FLAGS },
+	},
+#endif
 };
 
 /* ftrace_free_filter() is not exported everywhere. */
@@ -188,8 +211,10 @@ int tcpstate_probe_init(void)
 	tcpstate_check_prototype(TCPSTATE_HASHDANCE, tcpstate_hashdance_t);
 	tcpstate_check_prototype(__inet_twsk_schedule, tcpstate_twsk_schedule_t);
 	tcpstate_check_prototype(inet_twsk_deschedule_put, tcpstate_twsk_put_t);
-	tcpstate_check_prototype(tcp_twsk_destructor,
-				 tcpstate_twsk_destructor_t);
+	tcpstate_check_prototype(tcp_twsk_destructor, tcpstate_sock_t);
+#if IS_BUILTIN(CONFIG_IPV6)
+	tcpstate_check_prototype(inet6_cleanup_sock, tcpstate_sock_t);
+#endif
 
 	err = state_attach();
 	if (err)

@@ -314,6 +314,7 @@ void tcpstate_conn_free(struct tcpstate_conn *conn);
 void tcpstate_conn_begin(const struct sock *sk, int state);
 void tcpstate_conn_set(const struct sock *sk, int state);
 void tcpstate_conn_end(const struct sock *sk);
+void tcpstate_conn_set_family(const struct sock *sk);
 void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 			    const struct sock *sk);
 void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw);

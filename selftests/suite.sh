@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# suite.sh [-H] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
+# suite.sh [-H] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
 # prints, then a line for each kernel, one for each thing that was skipped, and
 # as the last line 'N passed, N failed' (', N skipped' when any were). Exits 0
 # only if nothing failed and every test was heard of.
 #
-#   -H	then test the harness itself, on the first of the KERNELs
+#   -H	test the harness itself, too, on the first of the KERNELs
+#   -j N	run on N kernels at a time (default: as many as there are CPUs); with
+#	more than one, each line begins with its kernel
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,10 +19,11 @@ usage() {
 	exit 2
 }
 
-kernels=() harness=0
-while getopts Hk: opt; do
+kernels=() harness=0 jobs=$(nproc)
+while getopts Hj:k: opt; do
 	case $opt in
 	H) harness=1 ;;
+	j) jobs=$OPTARG ;;
 	k) read -r -a kernels <<<"$OPTARG" ;;
 	*) usage ;;
 	esac
@@ -38,21 +41,60 @@ if ((${#tests[@]} == 0)); then
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-suite.XXXXXX")
-trap 'rm -rf --one-file-system "$work"' EXIT
+declare -A runs=() shown=() began=() ended=() lasted=()
+
+stop() {
+	trap - EXIT
+	((${#runs[@]} == 0)) || kill "${runs[@]}" 2>/dev/null || :
+	wait
+	rm -rf --one-file-system "$work"
+}
+trap stop EXIT
+trap 'exit 130' INT TERM HUP
+
+# start NAME COMMAND...: in the background, its output shown as it comes.
+start() {
+	local name=$1 prefix=''
+	shift
+
+	((jobs == 1 || ${#kernels[@]} + harness == 1)) || prefix="[$name] "
+	began[$name]=$SECONDS
+	"$@" >"$work/$name" 2>&1 &
+	runs[$name]=$!
+	tail -s 0.2 -n +1 --pid=$! -f "$work/$name" 2>/dev/null | sed -u "s/^/$prefix/" &
+	shown[$name]=$!
+}
+
+# Wait until fewer than $1 runs are under way, and note how they ended.
+wait_below() {
+	local name
+
+	while ((${#runs[@]} >= $1 && ${#runs[@]})); do
+		for name in "${!runs[@]}"; do
+			! kill -0 "${runs[$name]}" 2>/dev/null || continue
+			ended[$name]=0
+			wait "${runs[$name]}" || ended[$name]=$?
+			lasted[$name]=$((SECONDS - began[$name]))
+			unset "runs[$name]"
+			wait "${shown[$name]}" || :
+		done
+		sleep 0.2
+	done
+}
 
 passed=0 failed=0 skipped=0 report=() skips=()
 
-# add NAME EXPECTED STATUS OUTPUT: take in what a run said. EXPECTED results
-# must be accounted for; 0 asks only for some.
+# add NAME EXPECTED WHAT: take in what the run NAME said, of WHAT. EXPECTED
+# results must be accounted for; 0 asks only for some.
 add() {
-	local name=$1 expected=$2 status=$3 out=$4 p=0 f=0 s=0 why='' line
+	local name=$1 expected=$2 what=$3 out=$work/$1 status=${ended[$1]} p=0 f=0 s=0 why='' line
 
 	line=$(grep -E '^# [0-9]+ passed, [0-9]+ failed' "$out" | tail -n 1 || :)
 	if [[ $line =~ ^#\ ([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
 		p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[4]:-0}
 		if ((p + f + s < expected)); then
 			why="only $((p + f + s)) of $expected tests were heard of"
-			f=$((f + expected - p - f - s))
+			f=$((expected - p - s))
 		elif ((status && f == 0)); then
 			why="the run ended with status $status"
 			f=1
@@ -65,31 +107,33 @@ add() {
 		f=$((expected ? expected : 1))
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	report+=("$(printf '%-15s  %d passed, %d failed%s  (%d s)%s' "$name" "$p" "$f" \
-		"$( ((s == 0)) || echo ", $s skipped")" "$((SECONDS - start))" "${why:+: $why}")")
+	report+=("$(printf '%-22s %d passed, %d failed%s  (%d s)%s' "$what" "$p" "$f" \
+		"$( ((s == 0)) || echo ", $s skipped")" "${lasted[$name]}" "${why:+: $why}")")
 	while read -r line; do
-		skips+=("skipped on $name: $line")
+		skips+=("skipped on $what: $line")
 	done < <(sed -n 's/^# skipped: //p' "$out")
 }
 
+echo "# kernels ${kernels[*]}, tests ${tests[*]}"
 for k in "${kernels[@]}"; do
-	start=$SECONDS
-	echo "== kernel $k: ${tests[*]}"
-	status=0
-	"$here/vm/run.sh" -k "$k" "${tests[@]}" | tee "$work/out" || status=${PIPESTATUS[0]}
-	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/out" | head -n 1)
-	add "${version:-$k}" "${#tests[@]}" "$status" "$work/out"
+	wait_below "$jobs"
+	start "$k" "$here/vm/run.sh" -k "$k" "${tests[@]}"
 done
 if ((harness)); then
-	start=$SECONDS
-	echo "== harness, on kernel ${kernels[0]}"
-	status=0
-	"$here/vm/selftest.sh" "${kernels[0]}" | tee "$work/out" || status=${PIPESTATUS[0]}
-	add harness 0 "$status" "$work/out"
+	wait_below "$jobs"
+	start harness "$here/vm/selftest.sh" "${kernels[0]}"
 fi
+wait_below 1
+
+for k in "${kernels[@]}"; do
+	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/$k" | head -n 1)
+	add "$k" "${#tests[@]}" "${version:-$k}"
+done
+((harness == 0)) || add harness 0 harness
 
 echo
-printf '%s\n' "${report[@]}" "${skips[@]}"
+printf '%s\n' "${report[@]}"
+((${#skips[@]} == 0)) || printf '%s\n' "${skips[@]}"
 total="$passed passed, $failed failed"
 ((skipped == 0)) || total+=", $skipped skipped"
 echo "$total"

@@ -47,10 +47,10 @@ demo: ## show it on real traffic, in a virtual machine (3 minutes)
 	@$(vm)/run.sh -k $(demo_kernel) -r demo.sh
 
 test: ## run the tests on kernels 6.1 and 6.12, or on KERNEL=; TESTS= picks some
-	@selftests/suite.sh -k "$(or $(KERNEL),$(KERNELS_TEST))" $(TESTS)
+	@selftests/suite.sh $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_TEST))" $(TESTS)
 
 test-all: ## run the tests on every supported kernel, and those of the harness
-	@selftests/suite.sh -H -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
+	@selftests/suite.sh -H $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
 
 bench: ## measure what it costs, in instructions
 	@selftests/bench/bench.sh $(if $(KERNEL),-k $(KERNEL))

@@ -211,18 +211,26 @@ static struct tcpstate_conn *stock_get(struct conn_stock *stock)
 static noinline void stock_refill(struct conn_stock *stock)
 {
 	void *fresh[CONN_STOCK_BATCH];
-	int count;
+	unsigned int i;
 
-	count = kmem_cache_alloc_bulk(conn_cache, GFP_ATOMIC | __GFP_NOWARN,
-				      CONN_STOCK_BATCH, fresh);
-	while (count > 0)
-		stock_put(stock, fresh[--count]);
+	/* All or nothing, and some kernels say no more than which. */
+	if (!kmem_cache_alloc_bulk(conn_cache, GFP_ATOMIC | __GFP_NOWARN,
+				   CONN_STOCK_BATCH, fresh))
+		return;
+	for (i = 0; i < CONN_STOCK_BATCH; i++)
+		stock_put(stock, fresh[i]);
+}
+
+static void conn_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(conn_cache,
+			container_of(rcu, struct tcpstate_conn, rcu));
 }
 
 static noinline void stock_drain(struct conn_stock *stock, unsigned int count)
 {
 	while (count--)
-		kmem_cache_free(conn_cache, stock_get(stock));
+		call_rcu(&stock_get(stock)->rcu, conn_free_rcu);
 }
 
 static bool fail_add(void)
@@ -932,13 +940,14 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
-	/* Type-stable for readers of a chain; not merged with others of its
-	 * size either, so that slabinfo shows what is ours.
+	/* Not SLAB_TYPESAFE_BY_RCU, which keeps the free list's pointer outside
+	 * the object and would double its size.
 	 */
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 64);
 	conn_cache = kmem_cache_create("tcpstate_conn",
 				       sizeof(struct tcpstate_conn), 0,
 				       SLAB_HWCACHE_ALIGN |
-				       SLAB_TYPESAFE_BY_RCU, NULL);
+				       TCPSTATE_SLAB_FLAGS, NULL);
 	if (!conn_cache) {
 		kvfree(conn_table);
 		return -ENOMEM;
@@ -958,6 +967,7 @@ void tcpstate_conn_exit(void)
 		stock = per_cpu_ptr(&conn_stock, cpu);
 		stock_drain(stock, stock->count);
 	}
+	rcu_barrier();
 	kmem_cache_destroy(conn_cache);
 	kvfree(conn_table);
 }

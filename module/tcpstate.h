@@ -45,9 +45,9 @@
  * by readers. Walking the kernel's tables nests the bucket lock in theirs
  * (ehash, lhash2).
  *
- * Records are type-stable memory: one that is freed, or given to another
- * connection, under a reader of its chain only makes that reader look again
- * under the lock. A record holds a slot of its namespace, and the namespace's
+ * A record may be given to another connection under a reader of its chain,
+ * and only makes that reader look again under the lock; its memory is not
+ * given back before a grace period has passed. A record holds a slot of its namespace, and the namespace's
  * data lives for a grace period after the last slot is back: TCP purges the
  * mini-sockets of a dying namespace after our exit.
  */
@@ -232,6 +232,7 @@ struct tcpstate_netns {
  *	was found, if it is SEEDED. Written by the owner while it is on no list.
  * @age: in home->ages[]
  * @inbox: in home->inbox, or in the stock of free records
+ * @rcu: on the way back from there to the slab
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
  */
@@ -243,6 +244,7 @@ struct tcpstate_conn {
 	union {
 		struct hlist_bl_node	age;
 		struct llist_node	inbox;
+		struct rcu_head		rcu;
 	};
 	u32				status;
 	u32				epoch;

@@ -32,11 +32,13 @@ extern cycles_t tcpstate_clock_window;
 u64 tcpstate_clock_read(void);
 void tcpstate_clock_init(void);
 
-/* Is what this CPU read last still good? Interrupts off. */
-static __always_inline bool tcpstate_clock_good(const struct tcpstate_clock *clock)
+/* Is what this CPU read last still good? Preemption off. */
+static __always_inline bool tcpstate_clock_good(void)
 {
-	return get_cycles() - clock->cycles < tcpstate_clock_window &&
-	       time_before_eq(READ_ONCE(jiffies), clock->jiffies);
+	return get_cycles() - this_cpu_read(tcpstate_clock.cycles) <
+	       tcpstate_clock_window &&
+	       time_before_eq(READ_ONCE(jiffies),
+			      this_cpu_read(tcpstate_clock.jiffies));
 }
 
 /**
@@ -49,10 +51,8 @@ static __always_inline bool tcpstate_clock_good(const struct tcpstate_clock *clo
  */
 static __always_inline u64 tcpstate_clock_now(void)
 {
-	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
-
-	if (likely(tcpstate_clock_good(clock)))
-		return clock->ns;
+	if (likely(tcpstate_clock_good()))
+		return this_cpu_read(tcpstate_clock.ns);
 	return tcpstate_clock_read();
 }
 

@@ -30,7 +30,8 @@
 #define CONN_BUCKETS_MAX	BIT(20)
 
 static struct hlist_bl_head *conn_table __read_mostly;
-static unsigned int conn_bits __read_mostly;
+static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
+static unsigned long conn_buckets __read_mostly;
 static struct kmem_cache *conn_cache __read_mostly;
 static u32 conn_epoch;	/* written under walk.c's mutex, read at every event */
 
@@ -72,7 +73,8 @@ static DEFINE_PER_CPU(struct conn_stock, conn_stock);
 
 static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 {
-	return &conn_table[hash_ptr(obj, conn_bits)];
+	return &conn_table[(unsigned long)obj * GOLDEN_RATIO_PRIME >>
+			   conn_shift];
 }
 
 /* With the lock of @bucket, or without: then with preemption off, and finding
@@ -400,6 +402,15 @@ static void conn_check_family(struct tcpstate_conn *conn,
 	here_put(netns, here);
 }
 
+static void slot_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
+{
+	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
+	if (unlikely(READ_ONCE(netns->dying)))
+		tcpstate_netns_slots_put(netns, 1);
+	else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
+		tcpstate_netns_slot_drain(here);
+}
+
 /* By its owner, with interrupts off: @conn enters @state; TCP_CLOSE ends it,
  * and it is freed then.
  */
@@ -435,11 +446,7 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 							 was)]);
 		if (!(was & TCPSTATE_CONN_INBOX))
 			conn_free_atomic(conn);
-		/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
-		if (unlikely(READ_ONCE(netns->dying)))
-			tcpstate_netns_slots_put(netns, 1);
-		else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
-			tcpstate_netns_slot_drain(here);
+		slot_put(netns, here);
 	} else if (becomes & ~was & TCPSTATE_CONN_INBOX) {
 		inbox_add(here, conn);
 	}
@@ -479,7 +486,6 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
 					   const struct sock *sk, int state)
 {
-	const struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
 	struct tcpstate_cpu *here = conn->home;
 	u32 was = READ_ONCE(conn->status), becomes;
 	int from = was & TCPSTATE_CONN_STATE;
@@ -490,10 +496,10 @@ static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
 			     TCPSTATE_CONN_IPV6)) != object_family(sk) ||
 		     edge == TCPSTATE_EDGE_ILLEGAL ||
 		     here->cpu != raw_smp_processor_id() ||
-		     !tcpstate_clock_good(clock)))
+		     !tcpstate_clock_good()))
 		return false;
 
-	now = clock->ns;
+	now = this_cpu_read(tcpstate_clock.ns);
 	since = conn->since;
 	becomes = was ^ from ^ state;
 	if (conn_ages[state] != TCPSTATE_AGE_NONE)
@@ -569,6 +575,31 @@ conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
 	tcpstate_netns_untracked(netns);
 }
 
+/* What most ends are; see conn_move_fast(). Interrupts off. */
+static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
+{
+	struct tcpstate_cpu *here = conn->home;
+	u32 was = READ_ONCE(conn->status);
+	int from = was & TCPSTATE_CONN_STATE;
+	u64 since = conn->since;
+
+	if (unlikely((was & (TCPSTATE_CONN_LISTED | TCPSTATE_CONN_SEEDED)) ||
+		     from == TCP_TIME_WAIT ||
+		     here->cpu != raw_smp_processor_id() ||
+		     !tcpstate_clock_good()))
+		return false;
+	if (unlikely(!try_cmpxchg(&conn->status, &was,
+				  was ^ from ^ TCP_CLOSE)))
+		return false;
+	/* If it is in an inbox, it may be gone from here on. */
+	count_move(here, status_family(was), from, TCP_CLOSE);
+	count_dwell(here, from, this_cpu_read(tcpstate_clock.ns) - since);
+	if (!(was & TCPSTATE_CONN_INBOX))
+		conn_free_atomic(conn);
+	slot_put(here->netns, here);
+	return true;
+}
+
 /* By its owner, its bucket locked: the end of @conn. */
 static void conn_close(struct tcpstate_conn *conn)
 {
@@ -580,7 +611,8 @@ static void conn_close(struct tcpstate_conn *conn)
 	conn_unlist(conn);
 	chain_del(conn);
 	WRITE_ONCE(conn->obj, NULL);
-	conn_enter(conn, netns, TCP_CLOSE);
+	if (!conn_close_fast(conn))
+		conn_enter(conn, netns, TCP_CLOSE);
 }
 
 /**
@@ -881,7 +913,7 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 	u64 unmatched = 0;
 	unsigned long i;
 
-	for (i = 0; i < 1UL << conn_bits; i++, bucket++) {
+	for (i = 0; i < conn_buckets; i++, bucket++) {
 		if (!(i % 256))
 			cond_resched();
 		if (hlist_bl_empty(bucket))
@@ -909,7 +941,7 @@ void tcpstate_conn_flush(void)
 	struct tcpstate_conn *conn;
 	unsigned long i;
 
-	for (i = 0; i < 1UL << conn_bits; i++, bucket++) {
+	for (i = 0; i < conn_buckets; i++, bucket++) {
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
 			hlist_bl_lock(bucket);
@@ -933,11 +965,11 @@ int tcpstate_conn_init(void)
 {
 	const struct inet_hashinfo *hashinfo =
 		init_net.ipv4.tcp_death_row.hashinfo;
-	unsigned long buckets = min((hashinfo->ehash_mask + 1UL) *
-				    CONN_BUCKETS_PER_EHASH, CONN_BUCKETS_MAX);
 
-	conn_bits = ilog2(buckets);
-	conn_table = kvcalloc(buckets, sizeof(*conn_table), GFP_KERNEL);
+	conn_buckets = min((hashinfo->ehash_mask + 1UL) *
+			   CONN_BUCKETS_PER_EHASH, CONN_BUCKETS_MAX);
+	conn_shift = BITS_PER_LONG - ilog2(conn_buckets);
+	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
 	/* Not SLAB_TYPESAFE_BY_RCU, which keeps the free list's pointer outside

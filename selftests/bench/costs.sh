@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# costs.sh: what bench.sh runs in a machine that counts time in instructions.
+# Its output is for bench.sh: lines "progress TEXT", and "value NAME NUMBER...".
+#
+# What is read from a disk comes with a wait of unknown length: every program
+# is run once before it is measured. Waiting otherwise costs nothing here: while
+# nothing runs, the clock jumps to the next timer.
+#
+# vm-icount: 1
+# vm-mem: 4096
+# vm-timeout: 3600
+
+set -euo pipefail
+cd "$(dirname "$0")"
+
+sizes=${BENCH_SIZES-1000 25000 250000}
+rounds=${BENCH_ROUNDS-3}
+cycles=1000
+
+progress() { echo "progress $*"; }
+value() { echo "value $*"; }
+
+time_wait() {
+	awk '$1 == "TCP:" { for (i = 2; i < NF; i++) if ($i == "tw") print $(i + 1) }' \
+		/proc/net/sockstat
+}
+
+# Every measurement begins with no TIME_WAIT.
+wait_empty() {
+	while (($(time_wait) > 0)); do
+		sleep 1
+	done
+}
+
+# Load the module, and wait until it has looked at every socket once more, which
+# it does a second later. load-said is what it says of itself in the log.
+load() {
+	local size=$1
+
+	dmesg -C
+	value load "$size" "$(time_wait)" "$(./cost 1 "$insmod" /tcpstate/tcpstate.ko)"
+	value load-said "$size" "$(dmesg |
+		sed -n 's/.*: \([0-9]*\) connections found at load, in \([0-9]*\) ms/\1 \2/p')"
+	sleep 2
+}
+
+# Bytes of memory taken by what a module allocates, and by the module.
+kernel_memory() {
+	cat /proc/sys/vm/stat_refresh
+	awk '/^(SUnreclaim|VmallocUsed|Percpu):/ { sum += $2 }
+		END { printf "%.0f\n", sum * 1024 }' /proc/meminfo
+}
+
+# measure NAME SIZE RUNS COMMAND...: a value line with the sockets there were.
+measure() {
+	local name=$1 size=$2 runs=$3 cost
+	shift 3
+
+	cost=$(./cost "$runs" "$@")
+	value "command.$name" "$size" "$(time_wait)" "$runs" "$cost"
+}
+
+cycle_watched() {
+	local log=/run/bpftrace.log pid i cost
+
+	bpftrace -e "$1" >$log 2>&1 &
+	pid=$!
+	for ((i = 0; i < 60; i++)); do
+		grep -q Attaching $log && break
+		sleep 1
+	done
+	sleep 2
+	cost=$(./cycle $cycles 3)
+	kill -INT $pid
+	wait $pid || :
+	# it has counted: what it prints at its end are the counts
+	if grep -qE '^@' $log; then
+		value cycle.bpftrace "$cost"
+	else
+		progress "bpftrace does not work here: left out"
+	fi
+}
+
+true=$(type -P true) cat=$(type -P cat) ss=$(type -P ss)
+netstat=$(type -P netstat) insmod=$(type -P insmod)
+cli=$(type -P tcpstate-cli)
+
+value release "$(uname -r)"
+sysctl -q net.ipv4.tcp_max_tw_buckets=1000000
+sysctl -q net.netfilter.nf_conntrack_max=0 2>/dev/null || :
+
+progress "every program once, so that it is in memory"
+insmod /tcpstate/tcpstate.ko
+for command in "$true" "$cat /proc/net/sockstat" "$cat /proc/net/tcp" "$ss -s" \
+	"$ss -Htan state time-wait" "$netstat -ant" "$cli state" "$cli audit"; do
+	# shellcheck disable=SC2086
+	./cost 1 $command >/dev/null
+done
+./cycle 10 1 >/dev/null
+./populate 10
+rmmod tcpstate
+kernel_memory >/dev/null
+dmesg | tail -n 1 | jq -R . >/dev/null
+
+transitions='tracepoint:sock:inet_sock_set_state { @[args->oldstate, args->newstate] = count(); }'
+if [[ ! -e /sys/kernel/btf/vmlinux ]]; then
+	# no types to read the arguments by
+	transitions='tracepoint:sock:inet_sock_set_state { @ = count(); }'
+fi
+if [[ ${BENCH_BPFTRACE-1} == 1 ]]; then
+	bpftrace -e 'BEGIN { exit() }' >/dev/null 2>&1 || :
+fi
+
+for ((round = 1; round <= rounds; round++)); do
+	progress "a connection without and with the module, $round of $rounds"
+	# the ends are waited for twice: they are the same to a few instructions
+	ends=()
+	((round > 2)) || ends=(end)
+	wait_empty
+	value cycle.bare "$(./cycle $cycles 3 "${ends[@]}")"
+	wait_empty
+	load 0
+	value cycle.loaded "$(./cycle $cycles 3 "${ends[@]}")"
+	rmmod tcpstate
+done
+if [[ ${BENCH_BPFTRACE-1} == 1 ]]; then
+	progress "a connection while bpftrace counts"
+	wait_empty
+	cycle_watched "$transitions"
+fi
+
+for size in $sizes; do
+	progress "$size sockets in TIME_WAIT: making them"
+	wait_empty
+	load 0 >/dev/null
+	# connect() would take up one that is a second old
+	sysctl -q net.ipv4.tcp_tw_reuse=0
+	./populate "$size"
+	sysctl -q net.ipv4.tcp_tw_reuse=2
+
+	progress "$size sockets in TIME_WAIT: asking tcpstate-cli"
+	measure true "$size" 5 "$true"
+	measure state "$size" 5 "$cli" state
+	measure state-json "$size" 5 "$cli" -j state
+	counted=$("$cli" -j state |
+		jq '.states[] | select(.state == "TIME_WAIT").sockets')
+	there=$(time_wait)
+	value counted "$size" "$there" "$counted"
+	if ((counted != there)); then
+		echo "tcpstate-cli counts $counted sockets in TIME_WAIT, and there are $there"
+		exit 1
+	fi
+
+	progress "$size sockets in TIME_WAIT: loading the module, and an audit"
+	for i in 1 2 3; do
+		rmmod tcpstate
+		before=$(kernel_memory)
+		load "$size"
+		value load-memory "$size" "$(time_wait)" "$(($(kernel_memory) - before))"
+	done
+	value slab "$size" "$(time_wait)" "$(awk '$1 == "tcpstate_conn" {
+		print $2, $4, $15, $6 }' /proc/slabinfo)" "$(getconf PAGESIZE)"
+	measure audit "$size" 3 "$cli" audit
+	rmmod tcpstate
+
+	progress "$size sockets in TIME_WAIT: asking the others"
+	measure sockstat "$size" 3 "$cat" /proc/net/sockstat
+	measure ss-summary "$size" 3 "$ss" -s
+	# their cost is in proportion: once will do where it is large
+	runs=3
+	((size < 100000)) || runs=1
+	measure proc-net-tcp "$size" $runs "$cat" /proc/net/tcp
+	measure ss-list "$size" $runs "$ss" -Htan state time-wait
+	measure netstat "$size" $runs "$netstat" -ant
+done
+
+if [[ $sizes ]]; then
+	progress "a connection among the $size"
+	before=$(time_wait)
+	bare=$(./cycle $cycles 3)
+	load "$size" >/dev/null
+	loaded=$(./cycle $cycles 3)
+	rmmod tcpstate
+	# unless they began to end in between: that would be measured too
+	if (($(time_wait) == before + 6 * cycles)); then
+		value among.bare "$before $bare"
+		value among.loaded "$before $loaded"
+	else
+		progress "the $size did not last long enough for that: left out"
+	fi
+fi
+read -r uptime _ </proc/uptime
+progress "done, after $uptime s of the machine's own time"

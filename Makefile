@@ -52,8 +52,9 @@ test: ## run the tests on kernels 6.1 and 6.12, or on KERNEL=; TESTS= picks some
 test-all: ## run the tests on every supported kernel, and those of the harness
 	@selftests/suite.sh -H $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
 
-bench: ## measure what it costs, in instructions
-	@selftests/bench/bench.sh $(if $(KERNEL),-k $(KERNEL))
+bench: ## measure what it costs, in instructions, and write it to build/bench.json, too
+	@mkdir -p $(build)
+	@selftests/bench/bench.sh $(if $(KERNEL),-k $(KERNEL)) -j $(build)/bench.json
 
 check: ## run the static checks; STEPS= picks some
 	@selftests/check/check.sh $(STEPS)

@@ -182,15 +182,23 @@ static __always_inline void count_move(struct tcpstate_cpu *here, int family,
 }
 
 static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
-					u64 ns)
+					u64 since, u64 now)
 {
+	/* Stamped on another CPU it may seem to lie ahead. */
+	u64 ns = now > since ? now - since : 0;
 	unsigned int bucket = min_t(unsigned int,
 				    fls64(div_u64(ns, NSEC_PER_MSEC)),
 				    TCPSTATE_DWELL_BUCKETS - 1);
+	u64 max = local64_read(&here->dwell_max[state]);
 
 	local64_inc(&here->dwell[state][bucket]);
-	if (unlikely(ns > local64_read(&here->dwell_max[state])))
-		local64_set(&here->dwell_max[state], ns);
+	while (unlikely(ns > max)) {
+		u64 was = local64_cmpxchg(&here->dwell_max[state], max, ns);
+
+		if (was == max)
+			break;
+		max = was;
+	}
 }
 
 static void stock_put(struct conn_stock *stock, struct tcpstate_conn *conn)
@@ -212,15 +220,16 @@ static struct tcpstate_conn *stock_get(struct conn_stock *stock)
 
 static noinline void stock_refill(struct conn_stock *stock)
 {
-	void *fresh[CONN_STOCK_BATCH];
+	struct tcpstate_conn *fresh;
 	unsigned int i;
 
-	/* All or nothing, and some kernels say no more than which. */
-	if (!kmem_cache_alloc_bulk(conn_cache, GFP_ATOMIC | __GFP_NOWARN,
-				   CONN_STOCK_BATCH, fresh))
-		return;
-	for (i = 0; i < CONN_STOCK_BATCH; i++)
-		stock_put(stock, fresh[i]);
+	/* Not kmem_cache_alloc_bulk(): up to 6.1 it turns interrupts on. */
+	for (i = 0; i < CONN_STOCK_BATCH; i++) {
+		fresh = kmem_cache_alloc(conn_cache, GFP_ATOMIC | __GFP_NOWARN);
+		if (!fresh)
+			return;
+		stock_put(stock, fresh);
+	}
 }
 
 static void conn_free_rcu(struct rcu_head *rcu)
@@ -407,7 +416,7 @@ static void slot_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
 	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
 	if (unlikely(READ_ONCE(netns->dying)))
 		tcpstate_netns_slots_put(netns, 1);
-	else if (unlikely(++here->spare > 2 * TCPSTATE_SLOT_BATCH))
+	else if (unlikely(++here->spare > 2 * tcpstate_netns_batch))
 		tcpstate_netns_slot_drain(here);
 }
 
@@ -439,7 +448,7 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 	from = was & TCPSTATE_CONN_STATE;
 	count_move(here, status_family(was), from, state);
 	if (!(was & TCPSTATE_CONN_SEEDED))	/* or it entered who knows when */
-		count_dwell(here, from, now > since ? now - since : 0);
+		count_dwell(here, from, since, now);
 	if (state == TCP_CLOSE) {
 		if (from == TCP_TIME_WAIT)
 			local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END,
@@ -512,7 +521,7 @@ static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 	local64_inc(&here->edge[edge][status_family(was)]);
-	count_dwell(here, from, now - since);
+	count_dwell(here, from, since, now);
 	if (becomes & ~was & TCPSTATE_CONN_INBOX)
 		inbox_add(here, conn);
 	return true;
@@ -527,6 +536,7 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	struct tcpstate_cpu *here = here_get(netns);
 	u32 status = state | object_family(sk) | seeded;
 	int age = conn_ages[state];
+	struct tcpstate_ages *ages;
 	bool added = false;
 
 	if (unlikely(here->spare <= 0 && !tcpstate_netns_slot_refill(here)))
@@ -537,20 +547,23 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	fresh->since = tcpstate_clock_now();
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
-	WRITE_ONCE(fresh->obj, sk);
-	if (age == TCPSTATE_AGE_NONE) {
-		fresh->status = status;
-	} else {
-		hlist_bl_lock(&here->ages[age].newest);
-		fresh->status = status | TCPSTATE_CONN_LISTED;
-		ages_add(&here->ages[age], fresh);
-		hlist_bl_unlock(&here->ages[age].newest);
-	}
+	fresh->status = status;
 	if (unlikely(seeded))
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
 		count_move(here, status_family(status), TCP_CLOSE, state);
+	/* Last: from the stock it may still be met by a reader of the chain
+	 * it was in.
+	 */
+	smp_store_release(&fresh->obj, sk);
 	chain_add(bucket, fresh);
+	if (age != TCPSTATE_AGE_NONE) {
+		ages = &here->ages[age];
+		hlist_bl_lock(&ages->newest);
+		fresh->status = status | TCPSTATE_CONN_LISTED;
+		ages_add(ages, fresh);
+		hlist_bl_unlock(&ages->newest);
+	}
 	added = true;
 out:
 	here_put(netns, here);
@@ -593,7 +606,7 @@ static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
 		return false;
 	/* If it is in an inbox, it may be gone from here on. */
 	count_move(here, status_family(was), from, TCP_CLOSE);
-	count_dwell(here, from, this_cpu_read(tcpstate_clock.ns) - since);
+	count_dwell(here, from, since, this_cpu_read(tcpstate_clock.ns));
 	if (!(was & TCPSTATE_CONN_INBOX))
 		conn_free_atomic(conn);
 	slot_put(here->netns, here);
@@ -819,13 +832,14 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
  *	its chain is locked, or the socket is
  * @epoch: the walk's number
  * @fresh: a record to give to an object that has none; set to NULL when it
- *	was taken. NULL if none is to be given.
+ *	was taken. NULL if there is none to give.
+ * @locked: @sk is locked
  *
- * Context: process context, bottom halves off or @sk locked.
+ * Context: process context, bottom halves off.
  * Return: what became of it.
  */
 enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
-				     struct tcpstate_conn **fresh)
+				     struct tcpstate_conn **fresh, bool locked)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	enum tcpstate_seen seen = TCPSTATE_SEEN_UNKNOWN;
@@ -837,8 +851,10 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	/* Read under the lock: a mini-socket's new state is stored before its
-	 * event, so that here the event is either done or still to come.
+	/* Read with the lock, after the look-up: a mini-socket's new state is
+	 * stored before its event, so that here the event is either done or
+	 * still to come; and a socket whose record has been handed over is in
+	 * the state in which that happens.
 	 */
 	state = inet_sk_state_load(sk);
 	if (state == TCP_TIME_WAIT)
@@ -850,7 +866,10 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 			WRITE_ONCE(conn->epoch, epoch);
 			seen = TCPSTATE_SEEN_MATCH;
 		}
-	} else if (fresh && *fresh) {
+	} else if (!locked && (state == TCP_FIN_WAIT2 || state == TCP_CLOSING)) {
+		/* tcp_time_wait() is entered in these two states only. */
+		seen = TCPSTATE_SEEN_SUSPECT;
+	} else if (*fresh) {
 		netns = tcpstate_netns_of(sock_net(sk));
 		if (netns && conn_add(netns, bucket, sk, state, *fresh,
 				      TCPSTATE_CONN_SEEDED)) {

@@ -138,7 +138,9 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		 */
 		if (age == TCPSTATE_AGE_LISTEN) {
 			hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
-				sk = conn->obj;
+				sk = READ_ONCE(conn->obj);
+				if (!sk)
+					continue;
 				icsk = inet_csk(sk);
 				sum->requests[sk->sk_family == AF_INET6] +=
 				     reqsk_queue_len(&icsk->icsk_accept_queue);
@@ -164,7 +166,7 @@ void tcpstate_count_sum(struct tcpstate_netns *netns,
 			struct tcpstate_counts *sum)
 {
 	struct tcpstate_cpu *block;
-	unsigned int edge, bucket;
+	unsigned int edge, bucket, state, family;
 	int cpu;
 
 	memset(sum, 0, sizeof(*sum));
@@ -196,6 +198,14 @@ void tcpstate_count_sum(struct tcpstate_netns *netns,
 	sum->dwell_max[TCP_FIN_WAIT2] =
 		max(sum->dwell_max[TCP_FIN_WAIT2],
 		    sum->dwell_max[TCPSTATE_FIN_WAIT2_MINI]);
+
+	/* A change of family is counted out of one and into the other, but read
+	 * in one go.
+	 */
+	for (state = 0; state < TCPSTATE_STATES; state++)
+		for (family = 0; family < TCPSTATE_FAMILIES; family++)
+			sum->sockets[state][family] =
+			      max_t(s64, sum->sockets[state][family], 0);
 
 	for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
 		sum->events += sum->edge[edge];

@@ -463,9 +463,15 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
+	/* Requests hold up the registration of families, and with it every
+	 * other request: only who administers the machine may queue them.
+	 */
 	err = tcpstate_walk_audit(netns,
 				  nla_get_u32(info->attrs[TCPSTATE_A_AUDIT_RECHECKS]),
-				  &audit);
+				  netlink_capable(skb, CAP_NET_ADMIN), &audit);
+	if (err == -EBUSY)
+		NL_SET_ERR_MSG(info->extack,
+			       "another audit is under way: try again");
 	if (!err)
 		err = fill_audit(answer, info->snd_portid, info->snd_seq, 0,
 				 netns, &audit);
@@ -505,7 +511,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	netns = dump_next(cursor->id);
 	if (!netns)
 		return 0;
-	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), &audit);
+	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), true, &audit);
 	if (!err)
 		err = fill_audit(skb, NETLINK_CB(cb->skb).portid,
 				 cb->nlh->nlmsg_seq, NLM_F_MULTI, netns,

@@ -17,6 +17,10 @@
 
 /* Without a limit set, records may take up to this part of memory. */
 #define MEMORY_SHARE	16
+/* Slots a CPU takes from and returns to its namespace at a time, at most. */
+#define BATCH_MAX	64
+/* Namespaces remembered to have had events before our set-up of them. */
+#define EARLY_MAX	16
 #define MEMORY_PER_CONN	128
 
 static uint max_connections;
@@ -33,8 +37,14 @@ static atomic_t netns_slots;		/* what all namespaces hold of them */
 
 /* Guards the list of namespaces. */
 DEFINE_MUTEX(tcpstate_netns_mutex);
+
+/* Guards the two below. */
+static DEFINE_RAW_SPINLOCK(early_lock);
+static const struct net *early_nets[EARLY_MAX];
+static bool early_more;			/* than there was room for */
+
 unsigned int tcpstate_netns_id __read_mostly;
-atomic_t tcpstate_netns_early;		/* events in namespaces not yet ours */
+int tcpstate_netns_batch __read_mostly;
 
 static void untracked_say(struct work_struct *work)
 {
@@ -115,7 +125,7 @@ bool tcpstate_netns_slot_refill(struct tcpstate_cpu *here)
 	unsigned int own, all;
 
 	/* One more than the cap: the namespace's own, until its exit. */
-	own = slots_take(&netns->slots, TCPSTATE_SLOT_BATCH,
+	own = slots_take(&netns->slots, tcpstate_netns_batch,
 			 max_connections_netns + 1);
 	all = slots_take(&netns_slots, own, max_connections);
 	if (all < own)
@@ -166,7 +176,7 @@ void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count)
  */
 void tcpstate_netns_slot_drain(struct tcpstate_cpu *here)
 {
-	int count = here->spare - TCPSTATE_SLOT_BATCH;
+	int count = here->spare - tcpstate_netns_batch;
 
 	here->spare -= count;
 	tcpstate_netns_slots_put(here->netns, count);
@@ -180,6 +190,49 @@ void tcpstate_netns_slot_drain(struct tcpstate_cpu *here)
 u64 tcpstate_netns_slots_max(void)
 {
 	return max_connections_netns;
+}
+
+/**
+ * tcpstate_netns_early() - an event in a namespace that is not yet ours
+ * @net: the namespace
+ *
+ * Other subsystems' set-up of it may run before ours, and make sockets.
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_netns_early(const struct net *net)
+{
+	unsigned long flags;
+	int i;
+
+	raw_spin_lock_irqsave(&early_lock, flags);
+	for (i = 0; i < EARLY_MAX; i++) {
+		if (early_nets[i] && early_nets[i] != net)
+			continue;
+		early_nets[i] = net;
+		break;
+	}
+	if (i == EARLY_MAX)
+		early_more = true;
+	raw_spin_unlock_irqrestore(&early_lock, flags);
+}
+
+static bool early_take(const struct net *net)
+{
+	unsigned long flags;
+	bool early;
+	int i;
+
+	raw_spin_lock_irqsave(&early_lock, flags);
+	early = early_more;
+	for (i = 0; i < EARLY_MAX; i++) {
+		if (early_nets[i] != net)
+			continue;
+		early_nets[i] = NULL;
+		early = true;
+	}
+	raw_spin_unlock_irqrestore(&early_lock, flags);
+	return early;
 }
 
 /**
@@ -245,6 +298,7 @@ static int __net_init netns_add(struct net *net)
 
 	/* A namespace is not refused for our want of memory. */
 	if (!netns) {
+		WRITE_ONCE(pernet->known, true);
 		pr_warn("no memory to follow network namespace %u: it is not counted\n",
 			net->ns.inum);
 		return 0;
@@ -253,10 +307,11 @@ static int __net_init netns_add(struct net *net)
 	netns->id = ++netns_last_id;
 	list_add_tail(&netns->list, &netns_list);
 	mutex_unlock(&tcpstate_netns_mutex);
+	pernet->kept = netns;
 	/* Pairs with the smp_load_acquire() of tcpstate_netns_of(). */
 	smp_store_release(&pernet->netns, netns);
-	/* Other subsystems' set-up may have run before ours and made sockets. */
-	if (atomic_xchg(&tcpstate_netns_early, 0))
+	WRITE_ONCE(pernet->known, true);
+	if (early_take(net))
 		tcpstate_walk_seed_netns(netns);
 	return 0;
 }
@@ -264,13 +319,15 @@ static int __net_init netns_add(struct net *net)
 static void __net_exit netns_dying(struct net *net)
 {
 	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
-	struct tcpstate_netns *netns = pernet->netns;
+	struct tcpstate_netns *netns = pernet->kept;
 
 	if (!netns)
 		return;
 	mutex_lock(&tcpstate_netns_mutex);
 	list_del(&netns->list);
 	mutex_unlock(&tcpstate_netns_mutex);
+	/* No record is added from here on: the stocks of slots stand still. */
+	WRITE_ONCE(pernet->netns, NULL);
 	/* Pairs with the READ_ONCE() of conn_del(). */
 	WRITE_ONCE(netns->dying, true);
 }
@@ -281,7 +338,7 @@ static void __net_exit netns_dying(struct net *net)
 static void __net_exit netns_del(struct net *net)
 {
 	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
-	struct tcpstate_netns *netns = pernet->netns;
+	struct tcpstate_netns *netns = pernet->kept;
 	struct tcpstate_cpu *block;
 	int cpu, count;
 
@@ -293,7 +350,6 @@ static void __net_exit netns_del(struct net *net)
 		if (block)
 			count += block->spare;
 	}
-	WRITE_ONCE(pernet->netns, NULL);
 	atomic_inc(&netns_slots);	/* the one that is not counted there */
 	tcpstate_netns_slots_put(netns, count + 1);
 }
@@ -322,6 +378,9 @@ int tcpstate_netns_init(void)
 		max_connections_netns = max(max_connections / 2, 1U);
 	max_connections = min_t(uint, max_connections, INT_MAX / 2);
 	max_connections_netns = min(max_connections_netns, max_connections);
+	/* What all CPUs may have in stock is a part of the cap only. */
+	tcpstate_netns_batch = clamp_t(uint, max_connections_netns /
+				       (8 * num_possible_cpus()), 1, BATCH_MAX);
 	return register_pernet_subsys(&netns_ops);
 }
 

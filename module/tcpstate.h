@@ -47,9 +47,10 @@
  *
  * A record may be given to another connection under a reader of its chain,
  * and only makes that reader look again under the lock; its memory is not
- * given back before a grace period has passed. A record holds a slot of its namespace, and the namespace's
- * data lives for a grace period after the last slot is back: TCP purges the
- * mini-sockets of a dying namespace after our exit.
+ * given back before a grace period has passed. A record holds a slot of its
+ * namespace, and the namespace's data lives for a grace period after the last
+ * slot is back: TCP purges the mini-sockets of a dying namespace after our
+ * exit.
  */
 
 /* A mini-socket in FIN_WAIT2. Records never are requests, so their number is
@@ -296,14 +297,12 @@ struct tcpstate_audit {
 	u64	walked[TCPSTATE_STATES];
 };
 
-/* Slots a CPU takes from and returns to its namespace at a time. */
-#define TCPSTATE_SLOT_BATCH	64
-
 /* What tcpstate_conn_see() says of an object. */
 enum tcpstate_seen {
 	TCPSTATE_SEEN_MATCH,	/* known, in this state */
 	TCPSTATE_SEEN_DIFFERS,	/* known, in another state */
-	TCPSTATE_SEEN_UNKNOWN,	/* no record, and none was to be added */
+	TCPSTATE_SEEN_SUSPECT,	/* no record: it may just have handed it over */
+	TCPSTATE_SEEN_UNKNOWN,	/* no record, and none to give it */
 	TCPSTATE_SEEN_ADDED,	/* had no record, has one now */
 	TCPSTATE_SEEN_REFUSED,	/* has no record: a cap is reached */
 };
@@ -323,7 +322,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw);
 void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 			    enum tcpstate_end end);
 enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
-				     struct tcpstate_conn **fresh);
+				     struct tcpstate_conn **fresh, bool locked);
 u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
@@ -342,11 +341,21 @@ void tcpstate_count_edge(unsigned int edge, int *from, int *to);
 /* netns.c: namespaces, their memory and their caps */
 extern struct mutex tcpstate_netns_mutex;
 extern unsigned int tcpstate_netns_id;
-extern atomic_t tcpstate_netns_early;
+extern int tcpstate_netns_batch;
 
+/**
+ * struct tcpstate_pernet - what hangs in struct net
+ * @netns: the namespace, while its connections are followed
+ * @kept: the same until its exit has ended
+ * @known: our set-up of it has run
+ */
 struct tcpstate_pernet {
 	struct tcpstate_netns	*netns;
+	struct tcpstate_netns	*kept;
+	bool			known;
 };
+
+void tcpstate_netns_early(const struct net *net);
 
 /**
  * tcpstate_netns_of() - what is kept of a namespace
@@ -359,7 +368,7 @@ struct tcpstate_pernet {
 static inline struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
 {
 	struct tcpstate_netns *netns = NULL;
-	struct tcpstate_pernet *pernet;
+	struct tcpstate_pernet *pernet = NULL;
 	struct net_generic *gen;
 
 	/* A namespace under construction may have a table older than us:
@@ -367,14 +376,13 @@ static inline struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
 	 * old one freed after a grace period, when a module registers.
 	 */
 	gen = rcu_dereference_sched(net->gen);
-	if (likely(tcpstate_netns_id < gen->s.len)) {
+	if (likely(tcpstate_netns_id < gen->s.len))
 		pernet = gen->ptr[tcpstate_netns_id];
-		if (likely(pernet))
-			/* Pairs with the smp_store_release() of netns_add(). */
-			netns = smp_load_acquire(&pernet->netns);
-	}
-	if (unlikely(!netns))
-		atomic_inc(&tcpstate_netns_early);
+	if (likely(pernet))
+		/* Pairs with the smp_store_release() of netns_add(). */
+		netns = smp_load_acquire(&pernet->netns);
+	if (unlikely(!netns) && (!pernet || !READ_ONCE(pernet->known)))
+		tcpstate_netns_early(net);
 	return netns;
 }
 
@@ -398,7 +406,7 @@ void tcpstate_probe_exit(void);
 void tcpstate_walk_seed(void);
 void tcpstate_walk_seed_netns(struct tcpstate_netns *netns);
 void tcpstate_walk_exit(void);
-int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks,
+int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks, bool wait,
 			struct tcpstate_audit *audit);
 
 /* netlink.c */

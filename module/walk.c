@@ -36,12 +36,13 @@
 
 /* Serializes walks; guards the epoch, and what records keep of an audit. */
 static DEFINE_MUTEX(walk_mutex);
+static bool walk_over;		/* the module goes; under walk_mutex */
 
 /**
  * struct walk - one walk
  * @net: whose objects; NULL for every namespace's
  * @late: an object without a record is a miss
- * @blame: count objects that get no record as untracked
+ * @blame: objects that get no record are counted as untracked
  * @epoch: its number
  * @fresh: the record for the next object without one, or NULL
  * @found: objects by state
@@ -63,6 +64,7 @@ struct walk {
  * struct chain - what a walk met in one chain
  * @found: objects by state
  * @without: objects that have got no record
+ * @blame: count them as untracked
  * @dry: one of them for want of memory
  * @suspects: sockets to be looked at with their lock held; referenced
  * @suspect_count: how many
@@ -71,21 +73,30 @@ struct walk {
 struct chain {
 	u32		found[TCPSTATE_STATES];
 	u32		without;
+	bool		blame;
 	bool		dry;
 	struct sock	*suspects[SUSPECTS];
 	unsigned int	suspect_count;
 	unsigned int	suspects_left;
 };
 
-static void meet(struct walk *walk, struct chain *chain, const struct sock *sk,
-		 int state)
+/* Keep a socket that may have handed its record over a moment ago. */
+static void suspect(struct chain *chain, struct sock *sk)
+{
+	if (chain->suspect_count == SUSPECTS)
+		chain->suspects_left++;
+	else if (refcount_inc_not_zero(&sk->sk_refcnt))
+		chain->suspects[chain->suspect_count++] = sk;
+}
+
+static void meet(struct walk *walk, struct chain *chain, struct sock *sk,
+		 int state, bool locked)
 {
 	struct tcpstate_netns *netns;
 
-	chain->found[state]++;
-	switch (tcpstate_conn_see(sk, walk->epoch, &walk->fresh)) {
-	case TCPSTATE_SEEN_MATCH:
-	case TCPSTATE_SEEN_DIFFERS:
+	switch (tcpstate_conn_see(sk, walk->epoch, &walk->fresh, locked)) {
+	case TCPSTATE_SEEN_SUSPECT:
+		suspect(chain, sk);
 		return;
 	case TCPSTATE_SEEN_ADDED:
 		walk->added++;
@@ -93,37 +104,24 @@ static void meet(struct walk *walk, struct chain *chain, const struct sock *sk,
 		if (walk->late && netns)
 			atomic64_inc(&netns->found_late);
 		walk->fresh = tcpstate_conn_alloc(GFP_ATOMIC);
+		fallthrough;
+	case TCPSTATE_SEEN_MATCH:
+	case TCPSTATE_SEEN_DIFFERS:
+		chain->found[state]++;
 		return;
 	case TCPSTATE_SEEN_UNKNOWN:
 		chain->dry = true;
 		fallthrough;
 	case TCPSTATE_SEEN_REFUSED:
+		chain->found[state]++;
 		break;
 	}
 	netns = tcpstate_netns_of(sock_net(sk));
 	if (!netns)	/* not followed: it is being taken down, say */
 		return;
 	chain->without++;
-	if (walk->blame)
+	if (chain->blame)
 		tcpstate_netns_untracked(netns);
-}
-
-/* A socket that may have handed its record over a moment ago? Kept then. */
-static bool suspect(struct walk *walk, struct chain *chain, struct sock *sk,
-		    int state)
-{
-	/* tcp_time_wait() is entered in these two states only. */
-	if (state != TCP_FIN_WAIT2 && state != TCP_CLOSING)
-		return false;
-	if (tcpstate_conn_see(sk, walk->epoch, NULL) != TCPSTATE_SEEN_UNKNOWN)
-		return false;
-	if (chain->suspect_count == SUSPECTS) {
-		chain->suspects_left++;
-		return true;
-	}
-	if (refcount_inc_not_zero(&sk->sk_refcnt))
-		chain->suspects[chain->suspect_count++] = sk;
-	return true;
 }
 
 static void visit(struct walk *walk, struct chain *chain, struct sock *sk)
@@ -144,11 +142,11 @@ static void visit(struct walk *walk, struct chain *chain, struct sock *sk)
 			chain->found[state]++;
 		return;
 	case TCP_TIME_WAIT:
-		meet(walk, chain, sk, READ_ONCE(inet_twsk(sk)->tw_substate));
+		meet(walk, chain, sk, READ_ONCE(inet_twsk(sk)->tw_substate),
+		     false);
 		return;
 	default:
-		if (!suspect(walk, chain, sk, state))
-			meet(walk, chain, sk, state);
+		meet(walk, chain, sk, state, false);
 	}
 }
 
@@ -170,7 +168,7 @@ static void question(struct walk *walk, struct chain *chain, struct sock *sk)
 		bh_lock_sock(sk);
 		owned = sock_owned_by_user(sk);
 		if (!owned && sk_hashed(sk))
-			meet(walk, chain, sk, inet_sk_state_load(sk));
+			meet(walk, chain, sk, inet_sk_state_load(sk), true);
 		bh_unlock_sock(sk);
 		local_bh_enable();
 	}
@@ -238,6 +236,7 @@ static void walk_chain(struct walk *walk, struct inet_hashinfo *hashinfo,
 	if (walk->blame && chain.without) {
 		/* Only now is it known who is left without. */
 		memset(&chain, 0, sizeof(chain));
+		chain.blame = true;
 		walk_locked(walk, &chain, hashinfo, i);
 		while (chain.suspect_count)
 			sock_put(chain.suspects[--chain.suspect_count]);
@@ -348,7 +347,8 @@ void tcpstate_walk_seed_netns(struct tcpstate_netns *netns)
 	struct walk walk = { .net = netns->net, .blame = true };
 
 	mutex_lock(&walk_mutex);
-	walk_run(&walk);
+	if (!walk_over)
+		walk_run(&walk);
 	mutex_unlock(&walk_mutex);
 }
 
@@ -357,6 +357,9 @@ void tcpstate_walk_seed_netns(struct tcpstate_netns *netns)
  */
 void tcpstate_walk_exit(void)
 {
+	mutex_lock(&walk_mutex);
+	walk_over = true;
+	mutex_unlock(&walk_mutex);
 	cancel_delayed_work_sync(&walk_again);
 }
 
@@ -425,14 +428,15 @@ static int audit_walk(struct tcpstate_netns *netns, u32 rechecks,
  * tcpstate_walk_audit() - compare a namespace's records with its objects
  * @netns: the namespace, held by the caller
  * @rechecks: how often a mismatch is looked at again before it counts
+ * @wait: for a walk that is under way
  * @audit: filled in
  *
  * Objects without a record are given one.
  *
  * Context: process context. Sleeps.
- * Return: 0, -ENOMEM, or -EINTR on a signal.
+ * Return: 0, -ENOMEM, -EINTR on a signal, or -EBUSY without @wait.
  */
-int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks,
+int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks, bool wait,
 			struct tcpstate_audit *audit)
 {
 	struct tcpstate_counts *counts;
@@ -443,7 +447,10 @@ int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks,
 	counts = kmalloc(sizeof(*counts), GFP_KERNEL);
 	if (!counts)
 		return -ENOMEM;
-	err = mutex_lock_interruptible(&walk_mutex);
+	if (wait)
+		err = mutex_lock_interruptible(&walk_mutex);
+	else
+		err = mutex_trylock(&walk_mutex) ? 0 : -EBUSY;
 	if (err)
 		goto out;
 	inexact = atomic64_read(&netns->inexact);

@@ -164,6 +164,7 @@ check_asan() {
 
 check_selftests() {
 	tree make -s -C selftests O=/out/selftests KSELFTEST=/linux/tools/testing/selftests
+	tree make -s -C selftests/bench O=/out/bench
 }
 
 check_manual() {

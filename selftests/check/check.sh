@@ -217,7 +217,8 @@ for s in "${steps[@]}"; do
 	else
 		failed=$((failed + 1))
 		printf 'check: %-11s NOT CLEAN  (%d s, status %d)\n' "$s" $((SECONDS - start)) "$status"
-		sed 's/^/  /' "$out/$s.out"
+		head -n 60 "$out/$s.out" | sed 's/^/  /'
+		(($(wc -l <"$out/$s.out") <= 60)) || echo "  ... all of it is in $out/$s.out"
 	fi
 done
 echo "$passed passed, $failed failed"

@@ -29,13 +29,12 @@ FIXTURE_SETUP(alloc)
 {
 	int i;
 
-	for (i = 0; i < PAIRS; i++)
-		self->p[i] = NO_PAIR;
 	CHECK(rig_up(&self->rig, NULL));
-	self->p[0].listener = tcp_listen(&self->rig.net.server, IPV4, PORT);
+	for (i = 0; i < PAIRS; i++)
+		pair_init(&self->p[i], IPV4, PORT);
+	CHECK(pair_open(&self->rig.net, &self->p[0]));
 	for (i = 1; i < PAIRS; i++)
 		self->p[i].listener = self->p[0].listener;
-	CHECK(pair_open(&self->rig.net, IPV4, &self->p[0]));
 }
 
 FIXTURE_TEARDOWN(alloc)
@@ -85,7 +84,7 @@ static int open_rest(const struct net *net, struct pair p[])
 	int i;
 
 	for (i = 1; i < PAIRS; i++)
-		if (pair_open(net, IPV4, &p[i]) || data_flows(&p[i]))
+		if (pair_open(net, &p[i]) || data_flows(&p[i]))
 			return -1;
 	return data_flows(&p[0]);
 }
@@ -144,14 +143,14 @@ TEST_F_TIMEOUT(alloc, no_memory, SECONDS)
 	CHECK(made_good(SERVER, PAIRS - 1));
 	CLIENT->seed[ST_ESTABLISHED] = PAIRS - 1;
 	SERVER->seed[ST_ESTABLISHED] = PAIRS - 1;
-	CHECK(step(CLIENT, V4, "ESTABLISHED=6"));
-	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=6"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=6"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=6"));
 	for (i = 0; i < PAIRS; i++) {
 		CHECK(data_flows(&self->p[i]));
 		CHECK(pair_to_time_wait(&self->p[i]));
 	}
-	CHECK(step(CLIENT, V4, "TIME_WAIT=6"));
-	CHECK(step(SERVER, V4, "LISTEN=1"));
+	CHECK(step(CLIENT, ONLY_V4, "TIME_WAIT=6"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1"));
 }
 
 /* The whole life of a connection without a record, and its mini-socket. */
@@ -160,9 +159,9 @@ TEST_F_TIMEOUT(alloc, no_memory_to_the_end, SECONDS)
 	struct counters c;
 
 	CHECK(fail_adds(FOR_EVER));
-	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	CHECK(pair_open(&self->rig.net, &self->p[1]));
 	CHECK(pair_to_time_wait(&self->p[1]));
-	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	CHECK(pair_open(&self->rig.net, &self->p[1]));
 	close_fd(&self->p[1].client);
 	CHECK(cli_read(CLIENT, &c));
 	ASSERT_EQ(1, in_any(&c.now));
@@ -173,11 +172,11 @@ TEST_F_TIMEOUT(alloc, no_memory_to_the_end, SECONDS)
 	CLIENT->seed[ST_TIME_WAIT] = 1;
 	CLIENT->seed[ST_FIN_WAIT2] = 1;
 	SERVER->seed[ST_CLOSE_WAIT] = 1;
-	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=1 FIN_WAIT2=1m"));
-	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1 CLOSE_WAIT=1"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=1 FIN_WAIT2=1m"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=1 CLOSE_WAIT=1"));
 	close_fd(&self->p[1].server);
-	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=2"));
-	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=2"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=1"));
 }
 
 /* One that already has a record needs no memory to go on and to become a mini-socket. */
@@ -186,8 +185,8 @@ TEST_F_TIMEOUT(alloc, no_memory_needed, SECONDS)
 	self->quiet = true;
 	CHECK(fail_adds(FOR_EVER));
 	CHECK(pair_to_time_wait(&self->p[0]));
-	CHECK(step(CLIENT, V4, "TIME_WAIT=1"));
-	CHECK(step(SERVER, V4, "LISTEN=1"));
+	CHECK(step(CLIENT, ONLY_V4, "TIME_WAIT=1"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1"));
 	CHECK(fail_adds(0));
 }
 
@@ -197,16 +196,16 @@ TEST_F_TIMEOUT(alloc, next_event_adds, SECONDS)
 	struct counters c;
 
 	CHECK(fail_adds(1));
-	CHECK(pair_open(&self->rig.net, IPV4, &self->p[1]));
+	CHECK(pair_open(&self->rig.net, &self->p[1]));
 	CHECK(cli_read(CLIENT, &c));
 	ASSERT_EQ(1, c.untracked);
 	ASSERT_LE(c.inexact, 1);
 	CHECK(made_good(CLIENT, 0));
 	CLIENT->late_adds = true;
-	CHECK(step(CLIENT, V4, "ESTABLISHED=2"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=2"));
 	CHECK(pair_to_time_wait(&self->p[1]));
-	CHECK(step(CLIENT, V4, "ESTABLISHED=1 TIME_WAIT=1"));
-	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=1"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=1"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=1"));
 }
 
 /* Memory is short while the module loads. */
@@ -234,8 +233,8 @@ TEST_F_TIMEOUT(alloc, no_memory_to_seed, SECONDS)
 	CHECK(cli_audit(SERVER, &v));
 	CHECK(made_good(CLIENT, 0));
 	CHECK(made_good(SERVER, 0));
-	CHECK(step(CLIENT, V4, "ESTABLISHED=6"));
-	CHECK(step(SERVER, V4, "LISTEN=1 ESTABLISHED=6"));
+	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=6"));
+	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=6"));
 	CHECK(data_flows(&self->p[PAIRS - 1]));
 }
 
@@ -245,15 +244,16 @@ TEST_F_TIMEOUT(alloc, no_memory_to_seed, SECONDS)
 static int flooded(struct rig *rig, const char *parameters, uint64_t cap)
 {
 	static int client[FLOOD], server[FLOOD];
-	struct pair p = NO_PAIR;
 	struct counters c;
 	struct verdict v;
 	struct table ss;
+	struct pair p;
 	struct ns other;
 	int listener, i;
 
 	if (module_unload() || module_load(parameters) || ns_new(&other, NULL))
 		return -1;
+	pair_init(&p, IPV4, PORT);
 	listener = tcp_listen(&rig->net.server, IPV6, PORT + 1);
 	for (i = 0; i < FLOOD; i++) {
 		client[i] = tcp_connect(&rig->net.client, IPV6, PORT + 1, 0);
@@ -274,15 +274,15 @@ static int flooded(struct rig *rig, const char *parameters, uint64_t cap)
 		return fail("%ju of %ju sockets have a record, %ju were untracked, audit: %s",
 			    (uintmax_t)in_any(&c.now), (uintmax_t)in_any(&ss),
 			    (uintmax_t)c.untracked, output());
-	if (pair_open_local(&other, IPV4, PORT, &p) || data_flows(&p) ||
-	    step(&other, V4, "LISTEN=1 ESTABLISHED=2") || pair_to_time_wait(&p) ||
-	    step(&other, V4, "LISTEN=1 TIME_WAIT=1") || audit(&other))
+	if (pair_open_local(&other, &p) || data_flows(&p) ||
+	    step(&other, ONLY_V4, "LISTEN=1 ESTABLISHED=2") || pair_to_time_wait(&p) ||
+	    step(&other, ONLY_V4, "LISTEN=1 TIME_WAIT=1") || audit(&other))
 		return -1;
 	pair_close(&p);
 	ns_drop(&other);
 	/* When the flood is over, what is left has its records again. */
 	for (i = 0; i < FLOOD - 10; i++)
-		if (close_reset(client[i]) || close(server[i]))
+		if (close_reset(&client[i]) || close(server[i]))
 			return -1;
 	if (cli_audit(&rig->net.client, &v) || cli_audit(&rig->net.server, &v) ||
 	    made_good(&rig->net.client, 0) || made_good(&rig->net.server, 0) ||
@@ -292,7 +292,7 @@ static int flooded(struct rig *rig, const char *parameters, uint64_t cap)
 		return fail("%ju connections of 11 are left",
 			    (uintmax_t)in_state(&c.now, ST_ESTABLISHED));
 	for (; i < FLOOD; i++)
-		if (close_reset(client[i]) || close(server[i]))
+		if (close_reset(&client[i]) || close(server[i]))
 			return -1;
 	return close(listener);
 }

@@ -24,13 +24,12 @@ FIXTURE(badinput) {
 
 FIXTURE_SETUP(badinput)
 {
-	self->p = NO_PAIR;
+	pair_init(&self->p, IPV4, PORT);
 	CHECK(rig_up(&self->rig, NULL));
-	CHECK(pair_open(&self->rig.net, IPV4, &self->p));
+	CHECK(pair_open(&self->rig.net, &self->p));
 	CHECK(pair_to_time_wait(&self->p));
-	close_fd(&self->p.listener);
-	CHECK(pair_open(&self->rig.net, IPV6, &self->p));
-	CHECK(step(&self->rig.net.client, -1, "ESTABLISHED=1 TIME_WAIT=1"));
+	CHECK(pair_open(&self->rig.net, &self->p));
+	CHECK(step(&self->rig.net.client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=1"));
 	CHECK(cli_read(&self->rig.net.client, &self->before));
 }
 
@@ -181,6 +180,20 @@ static void take_text(struct answer *a, const struct nlattr *nla, int left)
 	}
 }
 
+static void take_family(const struct nlmsghdr *nlh, int *family)
+{
+	const char *at = (const char *)NLMSG_DATA(nlh) + GENL_HDRLEN;
+	const char *end = (const char *)nlh + nlh->nlmsg_len;
+
+	while (at + NLA_HDRLEN <= end) {
+		const struct nlattr *nla = (const void *)at;
+
+		if (nla->nla_type == CTRL_ATTR_FAMILY_ID)
+			*family = *(const uint16_t *)(nla + 1);
+		at += NLA_ALIGN(nla->nla_len);
+	}
+}
+
 /* Read to the end of the answer; if @family is set, take the family's number from it. */
 static int receive(int fd, struct answer *a, int *family)
 {
@@ -197,18 +210,11 @@ static int receive(int fd, struct answer *a, int *family)
 			int *error = NLMSG_DATA(nlh);
 			int skip = sizeof(*error);
 
-			if (nlh->nlmsg_type == NLMSG_ERROR)
+			if (nlh->nlmsg_type == NLMSG_ERROR) {
 				skip = sizeof(struct nlmsgerr);
-			else if (nlh->nlmsg_type != NLMSG_DONE) {
-				struct nlattr *nla = (void *)((char *)error + GENL_HDRLEN);
-				int left = NLMSG_PAYLOAD(nlh, GENL_HDRLEN);
-
-				while (family && left >= NLA_HDRLEN) {
-					if (nla->nla_type == CTRL_ATTR_FAMILY_ID)
-						*family = *(uint16_t *)(nla + 1);
-					left -= NLA_ALIGN(nla->nla_len);
-					nla = (void *)((char *)nla + NLA_ALIGN(nla->nla_len));
-				}
+			} else if (nlh->nlmsg_type != NLMSG_DONE) {
+				if (family)
+					take_family(nlh, family);
 				continue;
 			}
 			a->error = -*error;
@@ -308,11 +314,14 @@ static const struct netlink_case {
 	{ "long", .cmd = GET, 0, ONLY, 8, 6, .error = EINVAL, .says = "ttribute" },
 	{ "too small", .cmd = GET, 0, ONLY, 4, 0, .error = ERANGE, .says = "out of range" },
 	{ "too large", .cmd = GET, 0, ONLY, 4, 13, .error = ERANGE, .says = "out of range" },
-	{ "far too large", .cmd = GET, 0, ONLY, 4, 0xffffffff, .error = ERANGE, .says = "out of range" },
-	{ "nested", .cmd = GET, 0, ONLY | NLA_F_NESTED, 4, 6, .error = EINVAL, .says = "NLA_F_NESTED" },
+	{ "far too large", .cmd = GET, 0, ONLY, 4, 0xffffffff, .error = ERANGE,
+	  .says = "out of range" },
+	{ "nested", .cmd = GET, 0, ONLY | NLA_F_NESTED, 4, 6, .error = EINVAL,
+	  .says = "NLA_F_NESTED" },
 	{ "longer than the message", .cmd = GET, 0, ONLY, 4, 6, .lie = 400, .error = EINVAL,
 	  .says = "" },
-	{ "shorter than its header", .cmd = GET, 0, ONLY, 4, 6, .lie = 2, .error = EINVAL, .says = "" },
+	{ "shorter than its header", .cmd = GET, 0, ONLY, 4, 6, .lie = 2, .error = EINVAL,
+	  .says = "" },
 	{ "missing", .cmd = AUDIT, .error = EINVAL, .says = "rechecks is missing" },
 	{ "missing in a dump", .cmd = AUDIT, DUMP, .error = EINVAL, .says = "rechecks is missing" },
 	{ "too many", .cmd = AUDIT, 0, AGAIN, 4, 11, .error = ERANGE, .says = "out of range" },
@@ -321,7 +330,8 @@ static const struct netlink_case {
 	{ "short in an audit", .cmd = AUDIT, 0, AGAIN, 2, 1, .error = EINVAL, .says = "ttribute" },
 	{ "short in an audit dump", .cmd = AUDIT, DUMP, AGAIN, 2, 1, .error = EINVAL,
 	  .says = "ttribute" },
-	{ "dump by nobody", .cmd = GET, DUMP, .nobody = true, .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "dump by nobody", .cmd = GET, DUMP, .nobody = true, .error = EPERM,
+	  .says = "CAP_NET_ADMIN" },
 	{ "dump inside", .cmd = GET, DUMP, .inside = true, .error = EPERM, .says = "initial" },
 	{ "audit by nobody", .cmd = AUDIT, 0, AGAIN, 4, 1, .nobody = true, .error = EPERM },
 	{ "audit dump by nobody", .cmd = AUDIT, DUMP, AGAIN, 4, 1, .nobody = true, .error = EPERM },

@@ -40,14 +40,16 @@ fail() {
 
 # check WHAT COMMAND...: a result by whether COMMAND succeeds; what it prints is shown if not.
 check() {
-	local what=$1 said
+	local what=$1 said line
 	shift
 
 	if said=$("$@" 2>&1); then
 		pass "$what"
 	else
 		fail "$what"
-		sed 's/^/#   /' <<<"$said"
+		while read -r line; do
+			note "  $line"
+		done <<<"$said"
 	fi
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What every test of tcpstate needs: namespaces, commands, connections that
- * stop where they are told to, and two readings of the same sockets, one by
- * the kernel's own tools (the oracle) and one by ours.
+ * What every test of tcpstate needs: namespaces and commands (util.c), two
+ * readings of the same sockets, one by the kernel's own tools and one by ours
+ * (oracle.c), and connections that stop where they are told to (connect.c).
  *
  * A helper that can fail returns 0, or -1 with a sentence in why(). Nothing
  * here waits for a fixed time: what takes a while is polled for until a
- * deadline. Namespaces have no names and die with the process that made them.
+ * deadline. Namespaces have no names and die with the process that made them;
+ * everywhere a NULL namespace is the one that the test began in.
  */
 #ifndef TCPSTATE_SELFTESTS_UTIL_H
 #define TCPSTATE_SELFTESTS_UTIL_H
@@ -14,73 +15,83 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* For ASSERT_EQ(0, ...) in a test: a helper's sentence is the test's. */
-#define CHECK(call)	do { ASSERT_EQ(0, (call)) TH_LOG("%s", why()); } while (0)
-#define EXPECT_OK(call)	do { EXPECT_EQ(0, (call)) TH_LOG("%s", why()); } while (0)
+/* For use in a test: a helper's sentence is the test's. */
+#define CHECK(call)	({ ASSERT_EQ(0, (call)) TH_LOG("%s", why()); })
+#define EXPECT_OK(call)	({ EXPECT_EQ(0, (call)) TH_LOG("%s", why()); })
 
 const char *why(void);
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- time --- */
+/* --- util.c: time --- */
 
 #define PATIENCE_MS	30000
 
 uint64_t now_ms(void);
-void nap(void);
+/* Between two looks at a condition, the first of which was at @since. */
+void nap(uint64_t since);
 
 /* Poll @cond until it holds, for at most @ms; true if it came to hold. */
 #define WAIT_FOR(cond, ms) ({						\
-	uint64_t __until = now_ms() + (ms);				\
+	uint64_t __since = now_ms(), __until = __since + (ms);		\
 	bool __holds;							\
 	while (!(__holds = (cond)) && now_ms() < __until)		\
-		nap();							\
+		nap(__since);						\
 	__holds;							\
 })
 
-/* --- namespaces and commands --- */
+/* --- util.c: namespaces --- */
+
+enum {
+	ST_ESTABLISHED = 1, ST_SYN_SENT, ST_SYN_RECV, ST_FIN_WAIT1,
+	ST_FIN_WAIT2, ST_TIME_WAIT, ST_CLOSE, ST_CLOSE_WAIT, ST_LAST_ACK,
+	ST_LISTEN, ST_CLOSING, ST_NEW_SYN_RECV, NSTATES,
+};
 
 struct ns {
 	int fd;			/* keeps it alive */
 	uint64_t ino;
 	/* What is known about it that the counters could not know by events: */
-	uint64_t seed[13];	/* per state, what ss showed before the module came */
+	uint64_t seed[NSTATES];	/* per state, what ss showed before the module came */
 	uint64_t untracked;	/* how many adds were made to fail */
 	bool late_adds;		/* events may have met sockets without a record */
 	bool seed_unknown;	/* the module came while connections were made */
 };
 
-/*
- * Everywhere below a NULL namespace is the one that the test began in.
- * A new one is made inside @parent, whose settings it inherits, with lo up.
- */
+/* A new one is made inside @parent, whose settings it inherits, with lo up. */
 int ns_new(struct ns *ns, const struct ns *parent);
 int ns_open(struct ns *ns, const char *path);
 void ns_drop(struct ns *ns);
 int ns_enter(const struct ns *ns);
 int ns_leave(void);
-/* To be called on a quiet namespace just before the module is loaded. */
-int ns_note_seed(struct ns *ns);
 int ns_socket(const struct ns *ns, int domain, int type, int protocol);
 
-/* Run a shell command in @ns: 0 if it exits with 0. Output in output(). */
+/* --- util.c: commands and settings --- */
+
+/* Run a command in @ns: 0 if it exits with 0. Output in output(). */
 int run(const struct ns *ns, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same, returning the exit status (128 + signal), -1 if it did not run. */
 int run_status(const struct ns *ns, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 const char *output(void);
+/* Start one whose output is read from *from; its exit status when that ended. */
+pid_t command_start(const struct ns *ns, const char *command, FILE **from);
+int command_end(pid_t pid, FILE *from);
+int wait_for_exit(pid_t pid);
 bool have_command(const char *name);
+const char *from_env(const char *name, const char *otherwise);
 
 /* /proc/sys/@name (with slashes) as @ns sees it. */
 int sysctl_set(const struct ns *ns, const char *name, const char *value);
 int sysctl_get(const struct ns *ns, const char *name, char *value, size_t size);
 int file_write(const char *path, const char *text);
 
-/* --- the module and the kernel log --- */
+/* --- util.c: the module and the kernel's log --- */
 
 bool module_loaded(void);
 int module_load(const char *parameters);
@@ -104,13 +115,7 @@ struct kmsg_allowed {
 
 int kmsg_check_allowing(struct kmsg *k, struct kmsg_allowed *allowed, size_t n);
 
-/* --- two readings of the same sockets --- */
-
-enum {
-	ST_ESTABLISHED = 1, ST_SYN_SENT, ST_SYN_RECV, ST_FIN_WAIT1,
-	ST_FIN_WAIT2, ST_TIME_WAIT, ST_CLOSE, ST_CLOSE_WAIT, ST_LAST_ACK,
-	ST_LISTEN, ST_CLOSING, ST_NEW_SYN_RECV, NSTATES,
-};
+/* --- oracle.c: two readings of the same sockets --- */
 
 enum { V4, V6, NFAMILIES };
 
@@ -146,7 +151,6 @@ struct verdict {
 
 uint64_t in_state(const struct table *t, int state);
 uint64_t in_any(const struct table *t);
-
 /* NEW_SYN_RECV as ss shows it. */
 struct table table_as_ss(const struct table *t);
 
@@ -167,42 +171,45 @@ int cli_audit(const struct ns *ns, struct verdict *v);
 int nstat(const struct ns *ns, const char *name, uint64_t *value);
 int sockstat(const struct ns *ns, const char *key, uint64_t *value);
 
+/* In which columns an expectation is to be met. */
+enum columns {
+	ONLY_V4 = V4,
+	ONLY_V6 = V6,
+	BOTH,		/* as many in either */
+	EACH_FAMILY,	/* for each of enum family, of which two are in IPv6's */
+	ANY,		/* in all together */
+};
+
 /*
  * Wait until ss shows exactly @expected, then demand that tcpstate shows the
  * same: every state, either family, the mini-sockets as in sockstat.
  * @expected reads "FIN_WAIT2=1m LISTEN=2": states not named have none, m says
  * that they are mini-sockets (TIME_WAIT ever is), NEW_SYN_RECV is a request.
- * A @family >= 0 says that all of them are of that one.
  */
-int step(const struct ns *ns, int family, const char *expected);
-
+int step(const struct ns *ns, enum columns columns, const char *expected);
 /* The half of step() that is about ss alone. */
-int ss_shows(const struct ns *ns, int family, const char *expected);
-
+int ss_shows(const struct ns *ns, enum columns columns, const char *expected);
 /* Whatever ss shows, tcpstate shows the same. */
 int same_as_ss(const struct ns *ns);
 
-/*
- * The transitions since load are exactly "CLOSE>LISTEN=1 LISTEN>CLOSE=1 ...".
- */
-int edges(const struct ns *ns, const char *expected);
+/* To be called on a quiet namespace just before the module is loaded. */
+int ns_note_seed(struct ns *ns);
+
+/* The moves since load are exactly @times "CLOSE>LISTEN=1 LISTEN>CLOSE=1 ...". */
+int edges(const struct ns *ns, unsigned int times, const char *expected);
 
 /* An audit that is exact, and had nothing to add or to doubt. */
 int audit(const struct ns *ns);
-/* What entered is what left and what is there; only legal edges. */
+/* The same in all namespaces at once. */
+int audit_all(void);
+/* What entered is what left and what is there; only legal moves. */
 int balanced(const struct ns *ns, const struct counters *c);
 
-/* --- connections --- */
+/* --- connect.c: two namespaces and a wire between them --- */
 
-/* Two namespaces and a wire between them. */
 struct net {
 	struct ns client, server;
 };
-
-enum family { IPV4, IPV6, MAPPED };
-
-#define PORT		7000
-#define CLIENT_PORT	40000
 
 int net_new(struct net *net);
 void net_drop(struct net *net);
@@ -211,10 +218,17 @@ enum wire { PASS, LOSE, DELAY, HOLD };
 
 /* What becomes of packets that leave @ns for the wire, from now on. */
 int wire(const struct ns *ns, enum wire how);
+/* Use every command and every kind of wire once, so that none is new later. */
+int warm_up(void);
 
-/* Which column of a table sockets of this family are in. */
-int column(enum family family);
+/* --- connect.c: sockets --- */
 
+enum family { IPV4, IPV6, MAPPED, FAMILIES };
+
+#define PORT		7000
+#define CLIENT_PORT	40000
+
+int domain_of(enum family family);
 socklen_t address(struct sockaddr_storage *sa, enum family family,
 		  const char *host4, const char *host6, uint16_t port);
 /* The server's and the client's address on the wire; loopback. */
@@ -222,7 +236,6 @@ socklen_t server_address(struct sockaddr_storage *sa, enum family family, uint16
 socklen_t client_address(struct sockaddr_storage *sa, enum family family, uint16_t port);
 socklen_t local_address(struct sockaddr_storage *sa, enum family family, uint16_t port);
 
-int domain_of(enum family family);
 int set_option(int fd, int level, int option, int value);
 int set_nonblocking(int fd, bool on);
 
@@ -230,7 +243,7 @@ int set_nonblocking(int fd, bool on);
 int tcp_socket(const struct ns *ns, enum family family);
 int tcp_listen(const struct ns *ns, enum family family, uint16_t port);
 int tcp_accept(int listener);
-/* Connect from @ns to the server's @port, from @from if that is not 0. */
+/* Connect from @ns to the server's @port, from port @from if that is not 0. */
 int tcp_connect(const struct ns *ns, enum family family, uint16_t port, uint16_t from);
 /* The same without waiting for an answer. */
 int tcp_dial(const struct ns *ns, enum family family, uint16_t port, uint16_t from);
@@ -243,34 +256,40 @@ int send_bytes(int fd, size_t n);
 int read_to_end(int fd, size_t *n);
 /* Until @n bytes are there to be read. */
 int wait_readable(int fd, int n);
-/* close() and abort: SO_LINGER with 0 seconds. */
-int close_reset(int fd);
-/* A child that holds its own copy of @fd, which is closed here. */
-pid_t hand_to_child(int fd);
+void close_fd(int *fd);
+/* close() as an abort: SO_LINGER with 0 seconds. */
+int close_reset(int *fd);
+/* A child that holds the only copy of *fd. */
+int hand_to_child(int *fd, pid_t *pid);
 int end_child(pid_t pid, int signal);
 
 /* A listener and the two ends of a connection to it; -1 where there is none. */
 struct pair {
+	enum family family;
+	uint16_t port;
+	uint16_t from;		/* the client's port, 0: any */
 	int listener, client, server;
 };
 
-#define NO_PAIR ((struct pair){ -1, -1, -1 })
-
-/* Connect and accept; listens first if @p has no listener yet. */
-int pair_open(const struct net *net, enum family family, struct pair *p);
-int pair_open_local(const struct ns *ns, enum family family, uint16_t port, struct pair *p);
+void pair_init(struct pair *p, enum family family, uint16_t port);
+int pair_listen(const struct net *net, struct pair *p);
+/* Listen if that is still to be done, connect, accept. */
+int pair_open(const struct net *net, struct pair *p);
+/* Only the client's half, without waiting for an answer. */
+int pair_dial(const struct net *net, struct pair *p);
+int pair_open_local(const struct ns *ns, struct pair *p);
 /* Shut the client's side down and close the server's: the client has TIME_WAIT. */
 int pair_to_time_wait(struct pair *p);
-void close_fd(int *fd);
 void pair_close(struct pair *p);
 
-/* --- what each test stands on: the module loaded, a net, a clean log --- */
+/* --- connect.c: what most tests stand on --- */
 
 struct rig {
 	struct net net;
 	struct kmsg log;
 };
 
+/* The log watched, the module loaded, then a net. */
 int rig_up(struct rig *rig, const char *parameters);
 /* Both namespaces audited, the module gone, nothing bad in the log. */
 int rig_down(struct rig *rig);

@@ -47,6 +47,7 @@ static bool walk_over;		/* the module goes; under walk_mutex */
  * @fresh: the record for the next object without one, or NULL
  * @found: objects by state
  * @added: objects given a record
+ * @missed: those of them that had been missed
  * @without: objects that could not be given one
  */
 struct walk {
@@ -57,6 +58,7 @@ struct walk {
 	struct tcpstate_conn	*fresh;
 	u64			found[TCPSTATE_STATES];
 	u64			added;
+	u64			missed;
 	u64			without;
 };
 
@@ -101,8 +103,11 @@ static void meet(struct walk *walk, struct chain *chain, struct sock *sk,
 	case TCPSTATE_SEEN_ADDED:
 		walk->added++;
 		netns = tcpstate_netns_of(sock_net(sk));
-		if (walk->late && netns)
+		/* Where some could not be added before, it is one of those. */
+		if (walk->late && netns && !atomic64_read(&netns->inexact)) {
+			walk->missed++;
 			atomic64_inc(&netns->found_late);
+		}
 		walk->fresh = tcpstate_conn_alloc(GFP_ATOMIC);
 		fallthrough;
 	case TCPSTATE_SEEN_MATCH:
@@ -309,9 +314,9 @@ static void walk_second(struct work_struct *work)
 	mutex_lock(&walk_mutex);
 	walk_run(&walk);
 	mutex_unlock(&walk_mutex);
-	if (walk.added)
+	if (walk.missed)
 		pr_warn("%llu connections had been missed at load; they are counted now\n",
-			walk.added);
+			walk.missed);
 }
 
 static DECLARE_DELAYED_WORK(walk_again, walk_second);

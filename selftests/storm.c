@@ -108,8 +108,12 @@ TEST_F_TIMEOUT(storm, loads_and_unloads, 900)
 
 		CHECK(module_load(NULL));
 		CHECK(exact_everywhere(self->ns));
-		if (load % PAUSE_EVERY == 0)
+		if (load % PAUSE_EVERY == 0) {
 			CHECK(quiet_as_ss(&self->traffic, self->ns));
+			TH_LOG("%u loads, %ju connections, %ju ms", load,
+			       (uintmax_t)traffic_done(&self->traffic),
+			       (uintmax_t)(now_ms() - start));
+		}
 		ASSERT_TRUE(WAIT_FOR(traffic_done(&self->traffic) > before + 100, PATIENCE_MS));
 		CHECK(module_unload());
 	}

@@ -15,13 +15,42 @@ extern const struct nla_policy tcpstate_state_get_nl_policy[TCPSTATE_A_COUNTERS_
 
 extern const struct nla_policy tcpstate_audit_nl_policy[TCPSTATE_A_AUDIT_RECHECKS + 1];
 
+extern const struct nla_policy tcpstate_dest_get_nl_policy[TCPSTATE_A_DEST_DPORT + 1];
+
+extern const struct nla_policy tcpstate_port_get_nl_policy[TCPSTATE_A_PORT_PORT + 1];
+
+extern const struct nla_policy tcpstate_port_summary_get_nl_policy[TCPSTATE_A_PORT_SUMMARY_WALK + 1];
+
+extern const struct nla_policy tcpstate_config_nl_policy[TCPSTATE_A_CONFIG_CLOSE_WAIT_CRITICAL + 1];
+
+extern const struct nla_policy tcpstate_alert_get_nl_policy[TCPSTATE_A_ALERT_EVENT + 1];
+
 /* Ops table for tcpstate */
-extern const struct genl_ops tcpstate_nl_ops[2];
+extern const struct genl_ops tcpstate_nl_ops[7];
 
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
 				 struct netlink_callback *cb);
 int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_dest_get_dumpit(struct sk_buff *skb,
+				struct netlink_callback *cb);
+int tcpstate_nl_port_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_port_get_dumpit(struct sk_buff *skb,
+				struct netlink_callback *cb);
+int tcpstate_nl_port_summary_get_doit(struct sk_buff *skb,
+				      struct genl_info *info);
+int tcpstate_nl_port_summary_get_dumpit(struct sk_buff *skb,
+					struct netlink_callback *cb);
+int tcpstate_nl_config_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_config_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
+				 struct netlink_callback *cb);
+
+enum {
+	TCPSTATE_NLGRP_ALERTS,
+};
 
 #endif /* _LINUX_TCPSTATE_GEN_H */

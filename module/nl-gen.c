@@ -58,8 +58,36 @@ const struct nla_policy tcpstate_alert_get_nl_policy[TCPSTATE_A_ALERT_EVENT + 1]
 	[TCPSTATE_A_ALERT_EVENT] = NLA_POLICY_RANGE(NLA_U32, 1, 5),
 };
 
+/* TCPSTATE_CMD_CONN_GET - do */
+const struct nla_policy tcpstate_conn_get_nl_policy[TCPSTATE_A_CONN_COOKIE + 1] = {
+	[TCPSTATE_A_CONN_ALL_NETNS] = { .type = NLA_FLAG, },
+	[TCPSTATE_A_CONN_TOP] = NLA_POLICY_RANGE(NLA_U32, 1, TCPSTATE_TOP_MAX),
+	[TCPSTATE_A_CONN_STATES] = NLA_POLICY_RANGE(NLA_U32, 2, 8191),
+	[TCPSTATE_A_CONN_OLDER_MS] = { .type = NLA_U64, },
+	[TCPSTATE_A_CONN_FAMILY] = { .type = NLA_U32, },
+	[TCPSTATE_A_CONN_DADDR] = { .type = NLA_BINARY, },
+	[TCPSTATE_A_CONN_DADDR_PREFIX] = NLA_POLICY_MAX(NLA_U8, 128),
+	[TCPSTATE_A_CONN_SPORT] = { .type = NLA_U16, },
+	[TCPSTATE_A_CONN_DPORT] = { .type = NLA_U16, },
+	[TCPSTATE_A_CONN_PID] = { .type = NLA_U32, },
+	[TCPSTATE_A_CONN_UID] = { .type = NLA_U32, },
+	[TCPSTATE_A_CONN_COMM] = { .type = NLA_NUL_STRING, .len = 15, },
+	[TCPSTATE_A_CONN_CGROUP] = { .type = NLA_U64, },
+	[TCPSTATE_A_CONN_COOKIE] = { .type = NLA_U64, },
+};
+
+/* TCPSTATE_CMD_OWNER_GET - do */
+const struct nla_policy tcpstate_owner_get_nl_policy[TCPSTATE_A_OWNER_CGROUP + 1] = {
+	[TCPSTATE_A_OWNER_ALL_NETNS] = { .type = NLA_FLAG, },
+	[TCPSTATE_A_OWNER_BY] = NLA_POLICY_RANGE(NLA_U32, 1, 4),
+	[TCPSTATE_A_OWNER_COMM] = { .type = NLA_NUL_STRING, .len = 15, },
+	[TCPSTATE_A_OWNER_PID] = { .type = NLA_U32, },
+	[TCPSTATE_A_OWNER_UID] = { .type = NLA_U32, },
+	[TCPSTATE_A_OWNER_CGROUP] = { .type = NLA_U64, },
+};
+
 /* Ops table for tcpstate */
-const struct genl_ops tcpstate_nl_ops[7] = {
+const struct genl_ops tcpstate_nl_ops[9] = {
 	{
 		.cmd		= TCPSTATE_CMD_STATE_GET,
 		.doit		= tcpstate_nl_state_get_doit,
@@ -108,6 +136,20 @@ const struct genl_ops tcpstate_nl_ops[7] = {
 		.dumpit		= tcpstate_nl_alert_get_dumpit,
 		.policy		= tcpstate_alert_get_nl_policy,
 		.maxattr	= TCPSTATE_A_ALERT_EVENT,
+	},
+	{
+		.cmd		= TCPSTATE_CMD_CONN_GET,
+		.doit		= tcpstate_nl_conn_get_doit,
+		.dumpit		= tcpstate_nl_conn_get_dumpit,
+		.policy		= tcpstate_conn_get_nl_policy,
+		.maxattr	= TCPSTATE_A_CONN_COOKIE,
+	},
+	{
+		.cmd		= TCPSTATE_CMD_OWNER_GET,
+		.doit		= tcpstate_nl_owner_get_doit,
+		.dumpit		= tcpstate_nl_owner_get_dumpit,
+		.policy		= tcpstate_owner_get_nl_policy,
+		.maxattr	= TCPSTATE_A_OWNER_CGROUP,
 	},
 };
 

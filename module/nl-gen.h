@@ -25,8 +25,12 @@ extern const struct nla_policy tcpstate_config_nl_policy[TCPSTATE_A_CONFIG_CLOSE
 
 extern const struct nla_policy tcpstate_alert_get_nl_policy[TCPSTATE_A_ALERT_EVENT + 1];
 
+extern const struct nla_policy tcpstate_conn_get_nl_policy[TCPSTATE_A_CONN_COOKIE + 1];
+
+extern const struct nla_policy tcpstate_owner_get_nl_policy[TCPSTATE_A_OWNER_CGROUP + 1];
+
 /* Ops table for tcpstate */
-extern const struct genl_ops tcpstate_nl_ops[7];
+extern const struct genl_ops tcpstate_nl_ops[9];
 
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
@@ -47,6 +51,12 @@ int tcpstate_nl_config_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_config_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
+				 struct netlink_callback *cb);
+int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_conn_get_dumpit(struct sk_buff *skb,
+				struct netlink_callback *cb);
+int tcpstate_nl_owner_get_doit(struct sk_buff *skb, struct genl_info *info);
+int tcpstate_nl_owner_get_dumpit(struct sk_buff *skb,
 				 struct netlink_callback *cb);
 
 enum {

@@ -100,6 +100,7 @@ typedef void (*tcpstate_twsk_schedule_t)(struct inet_timewait_sock *tw,
 					 int timeo, bool rearm);
 typedef void (*tcpstate_twsk_put_t)(struct inet_timewait_sock *tw);
 typedef void (*tcpstate_sock_t)(struct sock *sk);
+typedef void (*tcpstate_graft_t)(struct sock *sk, struct socket *parent);
 
 #define tcpstate_check_prototype(func, type)				\
 	BUILD_BUG_ON_MSG(!__same_type(&(func), (type)NULL),		\

@@ -21,6 +21,7 @@
 
 #include "clock.h"
 #include "compat.h"
+#include "owner.h"
 #include "tcpstate.h"
 
 /* More buckets than the kernel's own table has: theirs holds one hash value
@@ -34,6 +35,7 @@ static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
 static unsigned long conn_buckets __read_mostly;
 static struct kmem_cache *conn_cache __read_mostly;
 static u32 conn_epoch;	/* written under walk.c's mutex, read at every event */
+static atomic_t conn_generation = ATOMIC_INIT(0);	/* of listings */
 
 static unsigned int fail_adds;
 module_param(fail_adds, uint, 0600);
@@ -548,6 +550,10 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
 	fresh->status = status;
+	if (seeded)
+		fresh->owner = NULL;
+	fresh->closer = 0;
+	fresh->generation = 0;
 	if (unlikely(seeded))
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
@@ -581,8 +587,13 @@ conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
 		return;
 	fresh = conn_alloc_atomic();
 	if (likely(fresh)) {
+		/* In these two it is the process itself that makes the event. */
+		fresh->owner = state == TCP_SYN_SENT || state == TCP_LISTEN ?
+			       tcpstate_owner_get(netns, sk) : NULL;
 		if (likely(conn_add(netns, bucket, sk, state, fresh, 0)))
 			return;
+		if (fresh->owner)
+			tcpstate_owner_put(fresh->owner);
 		conn_free_atomic(fresh);
 	}
 	tcpstate_netns_untracked(netns);
@@ -624,6 +635,7 @@ static void conn_close(struct tcpstate_conn *conn)
 	conn_unlist(conn);
 	chain_del(conn);
 	WRITE_ONCE(conn->obj, NULL);
+	tcpstate_owner_leave(conn);
 	if (!conn_close_fast(conn))
 		conn_enter(conn, netns, TCP_CLOSE);
 }
@@ -668,10 +680,12 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (unlikely(conn))
+	if (unlikely(conn)) {
+		tcpstate_owner_event(conn, sk, state);
 		conn_move_slow(conn, sk, state);
-	else
+	} else {
 		conn_add_event(bucket, sk, state);
+	}
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -687,10 +701,41 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 {
 	struct tcpstate_conn *conn = conn_find(conn_bucket(sk), sk);
 
-	if (unlikely(!conn))
+	if (unlikely(!conn)) {
 		tcpstate_conn_begin(sk, state);
-	else if (unlikely(!conn_move_fast(conn, sk, state)))
+		return;
+	}
+	tcpstate_owner_event(conn, sk, state);
+	if (unlikely(!conn_move_fast(conn, sk, state)))
 		conn_move_slow(conn, sk, state);
+}
+
+/**
+ * tcpstate_conn_accept() - a process accepts a connection
+ * @sk: its socket
+ *
+ * Context: process context, bottom halves off.
+ */
+void tcpstate_conn_accept(const struct sock *sk)
+{
+	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct tcpstate_owner *owner;
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(bucket);
+	conn = conn_find(bucket, sk);
+	if (conn && !conn->owner) {
+		owner = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
+		/* Pairs with the READ_ONCE() of tcpstate_owner_event(). */
+		WRITE_ONCE(conn->owner, owner);
+		if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
+		    TCP_CLOSE_WAIT)
+			tcpstate_owner_made(owner, TCPSTATE_MADE_CLOSE_WAIT);
+	}
+	hlist_bl_unlock(bucket);
+	local_irq_restore(flags);
 }
 
 /**
@@ -763,6 +808,10 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
 		WRITE_ONCE(conn->obj, tw);
+		conn->generation = atomic_read(&conn_generation);
+		if (state == TCP_TIME_WAIT)
+			tcpstate_owner_made(conn->owner,
+					    TCPSTATE_MADE_TIME_WAIT);
 		if (state == TCPSTATE_FIN_WAIT2_MINI ||
 		    !conn_move_fast(conn, mini, state))
 			conn_move_slow(conn, mini, state);
@@ -796,8 +845,14 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, tw);
-	if (conn)
+	if (conn) {
+		if (mini_state(tw) == TCP_TIME_WAIT &&
+		    (READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) !=
+		    TCP_TIME_WAIT)
+			tcpstate_owner_made(conn->owner,
+					    TCPSTATE_MADE_TIME_WAIT);
 		conn_move_slow(conn, (const struct sock *)tw, mini_state(tw));
+	}
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -950,6 +1005,103 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 }
 
 /**
+ * tcpstate_conn_generation_next() - number the listing that is about to begin
+ *
+ * Return: the number, never 0.
+ */
+u16 tcpstate_conn_generation_next(void)
+{
+	u16 generation;
+
+	do {
+		generation = atomic_inc_return(&conn_generation);
+	} while (!generation);
+	return generation;
+}
+
+/**
+ * tcpstate_conn_handed_over_since() - has a listing met it before?
+ * @conn: the record
+ * @generation: the listing's number
+ *
+ * At a hand-over a record moves to another place in the table, which may be
+ * ahead of a listing that has met it already.
+ *
+ * Context: any. Wrong for one in 65,536 listings begun within one
+ * mini-socket's life.
+ * Return: whether a mini-socket took it over since the listing began.
+ */
+bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
+				     u16 generation)
+{
+	u16 latest = atomic_read(&conn_generation);
+
+	return conn->generation &&
+	       (u16)(conn->generation - generation) <=
+	       (u16)(latest - generation);
+}
+
+/**
+ * tcpstate_conn_buckets() - how many buckets the table of records has
+ *
+ * Return: the number.
+ */
+unsigned long tcpstate_conn_buckets(void)
+{
+	return conn_buckets;
+}
+
+/**
+ * tcpstate_conn_visit() - look at the records of one bucket
+ * @bucket: its number
+ * @visit: called with each; neither it nor its object can end meanwhile
+ * @arg: passed on to it
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
+			 void *arg)
+{
+	struct hlist_bl_head *chain = &conn_table[bucket];
+	struct tcpstate_conn *conn;
+	struct hlist_bl_node *pos;
+	unsigned long flags;
+
+	if (hlist_bl_empty(chain))
+		return;
+	local_irq_save(flags);
+	hlist_bl_lock(chain);
+	hlist_bl_for_each_entry(conn, pos, chain, node)
+		visit(conn, arg);
+	hlist_bl_unlock(chain);
+	local_irq_restore(flags);
+}
+
+/**
+ * tcpstate_conn_visit_object() - look at the record of one object
+ * @obj: the object, or what it was
+ * @visit: called with its record, if it has one, as above
+ * @arg: passed on to it
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
+				void *arg)
+{
+	struct hlist_bl_head *chain = conn_bucket(obj);
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hlist_bl_lock(chain);
+	conn = conn_find(chain, obj);
+	if (conn)
+		visit(conn, arg);
+	hlist_bl_unlock(chain);
+	local_irq_restore(flags);
+}
+
+/**
  * tcpstate_conn_flush() - forget every connection
  *
  * Context: process context, every hook gone. May sleep.
@@ -994,10 +1146,9 @@ int tcpstate_conn_init(void)
 	/* Not SLAB_TYPESAFE_BY_RCU, which keeps the free list's pointer outside
 	 * the object and would double its size.
 	 */
-	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 64);
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 104);
 	conn_cache = kmem_cache_create("tcpstate_conn",
 				       sizeof(struct tcpstate_conn), 0,
-				       SLAB_HWCACHE_ALIGN |
 				       TCPSTATE_SLAB_FLAGS, NULL);
 	if (!conn_cache) {
 		kvfree(conn_table);

@@ -7,6 +7,10 @@
  *   clock.c	the time of an event
  *   count.c	what is counted of them, and how it is added up
  *   netns.c	namespaces: their counters, their memory, the caps
+ *   owner.c	processes that open, accept and close connections
+ *   reader.c	what a reader may be told of them
+ *   holding.c	what they hold and have made
+ *   list.c	connections, one by one
  *   walk.c	seed and audit, from the kernel's own tables
  *   netlink.c	answers to tcpstate-cli and others
  */
@@ -17,6 +21,7 @@
 #include <net/genetlink.h>
 
 #include "clock.h"
+#include "owner.h"
 #include "tcpstate.h"
 
 static int __init tcpstate_init(void)
@@ -32,6 +37,7 @@ static int __init tcpstate_init(void)
 	err = tcpstate_conn_init();
 	if (err)
 		return err;
+	tcpstate_owner_init();
 	err = tcpstate_netns_init();
 	if (err)
 		goto err_conn;
@@ -52,6 +58,7 @@ err_probe:
 err_netns:
 	tcpstate_netns_exit();
 err_conn:
+	tcpstate_owner_exit();
 	tcpstate_conn_exit();
 	return err;
 }
@@ -63,6 +70,7 @@ static void __exit tcpstate_exit(void)
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
 	tcpstate_netns_exit();
+	tcpstate_owner_exit();
 	tcpstate_conn_exit();
 }
 

@@ -9,10 +9,8 @@
 #include <net/genetlink.h>
 #include <net/sock.h>
 
-#include "nl-gen.h"
+#include "netlink.h"
 #include "tcpstate.h"
-
-static struct genl_family netlink_family;
 
 /**
  * struct netlink_cursor - where a dump goes on
@@ -56,12 +54,6 @@ static const s8 state_ages[TCP_NEW_SYN_RECV + 1] = {
 	[TCP_CLOSING]	  = TCPSTATE_AGE_CLOSING,
 	[TCP_NEW_SYN_RECV] = TCPSTATE_AGE_NONE,
 };
-
-static int put_u64(struct sk_buff *skb, int attr, u64 value)
-{
-	/* Every set has its pad as attribute 1. */
-	return nla_put_u64_64bit(skb, attr, value, TCPSTATE_A_COUNTERS_PAD);
-}
 
 static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
 		     int state)
@@ -258,7 +250,7 @@ static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	tcpstate_count_sum(netns, counts);
 	now = ktime_get_ns();
 
-	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
 			  TCPSTATE_CMD_STATE_GET);
 	if (!hdr)
 		goto out;
@@ -283,18 +275,42 @@ out:
 	return err;
 }
 
-static struct tcpstate_netns *own_netns(struct genl_info *info)
+static struct tcpstate_netns *netns_of_request(const struct net *net,
+					       struct netlink_ext_ack *extack)
 {
 	struct tcpstate_netns *netns;
 
 	/* The request holds its namespace, so this lives on unlocked. */
 	rcu_read_lock_sched();
-	netns = tcpstate_netns_of(genl_info_net(info));
+	netns = tcpstate_netns_of(net);
 	rcu_read_unlock_sched();
 	if (!netns)
-		NL_SET_ERR_MSG(info->extack,
+		NL_SET_ERR_MSG(extack,
 			       "this network namespace is not followed: there was no memory for it");
 	return netns;
+}
+
+/**
+ * tcpstate_netlink_netns() - the namespace a request is about
+ * @info: the request
+ *
+ * Return: it, or NULL after a sentence in extack.
+ */
+struct tcpstate_netns *tcpstate_netlink_netns(struct genl_info *info)
+{
+	return netns_of_request(genl_info_net(info), info->extack);
+}
+
+/**
+ * tcpstate_netlink_dump_netns() - the namespace a dump is asked from
+ * @cb: the dump
+ *
+ * Return: it, or NULL after a sentence in extack.
+ */
+struct tcpstate_netns *
+tcpstate_netlink_dump_netns(const struct netlink_callback *cb)
+{
+	return netns_of_request(sock_net(cb->skb->sk), cb->extack);
 }
 
 /**
@@ -306,7 +322,7 @@ static struct tcpstate_netns *own_netns(struct genl_info *info)
  */
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct tcpstate_netns *netns = own_netns(info);
+	struct tcpstate_netns *netns = tcpstate_netlink_netns(info);
 	struct sk_buff *answer;
 	u32 only = 0;
 	int err;
@@ -327,8 +343,13 @@ int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(answer, info);
 }
 
-/* May the sender of @skb see namespaces other than its own? */
-static int may_see_all(struct netlink_callback *cb)
+/**
+ * tcpstate_netlink_may_see_all() - may a dump tell of every namespace?
+ * @cb: the dump
+ *
+ * Return: 0, or -EPERM after a sentence in extack.
+ */
+int tcpstate_netlink_may_see_all(struct netlink_callback *cb)
 {
 	if (!net_eq(sock_net(cb->skb->sk), &init_net)) {
 		NL_SET_ERR_MSG(cb->extack,
@@ -343,8 +364,13 @@ static int may_see_all(struct netlink_callback *cb)
 	return 0;
 }
 
-/* The next namespace of a dump, referenced, or NULL. */
-static struct tcpstate_netns *dump_next(u64 id)
+/**
+ * tcpstate_netlink_dump_next() - the next namespace of a dump
+ * @id: the lowest id that will do
+ *
+ * Return: it, with a reference on its net, or NULL after the last.
+ */
+struct tcpstate_netns *tcpstate_netlink_dump_next(u64 id)
 {
 	struct tcpstate_netns *netns;
 
@@ -370,10 +396,10 @@ int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
 	int err;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	err = may_see_all(cb);
+	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	while ((netns = dump_next(cursor->id))) {
+	while ((netns = tcpstate_netlink_dump_next(cursor->id))) {
 		if (cursor->id != netns->id)
 			cursor->part = 0;
 		cursor->id = netns->id;
@@ -403,7 +429,7 @@ static int fill_audit(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	int state;
 	void *hdr;
 
-	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
 			  TCPSTATE_CMD_AUDIT);
 	if (!hdr)
 		return -EMSGSIZE;
@@ -457,7 +483,7 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "the attribute rechecks is missing");
 		return -EINVAL;
 	}
-	netns = own_netns(info);
+	netns = tcpstate_netlink_netns(info);
 	if (!netns)
 		return -ENOMEM;
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -498,7 +524,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	struct nlattr *rechecks;
 	int err;
 
-	err = may_see_all(cb);
+	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
 	rechecks = nlmsg_find_attr(cb->nlh, GENL_HDRLEN,
@@ -508,7 +534,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		return -EINVAL;
 	}
 	/* One a call: a message is begun when there is something to say. */
-	netns = dump_next(cursor->id);
+	netns = tcpstate_netlink_dump_next(cursor->id);
 	if (!netns)
 		return 0;
 	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), true, &audit);
@@ -521,7 +547,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len ? : err;
 }
 
-static struct genl_family netlink_family __ro_after_init = {
+struct genl_family tcpstate_netlink_family __ro_after_init = {
 	.name		= TCPSTATE_FAMILY_NAME,
 	.version	= TCPSTATE_FAMILY_VERSION,
 	.netnsok	= true,
@@ -538,7 +564,7 @@ static struct genl_family netlink_family __ro_after_init = {
  */
 int __init tcpstate_netlink_init(void)
 {
-	return genl_register_family(&netlink_family);
+	return genl_register_family(&tcpstate_netlink_family);
 }
 
 /**
@@ -546,5 +572,5 @@ int __init tcpstate_netlink_init(void)
  */
 void tcpstate_netlink_exit(void)
 {
-	genl_unregister_family(&netlink_family);
+	genl_unregister_family(&tcpstate_netlink_family);
 }

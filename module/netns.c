@@ -13,6 +13,7 @@
 #include <net/ip.h>
 #include <net/snmp.h>
 
+#include "owner.h"
 #include "tcpstate.h"
 
 /* Without a limit set, records may take up to this part of memory. */
@@ -149,6 +150,7 @@ static void netns_free(struct rcu_head *rcu)
 			tcpstate_conn_settle(block);
 		kfree(block);
 	}
+	tcpstate_owner_forget(netns);
 	free_percpu(netns->cpus);
 	kfree(netns);
 }
@@ -283,6 +285,7 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 		return NULL;
 	}
 	netns->net = net;
+	netns->ino = net->ns.inum;
 	raw_spin_lock_init(&netns->shared_lock);
 	block_init(&netns->shared, netns, -1);
 	atomic_set(&netns->slots, 1);

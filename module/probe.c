@@ -12,6 +12,7 @@
 
 #include <linux/ftrace.h>
 #include <linux/jump_label.h>
+#include <linux/security.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <net/ipv6.h>
@@ -91,6 +92,16 @@ static void hook_freed(unsigned long ip, unsigned long parent_ip,
 		tcpstate_conn_end((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
+/* accept() gives a connection its file, here. */
+static void hook_accepted(unsigned long ip, unsigned long parent_ip,
+			  struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
+{
+	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 0);
+
+	if (static_branch_likely(&probe_live) && sk->sk_protocol == IPPROTO_TCP)
+		tcpstate_conn_accept(sk);
+}
+
 #if IS_BUILTIN(CONFIG_IPV6)
 /* setsockopt(IPV6_ADDRFORM) makes an IPv6 socket an IPv4 one without a change
  * of state, and then cleans up after what it was. Every other IPv6 socket gets
@@ -123,6 +134,9 @@ static struct hook {
 	}, {
 		.function = "tcp_twsk_destructor",
 		.ops = { .func = hook_freed, .flags = TCPSTATE_FTRACE_FLAGS },
+	}, {
+		.function = "security_sock_graft",
+		.ops = { .func = hook_accepted, .flags = TCPSTATE_FTRACE_FLAGS },
 	},
 #if IS_BUILTIN(CONFIG_IPV6)
 	{
@@ -212,6 +226,7 @@ int tcpstate_probe_init(void)
 	tcpstate_check_prototype(__inet_twsk_schedule, tcpstate_twsk_schedule_t);
 	tcpstate_check_prototype(inet_twsk_deschedule_put, tcpstate_twsk_put_t);
 	tcpstate_check_prototype(tcp_twsk_destructor, tcpstate_sock_t);
+	tcpstate_check_prototype(security_sock_graft, tcpstate_graft_t);
 #if IS_BUILTIN(CONFIG_IPV6)
 	tcpstate_check_prototype(inet6_cleanup_sock, tcpstate_sock_t);
 #endif

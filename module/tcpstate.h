@@ -136,6 +136,7 @@ enum tcpstate_family {
 struct inet_timewait_sock;
 struct sock;
 struct tcpstate_netns;
+struct tcpstate_owner;
 
 /**
  * struct tcpstate_ages - records in the order in which they entered a state
@@ -192,6 +193,11 @@ struct tcpstate_cpu {
  * @found_late: objects the second walk or an audit found without a record
  * @overflow_base: TCPTimeWaitOverflow when following began
  * @since: when following began, nanoseconds of CLOCK_MONOTONIC
+ * @ino: inode number of the namespace
+ * @owners: processes with connections here; under owner.c's lock
+ * @owner_count: how many; likewise
+ * @past_count: how many of them are histories; likewise
+ * @owners_dropped: connections whose owner could not be kept since load
  * @rcu: frees it after the last handler that may still see it
  */
 struct tcpstate_netns {
@@ -207,6 +213,11 @@ struct tcpstate_netns {
 	atomic64_t		found_late;
 	u64			overflow_base;
 	u64			since;
+	u32			ino;
+	struct hlist_head	owners;
+	unsigned int		owner_count;
+	unsigned int		past_count;
+	atomic64_t		owners_dropped;
 	struct rcu_head		rcu;
 	struct tcpstate_cpu	shared;
 };
@@ -236,6 +247,12 @@ struct tcpstate_netns {
  * @rcu: on the way back from there to the slab
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
+ * @owner: who opened or accepted it; a listener's, who called listen(). NULL
+ *	if that is not known or is the kernel. Written under the bucket's lock.
+ * @closer: number of who closed it, if that was not @owner; or 0. Written by
+ *	the record's owner.
+ * @generation: the listing that had last begun when a mini-socket took it
+ *	over; 0 if none did
  */
 struct tcpstate_conn {
 	struct hlist_bl_node		node;
@@ -249,6 +266,9 @@ struct tcpstate_conn {
 	};
 	u32				status;
 	u32				epoch;
+	struct tcpstate_owner		*owner;
+	u32				closer;
+	u16				generation;
 };
 
 /**
@@ -307,6 +327,9 @@ enum tcpstate_seen {
 	TCPSTATE_SEEN_REFUSED,	/* has no record: a cap is reached */
 };
 
+/* Called with the lock of the bucket and interrupts off. */
+typedef void (*tcpstate_conn_visit_t)(struct tcpstate_conn *conn, void *arg);
+
 /* conn.c: records */
 int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
@@ -326,6 +349,15 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
+void tcpstate_conn_accept(const struct sock *sk);
+u16 tcpstate_conn_generation_next(void);
+bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
+				     u16 generation);
+unsigned long tcpstate_conn_buckets(void);
+void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
+			 void *arg);
+void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
+				void *arg);
 void tcpstate_conn_settle(struct tcpstate_cpu *block);
 void tcpstate_conn_flush(void);
 

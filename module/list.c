@@ -1,0 +1,797 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Listing connections.
+ *
+ * A listing goes through the table of records bucket by bucket, and in a bucket
+ * from the lowest address of an object to the highest: that is where it goes
+ * on, message after message, whatever comes and goes. A record changes its
+ * place once, when a mini-socket takes it over, and is passed over then, lest
+ * it be told twice. The oldest are found by one pass per message that keeps
+ * only so many as the message holds.
+ *
+ * What is told of an object is read under the lock of its bucket, where it
+ * cannot end.
+ */
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/limits.h>
+#include <linux/slab.h>
+#include <linux/sock_diag.h>
+#include <linux/sort.h>
+#include <net/inet_sock.h>
+#include <net/inet_timewait_sock.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+
+#include "netlink.h"
+#include "owner.h"
+#include "reader.h"
+
+/* Lines taken from one bucket, or of the oldest, at a time. */
+#define LINES_MAX	32
+
+/**
+ * struct filter - what connections have to be to be listed
+ * @netns: of this namespace; NULL for all
+ * @top: only so many, the oldest; 0 for all in the order of the table
+ * @states: bit mask of enum tcpstate_state
+ * @older_ms: at least so long in their state
+ * @family: of this family; 0 for both
+ * @daddr: remote address, mapped if it is an IPv4 one
+ * @prefix: how many bits of it to compare
+ * @sport: local port; 0 for any
+ * @dport: remote port; 0 for any
+ * @by_owner: those of owners only that the next five let pass
+ * @pid: of this process; 0 for any
+ * @by_uid: of this user: @uid
+ * @uid: see @by_uid
+ * @cgroup: of this cgroup; 0 for any
+ * @comm: of this name; NULL for any
+ * @cookie: this one; 0 for any
+ */
+struct filter {
+	const struct tcpstate_netns	*netns;
+	u32				top;
+	u32				states;
+	u64				older_ms;
+	u32				family;
+	struct in6_addr			daddr;
+	unsigned int			prefix;
+	u16				sport;
+	u16				dport;
+	bool				by_owner;
+	bool				by_uid;
+	u32				pid;
+	u32				uid;
+	u64				cgroup;
+	const struct nlattr		*comm;
+	u64				cookie;
+};
+
+/**
+ * struct line - one connection, as told
+ * @obj: its object's address
+ * @since: when it entered its state
+ * @cookie: as ss -e prints it
+ * @inode: of its file; 0 without
+ * @timeout: left to its timer, jiffies
+ * @netns: its namespace
+ * @owner: who opened or accepted it; good under RCU
+ * @closer: number of who closed it
+ * @ifindex: the device it is bound to
+ * @family: of the socket
+ * @sport: local port
+ * @dport: remote port
+ * @state: enum tcpstate_state
+ * @mini: it is a mini-socket
+ * @seeded: it was in this state at load
+ * @unaccepted: it is in the queue of its listener
+ * @saddr: local address
+ * @daddr: remote address
+ */
+struct line {
+	const void		*obj;
+	u64			since;
+	u64			cookie;
+	unsigned long		inode;
+	long			timeout;
+	struct tcpstate_netns	*netns;
+	struct tcpstate_owner	*owner;
+	u32			closer;
+	int			ifindex;
+	u16			family;
+	u16			sport;
+	u16			dport;
+	u8			state;
+	bool			mini;
+	bool			seeded;
+	bool			unaccepted;
+	struct in6_addr		saddr;
+	struct in6_addr		daddr;
+};
+
+/**
+ * struct list_cursor - where a listing goes on
+ * @begun: when it began, nanoseconds
+ * @generation: its number; 0 before it has begun
+ * @told: how many of the oldest it has told
+ * @bucket: the bucket it is in
+ * @since: the last line told of the oldest, by its age
+ * @obj: the last line told, by its object
+ */
+struct list_cursor {
+	u64		begun;
+	u16		generation;
+	u32		told;
+	unsigned long	bucket;
+	u64		since;
+	unsigned long	obj;
+};
+
+/* The place of one of the oldest. */
+struct place {
+	u64		since;
+	unsigned long	obj;
+};
+
+/**
+ * struct pass - one look at the records
+ * @filter: what to pick
+ * @cursor: what comes after this
+ * @count: how many of @lines, or @places, are filled in
+ * @more: there were more in the bucket
+ * @lines: picked from one bucket, by address
+ * @places: the oldest; a heap with the youngest on top
+ */
+struct pass {
+	const struct filter		*filter;
+	const struct list_cursor	*cursor;
+	unsigned int			count;
+	bool				more;
+	struct line			*lines;
+	struct place			places[LINES_MAX];
+};
+
+static u8 shown_state(const struct tcpstate_conn *conn)
+{
+	u8 state = READ_ONCE(conn->status) & TCPSTATE_CONN_STATE;
+
+	return state == TCPSTATE_FIN_WAIT2_MINI ? TCP_FIN_WAIT2 : state;
+}
+
+static void line_daddr(const struct sock *sk, struct in6_addr *daddr)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		*daddr = sk->sk_v6_daddr;
+		return;
+	}
+#endif
+	ipv6_addr_set_v4mapped(sk->sk_daddr, daddr);
+}
+
+static void line_saddr(const struct sock *sk, struct in6_addr *saddr)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		*saddr = sk->sk_v6_rcv_saddr;
+		return;
+	}
+#endif
+	ipv6_addr_set_v4mapped(sk->sk_rcv_saddr, saddr);
+}
+
+/* A mini-socket shares the members of struct sock_common with a full one. */
+static bool is_mini(const struct sock *sk)
+{
+	return inet_sk_state_load(sk) == TCP_TIME_WAIT;
+}
+
+static u16 line_sport(const struct sock *sk)
+{
+	return ntohs(is_mini(sk) ? inet_twsk(sk)->tw_sport :
+				   inet_sk(sk)->inet_sport);
+}
+
+/* Does all hold that is read off the record and its object? */
+static bool filter_match(const struct filter *filter, const struct sock *sk,
+			 const struct tcpstate_conn *conn, u64 now)
+{
+	struct in6_addr daddr;
+
+	if (filter->netns && READ_ONCE(conn->home)->netns != filter->netns)
+		return false;
+	if (!(filter->states & BIT(shown_state(conn))))
+		return false;
+	/* Stamped on another CPU it may seem to lie ahead. */
+	if (filter->older_ms &&
+	    (s64)(now - READ_ONCE(conn->since)) <
+	    (s64)(filter->older_ms * NSEC_PER_MSEC))
+		return false;
+	if (filter->family && sk->sk_family != filter->family)
+		return false;
+	if (filter->cookie && atomic64_read(&sk->sk_cookie) != filter->cookie)
+		return false;
+	if (filter->dport && sk->sk_dport != htons(filter->dport))
+		return false;
+	if (filter->sport && line_sport(sk) != filter->sport)
+		return false;
+	if (filter->prefix) {
+		line_daddr(sk, &daddr);
+		if (!ipv6_prefix_equal(&daddr, &filter->daddr, filter->prefix))
+			return false;
+	}
+	return true;
+}
+
+static bool filter_owner(const struct filter *filter,
+			 const struct tcpstate_reader *reader,
+			 const struct tcpstate_owner *owner)
+{
+	u32 uid;
+
+	if (!filter->by_owner)
+		return true;
+	if (!owner || !tcpstate_reader_sees(reader, owner))
+		return false;
+	if (filter->pid && tcpstate_reader_pid(reader, owner) != filter->pid)
+		return false;
+	if (filter->by_uid &&
+	    (!tcpstate_reader_uid(reader, owner, &uid) || uid != filter->uid))
+		return false;
+	if (filter->cgroup &&
+	    tcpstate_reader_cgroup(reader, owner) != filter->cgroup)
+		return false;
+	return !filter->comm || !nla_strcmp(filter->comm, owner->comm);
+}
+
+/* With the lock of the bucket of @conn. */
+static void line_fill(struct line *line, struct tcpstate_conn *conn,
+		      struct sock *sk)
+{
+	struct socket *socket;
+	u32 cookie[2];
+
+	memset(line, 0, sizeof(*line));
+	line->obj = sk;
+	line->since = READ_ONCE(conn->since);
+	line->state = shown_state(conn);
+	line->seeded = READ_ONCE(conn->status) & TCPSTATE_CONN_SEEDED;
+	line->netns = READ_ONCE(conn->home)->netns;
+	line->owner = tcpstate_owner_holder(conn, &line->unaccepted);
+	/* Pairs with the WRITE_ONCE() of tcpstate_owner_close(). */
+	line->closer = READ_ONCE(conn->closer);
+
+	sock_diag_save_cookie(sk, cookie);
+	line->cookie = (u64)cookie[1] << 32 | cookie[0];
+	line->family = sk->sk_family;
+	line->ifindex = READ_ONCE(sk->sk_bound_dev_if);
+	line->dport = ntohs(sk->sk_dport);
+	line->sport = line_sport(sk);
+	line_saddr(sk, &line->saddr);
+	line_daddr(sk, &line->daddr);
+	line->mini = is_mini(sk);
+	if (line->mini) {
+		line->timeout = max_t(long, 0, inet_twsk(sk)->tw_timer.expires -
+					       jiffies);
+		return;
+	}
+	/* An inode is freed by RCU, after its socket has been let go. */
+	socket = READ_ONCE(sk->sk_socket);
+	if (socket)
+		line->inode = SOCK_INODE(socket)->i_ino;
+}
+
+/* Was it told before, at the place it had then? */
+static bool told_before(const struct pass *pass,
+			const struct tcpstate_conn *conn)
+{
+	return tcpstate_conn_handed_over_since(conn, pass->cursor->generation);
+}
+
+static void pick_line(struct tcpstate_conn *conn, void *arg)
+{
+	struct pass *pass = arg;
+	struct sock *sk = (struct sock *)conn->obj;
+	unsigned int at = pass->count;
+
+	if ((unsigned long)sk <= pass->cursor->obj || told_before(pass, conn) ||
+	    !filter_match(pass->filter, sk, conn, pass->cursor->begun))
+		return;
+	if (at == LINES_MAX) {
+		pass->more = true;
+		if (pass->lines[--at].obj < (void *)sk)
+			return;
+	} else {
+		pass->count++;
+	}
+	while (at && pass->lines[at - 1].obj > (void *)sk) {
+		pass->lines[at] = pass->lines[at - 1];
+		at--;
+	}
+	line_fill(&pass->lines[at], conn, sk);
+}
+
+static bool place_after(const struct place *a, const struct place *b)
+{
+	return a->since != b->since ? a->since > b->since : a->obj > b->obj;
+}
+
+static int place_compare(const void *a, const void *b)
+{
+	return place_after(a, b) ? 1 : -1;
+}
+
+/* Keep the oldest, the youngest of them on top of the heap. */
+static void heap_add(struct pass *pass, const struct place *place)
+{
+	struct place *heap = pass->places;
+	unsigned int at, child;
+
+	if (pass->count < LINES_MAX) {
+		at = pass->count++;
+		while (at && place_after(place, &heap[(at - 1) / 2])) {
+			heap[at] = heap[(at - 1) / 2];
+			at = (at - 1) / 2;
+		}
+	} else {
+		if (place_after(place, &heap[0]))
+			return;
+		for (at = 0; (child = 2 * at + 1) < LINES_MAX; at = child) {
+			if (child + 1 < LINES_MAX &&
+			    place_after(&heap[child + 1], &heap[child]))
+				child++;
+			if (!place_after(&heap[child], place))
+				break;
+			heap[at] = heap[child];
+		}
+	}
+	heap[at] = *place;
+}
+
+static void pick_place(struct tcpstate_conn *conn, void *arg)
+{
+	struct pass *pass = arg;
+	const struct sock *sk = conn->obj;
+	const struct place last = { pass->cursor->since, pass->cursor->obj };
+	const struct place place = { READ_ONCE(conn->since),
+				     (unsigned long)sk };
+
+	/* What entered its state since may have been told in another. */
+	if (place.since <= pass->cursor->begun && place_after(&place, &last) &&
+	    !told_before(pass, conn) &&
+	    filter_match(pass->filter, sk, conn, pass->cursor->begun))
+		heap_add(pass, &place);
+}
+
+/* One of the oldest again, if it still is what it was. */
+static void pick_again(struct tcpstate_conn *conn, void *arg)
+{
+	struct pass *pass = arg;
+	struct sock *sk = (struct sock *)conn->obj;
+
+	if (filter_match(pass->filter, sk, conn, pass->cursor->begun)) {
+		line_fill(pass->lines, conn, sk);
+		pass->count = 1;
+	}
+}
+
+static int put_addresses(struct sk_buff *skb, const struct line *line)
+{
+	size_t size = line->family == AF_INET6 ? sizeof(struct in6_addr) :
+						 sizeof(__be32);
+	size_t skip = sizeof(struct in6_addr) - size;
+
+	return nla_put(skb, TCPSTATE_A_CONN_SADDR, size,
+		       (const u8 *)&line->saddr + skip) ||
+	       nla_put(skb, TCPSTATE_A_CONN_DADDR, size,
+		       (const u8 *)&line->daddr + skip) ?
+	       -EMSGSIZE : 0;
+}
+
+static int put_owners(struct sk_buff *skb, const struct line *line,
+		      const struct tcpstate_reader *reader)
+{
+	const struct tcpstate_owner *owner = line->owner;
+	const struct tcpstate_owner *closer = line->closer ?
+		tcpstate_owner_by_id(line->closer) : NULL;
+	bool hidden = false;
+
+	if (owner && !tcpstate_reader_sees(reader, owner))
+		hidden = true;
+	else if (owner && tcpstate_reader_put(skb, TCPSTATE_A_CONN_OWNER,
+					      reader, owner))
+		return -EMSGSIZE;
+	if (closer && !tcpstate_reader_sees(reader, closer))
+		hidden = true;
+	else if (closer && tcpstate_reader_put(skb, TCPSTATE_A_CONN_CLOSER,
+					       reader, closer))
+		return -EMSGSIZE;
+	return (line->unaccepted &&
+		nla_put_flag(skb, TCPSTATE_A_CONN_UNACCEPTED)) ||
+	       (hidden && nla_put_flag(skb, TCPSTATE_A_CONN_OWNER_HIDDEN)) ?
+	       -EMSGSIZE : 0;
+}
+
+static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
+		     const struct line *line,
+		     const struct tcpstate_reader *reader)
+{
+	u64 now = ktime_get_ns();
+	u64 age = now > line->since ? now - line->since : 0;
+	void *hdr;
+
+	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
+			  TCPSTATE_CMD_CONN_GET);
+	if (!hdr)
+		return -EMSGSIZE;
+	if (put_u64(skb, TCPSTATE_A_CONN_NETNS_INO, line->netns->ino) ||
+	    put_u64(skb, TCPSTATE_A_CONN_COOKIE, line->cookie) ||
+	    nla_put_u32(skb, TCPSTATE_A_CONN_STATE, line->state) ||
+	    nla_put_u32(skb, TCPSTATE_A_CONN_FAMILY, line->family) ||
+	    (line->ifindex &&
+	     nla_put_u32(skb, TCPSTATE_A_CONN_IFINDEX, line->ifindex)) ||
+	    put_addresses(skb, line) ||
+	    nla_put_u16(skb, TCPSTATE_A_CONN_SPORT, line->sport) ||
+	    nla_put_u16(skb, TCPSTATE_A_CONN_DPORT, line->dport) ||
+	    put_u64(skb, TCPSTATE_A_CONN_AGE_MS, div_u64(age, NSEC_PER_MSEC)) ||
+	    (line->seeded && nla_put_flag(skb, TCPSTATE_A_CONN_AGE_AT_LEAST)) ||
+	    (line->mini &&
+	     (nla_put_flag(skb, TCPSTATE_A_CONN_MINI) ||
+	      put_u64(skb, TCPSTATE_A_CONN_TIMEOUT_MS,
+		      jiffies_to_msecs(line->timeout)))) ||
+	    (line->inode &&
+	     put_u64(skb, TCPSTATE_A_CONN_INODE, line->inode)) ||
+	    put_owners(skb, line, reader)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+/**
+ * struct listing - what one step of a listing works with
+ * @filter: what to list
+ * @reader: for whom
+ * @cursor: where it is
+ * @skb: the message
+ * @portid: to whom
+ * @seq: in answer to what
+ * @flags: of the message
+ * @told: how many lines it has told
+ * @pass: the look at the records
+ */
+struct listing {
+	struct filter		filter;
+	struct tcpstate_reader	reader;
+	struct list_cursor	*cursor;
+	struct sk_buff		*skb;
+	u32			portid;
+	u32			seq;
+	int			flags;
+	u32			told;
+	struct pass		pass;
+};
+
+/* Tell @line, if its owner passes. Under the RCU read lock that it was picked
+ * under.
+ */
+static int tell(struct listing *listing, const struct line *line)
+{
+	int err;
+
+	if (!filter_owner(&listing->filter, &listing->reader, line->owner))
+		return 0;
+	err = fill_conn(listing->skb, listing->portid, listing->seq,
+			listing->flags, line, &listing->reader);
+	if (!err)
+		listing->told++;
+	return err;
+}
+
+/* The next of the table: 0 at its end, or -EMSGSIZE. */
+static int list_table(struct listing *listing)
+{
+	struct list_cursor *cursor = listing->cursor;
+	struct pass *pass = &listing->pass;
+	unsigned int i;
+	int err = 0;
+
+	while (cursor->bucket < tcpstate_conn_buckets()) {
+		pass->count = 0;
+		pass->more = false;
+		rcu_read_lock();
+		tcpstate_conn_visit(cursor->bucket, pick_line, pass);
+		for (i = 0; !err && i < pass->count; i++) {
+			err = tell(listing, &pass->lines[i]);
+			if (!err)
+				cursor->obj = (unsigned long)pass->lines[i].obj;
+		}
+		rcu_read_unlock();
+		if (err)
+			return err;
+		if (!pass->more) {
+			cursor->obj = 0;
+			cursor->bucket++;
+		}
+		if (!(cursor->bucket % 256))
+			cond_resched();
+	}
+	return 0;
+}
+
+static void find_oldest(struct pass *pass)
+{
+	unsigned long bucket;
+
+	pass->count = 0;
+	for (bucket = 0; bucket < tcpstate_conn_buckets(); bucket++) {
+		tcpstate_conn_visit(bucket, pick_place, pass);
+		if (!(bucket % 256))
+			cond_resched();
+	}
+	sort(pass->places, pass->count, sizeof(*pass->places), place_compare,
+	     NULL);
+}
+
+/* The next of the oldest: 0 after the last, or -EMSGSIZE. */
+static int list_oldest(struct listing *listing)
+{
+	struct list_cursor *cursor = listing->cursor;
+	struct pass *pass = &listing->pass;
+	unsigned int found, i;
+	int err;
+
+	do {
+		if (cursor->told >= listing->filter.top)
+			return 0;
+		find_oldest(pass);
+		found = pass->count;
+		for (i = 0; i < found && cursor->told < listing->filter.top;
+		     i++) {
+			const struct place *place = &pass->places[i];
+			u32 told = listing->told;
+
+			pass->count = 0;
+			err = 0;
+			rcu_read_lock();
+			tcpstate_conn_visit_object((void *)place->obj,
+						   pick_again, pass);
+			if (pass->count &&
+			    pass->lines->since == place->since)
+				err = tell(listing, pass->lines);
+			rcu_read_unlock();
+			if (err)
+				return err;
+			cursor->told += listing->told - told;
+			cursor->since = place->since;
+			cursor->obj = place->obj;
+		}
+	} while (found == LINES_MAX);
+	cursor->told = listing->filter.top;
+	return 0;
+}
+
+static int parse_daddr(struct filter *filter, const struct nlattr *attr,
+		       struct netlink_ext_ack *extack)
+{
+	switch (nla_len(attr)) {
+	case sizeof(__be32):
+		ipv6_addr_set_v4mapped(nla_get_in_addr(attr), &filter->daddr);
+		filter->prefix += 96;
+		break;
+	case sizeof(struct in6_addr):
+		filter->daddr = nla_get_in6_addr(attr);
+		break;
+	default:
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "an address has 4 or 16 bytes");
+		return -EINVAL;
+	}
+	if (filter->prefix > 128) {
+		NL_SET_ERR_MSG(extack,
+			       "the prefix is longer than the address");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What the request lets pass. */
+static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
+			const struct tcpstate_reader *reader,
+			struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr, *daddr = NULL;
+	int rest, prefix = -1;
+
+	filter->states = U32_MAX;
+	nlmsg_for_each_attr(attr, nlh, GENL_HDRLEN, rest) {
+		switch (nla_type(attr)) {
+		case TCPSTATE_A_CONN_TOP:
+			filter->top = nla_get_u32(attr);
+			break;
+		case TCPSTATE_A_CONN_STATES:
+			filter->states = nla_get_u32(attr);
+			break;
+		case TCPSTATE_A_CONN_OLDER_MS:
+			/* None is, and the product must not wrap. */
+			filter->older_ms = min_t(u64, nla_get_u64(attr),
+						 S64_MAX / NSEC_PER_MSEC);
+			break;
+		case TCPSTATE_A_CONN_FAMILY:
+			filter->family = nla_get_u32(attr);
+			break;
+		case TCPSTATE_A_CONN_DADDR:
+			daddr = attr;
+			break;
+		case TCPSTATE_A_CONN_DADDR_PREFIX:
+			prefix = nla_get_u8(attr);
+			break;
+		case TCPSTATE_A_CONN_SPORT:
+			filter->sport = nla_get_u16(attr);
+			break;
+		case TCPSTATE_A_CONN_DPORT:
+			filter->dport = nla_get_u16(attr);
+			break;
+		case TCPSTATE_A_CONN_PID:
+			filter->pid = nla_get_u32(attr);
+			filter->by_owner = true;
+			break;
+		case TCPSTATE_A_CONN_UID:
+			filter->uid = nla_get_u32(attr);
+			filter->by_owner = true;
+			filter->by_uid = true;
+			break;
+		case TCPSTATE_A_CONN_COMM:
+			filter->comm = attr;
+			filter->by_owner = true;
+			break;
+		case TCPSTATE_A_CONN_CGROUP:
+			filter->cgroup = nla_get_u64(attr);
+			filter->by_owner = true;
+			break;
+		case TCPSTATE_A_CONN_COOKIE:
+			filter->cookie = nla_get_u64(attr);
+			break;
+		}
+	}
+	if (filter->by_owner && !reader->capable) {
+		NL_SET_ERR_MSG(extack,
+			       "to list by owner needs CAP_NET_ADMIN");
+		return -EPERM;
+	}
+	if (!daddr && prefix >= 0) {
+		NL_SET_ERR_MSG(extack, "a prefix needs an address");
+		return -EINVAL;
+	}
+	if (!daddr)
+		return 0;
+	filter->prefix = prefix >= 0 ? prefix : 8 * nla_len(daddr);
+	return parse_daddr(filter, daddr, extack);
+}
+
+static struct listing *listing_alloc(struct list_cursor *cursor,
+				     struct sk_buff *skb)
+{
+	struct listing *listing = kzalloc(sizeof(*listing), GFP_KERNEL);
+
+	if (!listing)
+		return NULL;
+	listing->pass.lines = kmalloc_array(LINES_MAX, sizeof(struct line),
+					    GFP_KERNEL);
+	if (!listing->pass.lines) {
+		kfree(listing);
+		return NULL;
+	}
+	listing->skb = skb;
+	listing->cursor = cursor;
+	listing->pass.cursor = cursor;
+	listing->pass.filter = &listing->filter;
+	if (!cursor->generation) {
+		cursor->begun = ktime_get_ns();
+		cursor->generation = tcpstate_conn_generation_next();
+	}
+	return listing;
+}
+
+static void listing_free(struct listing *listing)
+{
+	kfree(listing->pass.lines);
+	kfree(listing);
+}
+
+/**
+ * tcpstate_nl_conn_get_doit() - one connection, by its cookie
+ * @skb: the request
+ * @info: its attributes
+ *
+ * Context: process context. The cost grows with connections.
+ * Return: 0, or a negative error after a sentence in extack.
+ */
+int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tcpstate_netns *netns = tcpstate_netlink_netns(info);
+	struct list_cursor cursor = {};
+	struct listing *listing;
+	struct sk_buff *answer;
+	int err = -ENOMEM;
+
+	if (!netns)
+		return -ENOMEM;
+	if (!info->attrs[TCPSTATE_A_CONN_COOKIE]) {
+		NL_SET_ERR_MSG(info->extack, "the attribute cookie is missing");
+		return -EINVAL;
+	}
+	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!answer)
+		return -ENOMEM;
+	listing = listing_alloc(&cursor, answer);
+	if (!listing)
+		goto free_answer;
+	listing->portid = info->snd_portid;
+	listing->seq = info->snd_seq;
+	tcpstate_reader_init(&listing->reader, skb, genl_info_net(info));
+	err = filter_parse(&listing->filter, info->nlhdr, &listing->reader,
+			   info->extack);
+	if (err)
+		goto free_listing;
+	listing->filter.netns = netns;
+	err = list_table(listing);
+	if (!err && !listing->told) {
+		NL_SET_ERR_MSG(info->extack, "no connection has this cookie");
+		err = -ENOENT;
+	}
+free_listing:
+	listing_free(listing);
+	if (!err)
+		return genlmsg_reply(answer, info);
+free_answer:
+	nlmsg_free(answer);
+	return err;
+}
+
+/**
+ * tcpstate_nl_conn_get_dumpit() - list connections
+ * @skb: to be filled
+ * @cb: where to go on
+ *
+ * Return: the length of @skb, 0 at the end, or a negative error after a
+ * sentence in extack.
+ */
+int tcpstate_nl_conn_get_dumpit(struct sk_buff *skb,
+				struct netlink_callback *cb)
+{
+	struct list_cursor *cursor = (void *)cb->ctx;
+	const struct net *net = sock_net(cb->skb->sk);
+	struct listing *listing;
+	int err;
+
+	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
+	listing = listing_alloc(cursor, skb);
+	if (!listing)
+		return -ENOMEM;
+	listing->portid = NETLINK_CB(cb->skb).portid;
+	listing->seq = cb->nlh->nlmsg_seq;
+	listing->flags = NLM_F_MULTI;
+	tcpstate_reader_init(&listing->reader, cb->skb, net);
+	err = filter_parse(&listing->filter, cb->nlh, &listing->reader,
+			   cb->extack);
+	if (err)
+		goto out;
+	if (nlmsg_find_attr(cb->nlh, GENL_HDRLEN, TCPSTATE_A_CONN_ALL_NETNS)) {
+		err = tcpstate_netlink_may_see_all(cb);
+	} else {
+		listing->filter.netns = tcpstate_netlink_dump_netns(cb);
+		err = listing->filter.netns ? 0 : -ENOMEM;
+	}
+	if (err)
+		goto out;
+	err = listing->filter.top ? list_oldest(listing) : list_table(listing);
+	/* Full, it goes on in the next one. */
+	if (skb->len)
+		err = skb->len;
+out:
+	listing_free(listing);
+	return err;
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owners: the processes that open, accept and close connections.
+ *
+ * One owner stands for one process in one namespace, under one name, user and
+ * cgroup. It is found by its struct pid, which lasts while it is held: a pid
+ * that is given to another process is another struct pid. The look-up is all
+ * that most connections cost; an owner is made at a process's first.
+ *
+ * An owner that no record names any more stays, for its process to come back
+ * to. When the process has exited, what it made is added to the history of its
+ * name, user and cgroup. Both are tidied up now and then, as owners are made.
+ */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/jhash.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/ipv6.h>
+#include <net/mptcp.h>
+#include <net/sock.h>
+
+#include "owner.h"
+
+#define TABLE_BITS	10
+/* Made since the last time that call for tidying up. */
+#define TIDY_AFTER	256
+/* Histories of one namespace. */
+#define PAST_MAX	1024
+/* Without a limit set, owners may take up to this part of memory. */
+#define MEMORY_SHARE	512
+#define OWNERS_MAX	65536
+
+static uint max_owners;
+module_param(max_owners, uint, 0444);
+MODULE_PARM_DESC(max_owners, "Processes told apart at most; half of them in one namespace (default: what a 512th of memory holds, at most 65536)");
+
+/* Guards the table, the lists of namespaces, the numbers and the counts below;
+ * taken with interrupts off, inside a record's bucket lock.
+ */
+static DEFINE_SPINLOCK(owner_lock);
+static DEFINE_HASHTABLE(owner_table, TABLE_BITS);
+static DEFINE_XARRAY_ALLOC1(owner_ids);
+static unsigned int owner_count;
+static unsigned int owner_made;		/* since the last tidying up */
+
+/* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
+DEFINE_MUTEX(tcpstate_owner_mutex);
+
+/* What an owner is found by. */
+struct owner_key {
+	struct tcpstate_netns	*netns;
+	struct pid		*tgid;
+	kuid_t			uid;
+	u64			cgroup;
+	u64			comm_words[TASK_COMM_LEN / sizeof(u64)];
+};
+
+static u64 current_cgroup(void)
+{
+	u64 id = 0;
+
+#ifdef CONFIG_CGROUPS
+	rcu_read_lock();
+	id = cgroup_id(task_dfl_cgroup(current));
+	rcu_read_unlock();
+#endif
+	return id;
+}
+
+static bool owner_matches(const struct tcpstate_owner *owner,
+			  const struct owner_key *key)
+{
+	return owner->tgid == key->tgid && owner->netns == key->netns &&
+	       owner->cgroup == key->cgroup && uid_eq(owner->uid, key->uid) &&
+	       owner->comm_words[0] == key->comm_words[0] &&
+	       owner->comm_words[1] == key->comm_words[1] &&
+	       !READ_ONCE(owner->past);
+}
+
+/* The owner of @key with one more reference, or NULL. */
+static struct tcpstate_owner *owner_find(struct hlist_head *chain,
+					 const struct owner_key *key)
+{
+	struct tcpstate_owner *owner;
+
+	hlist_for_each_entry_rcu(owner, chain, node,
+				 lockdep_is_held(&owner_lock))
+		if (owner_matches(owner, key))
+			return atomic_inc_unless_negative(&owner->refs) ?
+			       owner : NULL;
+	return NULL;
+}
+
+static void owner_tidy(struct work_struct *work);
+static DECLARE_WORK(owner_tidy_work, owner_tidy);
+
+static struct tcpstate_owner *owner_new(const struct owner_key *key)
+{
+	struct tcpstate_netns *netns = key->netns;
+	struct tcpstate_owner *owner;
+	int what, err;
+
+	lockdep_assert_held(&owner_lock);
+	if (owner_count >= max_owners || netns->owner_count >= max_owners / 2)
+		return NULL;
+	owner = kzalloc(sizeof(*owner), GFP_ATOMIC | __GFP_NOWARN);
+	if (!owner)
+		return NULL;
+	xa_lock(&owner_ids);
+	err = __xa_alloc(&owner_ids, &owner->id, owner, xa_limit_32b,
+			 GFP_ATOMIC | __GFP_NOWARN);
+	xa_unlock(&owner_ids);
+	if (err) {
+		kfree(owner);
+		return NULL;
+	}
+	owner->netns = netns;
+	owner->tgid = get_pid(key->tgid);
+	owner->uid = key->uid;
+	owner->cgroup = key->cgroup;
+	memcpy(owner->comm_words, key->comm_words, sizeof(key->comm_words));
+	atomic_set(&owner->refs, 1);
+	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
+		owner->made[what].marks[0].when = jiffies;
+		owner->made[what].marks[1].when = jiffies;
+	}
+	owner_count++;
+	netns->owner_count++;
+	hlist_add_head_rcu(&owner->list, &netns->owners);
+	return owner;
+}
+
+static noinline struct tcpstate_owner *owner_make(struct hlist_head *chain,
+						  const struct owner_key *key)
+{
+	struct tcpstate_owner *owner;
+	unsigned long flags;
+
+	spin_lock_irqsave(&owner_lock, flags);
+	owner = owner_find(chain, key);
+	if (!owner) {
+		owner = owner_new(key);
+		if (owner)
+			hlist_add_head_rcu(&owner->node, chain);
+		else
+			atomic64_inc(&key->netns->owners_dropped);
+		/* Without room, too: there may be some now. */
+		if (++owner_made >= TIDY_AFTER) {
+			owner_made = 0;
+			schedule_work(&owner_tidy_work);
+		}
+	}
+	spin_unlock_irqrestore(&owner_lock, flags);
+	return owner;
+}
+
+/**
+ * tcpstate_owner_get() - who is doing this
+ * @netns: the namespace of the socket
+ * @sk: the socket it is done to
+ *
+ * The name is read without the lock of who may be changing it just then: at
+ * worst it is a mixture of both.
+ *
+ * Context: any below hard interrupt, preemption off.
+ * Return: the owner, to be put; NULL in a kernel thread or an interrupt, for
+ * a socket of the kernel's own, at the cap and without memory.
+ */
+struct tcpstate_owner *tcpstate_owner_get(struct tcpstate_netns *netns,
+					  const struct sock *sk)
+{
+	struct owner_key key = { .netns = netns };
+	struct tcpstate_owner *owner;
+	struct hlist_head *chain;
+
+	if (!in_task() || current->flags & PF_KTHREAD)
+		return NULL;
+	/* What carries an MPTCP connection is the kernel's in name only. */
+	if (unlikely(sk->sk_kern_sock) && !sk_is_mptcp(sk))
+		return NULL;
+	key.tgid = task_tgid(current);
+	if (unlikely(!key.tgid))
+		return NULL;
+	key.uid = current_euid();
+	key.cgroup = current_cgroup();
+	memcpy(key.comm_words, current->group_leader->comm,
+	       sizeof(key.comm_words));
+
+	chain = &owner_table[hash_ptr(key.tgid, TABLE_BITS)];
+	rcu_read_lock();
+	owner = owner_find(chain, &key);
+	rcu_read_unlock();
+	return likely(owner) ? owner : owner_make(chain, &key);
+}
+
+/**
+ * tcpstate_owner_by_id() - the owner of a number
+ * @id: as a record has it, which names the owner
+ *
+ * Context: any below hard interrupt.
+ * Return: the owner.
+ */
+struct tcpstate_owner *tcpstate_owner_by_id(u32 id)
+{
+	return xa_load(&owner_ids, id);
+}
+
+/* How well does a listener fit a connection: 0 not at all, 2 exactly. */
+static int listener_fits(const struct sock *listener, const struct sock *sk)
+{
+	if (listener->sk_family != sk->sk_family ||
+	    inet_sk(listener)->inet_num != inet_sk(sk)->inet_num)
+		return 0;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return ipv6_addr_any(&listener->sk_v6_rcv_saddr) ? 1 :
+		       ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
+				       &sk->sk_v6_rcv_saddr) ? 2 : 0;
+#endif
+	return !listener->sk_rcv_saddr ? 1 :
+	       listener->sk_rcv_saddr == sk->sk_rcv_saddr ? 2 : 0;
+}
+
+static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
+			  int best, struct tcpstate_owner **owner)
+{
+	struct tcpstate_ages *ages = &block->ages[TCPSTATE_AGE_LISTEN];
+	const struct tcpstate_conn *conn;
+	const struct sock *listener;
+	struct hlist_bl_node *pos;
+	int fits;
+
+	tcpstate_conn_settle(block);
+	if (hlist_bl_empty(&ages->newest))
+		return best;
+	hlist_bl_lock(&ages->newest);
+	/* A listener is not freed before it is off the list. */
+	hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
+		listener = READ_ONCE(conn->obj);
+		fits = listener ? listener_fits(listener, sk) : 0;
+		if (fits <= best)
+			continue;
+		best = fits;
+		*owner = READ_ONCE(conn->owner);
+	}
+	hlist_bl_unlock(&ages->newest);
+	return best;
+}
+
+/* Who listens where @sk came in; of several with SO_REUSEPORT any one. */
+static struct tcpstate_owner *owner_listener(struct tcpstate_netns *netns,
+					     const struct sock *sk)
+{
+	struct tcpstate_owner *owner = NULL;
+	struct tcpstate_cpu *block;
+	int best, cpu;
+
+	best = block_listener(&netns->shared, sk, 0, &owner);
+	for_each_possible_cpu(cpu) {
+		/* Pairs with tcpstate_netns_block_add(). */
+		block = smp_load_acquire(per_cpu_ptr(netns->cpus, cpu));
+		if (block)
+			best = block_listener(block, sk, best, &owner);
+	}
+	return owner;
+}
+
+/**
+ * tcpstate_owner_holder() - on whose account a connection is
+ * @conn: the connection
+ * @unaccepted: set if nobody has accepted it: then it is its listener's
+ *
+ * Context: interrupts off, with the lock of the bucket of @conn.
+ * Return: the owner, to be used under RCU or tcpstate_owner_mutex; or NULL.
+ */
+struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
+					     bool *unaccepted)
+{
+	/* Pairs with the WRITE_ONCE() of tcpstate_conn_accept(). */
+	struct tcpstate_owner *owner = READ_ONCE(conn->owner);
+	const struct sock *sk = conn->obj;
+	int state = inet_sk_state_load(sk);
+
+	/* Without a file, and never been without: it waits in a queue. */
+	*unaccepted = !owner && state != TCP_TIME_WAIT && state != TCP_LISTEN &&
+		      !READ_ONCE(sk->sk_socket) && !sock_flag(sk, SOCK_DEAD);
+	if (!*unaccepted)
+		return owner;
+	return owner_listener(READ_ONCE(conn->home)->netns, sk);
+}
+
+/**
+ * tcpstate_owner_close() - a connection is closed, maybe not by its owner
+ * @conn: the connection
+ * @sk: its socket
+ *
+ * Keeps the first who does it and is not the owner.
+ *
+ * Context: process context or below, preemption off, @sk locked.
+ */
+void tcpstate_owner_close(struct tcpstate_conn *conn, const struct sock *sk)
+{
+	struct tcpstate_owner *owner = READ_ONCE(conn->owner), *closer;
+
+	if (conn->closer)
+		return;
+	closer = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
+	if (!closer)
+		return;
+	if (owner && owner->tgid == closer->tgid)
+		tcpstate_owner_put(closer);
+	else
+		WRITE_ONCE(conn->closer, closer->id);
+}
+
+/**
+ * tcpstate_owner_mark() - a counter has made another round
+ * @owner: whose
+ * @what: which counter
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what)
+{
+	struct tcpstate_made_count *made = &owner->made[what];
+	unsigned long flags;
+
+	spin_lock_irqsave(&owner_lock, flags);
+	if (time_after_eq(jiffies, made->marks[1].when +
+				   TCPSTATE_MADE_INTERVAL)) {
+		made->marks[0] = made->marks[1];
+		made->marks[1].when = jiffies;
+		made->marks[1].count = atomic64_read(&made->count);
+	}
+	spin_unlock_irqrestore(&owner_lock, flags);
+}
+
+/**
+ * tcpstate_owner_rate() - how fast an owner makes
+ * @owner: whose
+ * @what: what
+ *
+ * The mean since the mark before the last: over TCPSTATE_MADE_INTERVAL and
+ * TCPSTATE_MADE_STEP at least, or since the owner is known.
+ *
+ * Context: process context.
+ * Return: per 1000 seconds.
+ */
+u64 tcpstate_owner_rate(const struct tcpstate_owner *owner,
+			enum tcpstate_made what)
+{
+	const struct tcpstate_made_count *made = &owner->made[what];
+	unsigned long flags, took;
+	u64 count;
+
+	spin_lock_irqsave(&owner_lock, flags);
+	took = jiffies - made->marks[0].when;
+	count = atomic64_read(&made->count) - made->marks[0].count;
+	spin_unlock_irqrestore(&owner_lock, flags);
+	return div64_ul(count * 1000 * HZ, max(took, 1UL));
+}
+
+static void owner_free(struct rcu_head *rcu)
+{
+	struct tcpstate_owner *owner =
+		container_of(rcu, struct tcpstate_owner, rcu);
+
+	put_pid(owner->tgid);
+	kfree(owner);
+}
+
+static void owner_drop(struct tcpstate_owner *owner)
+{
+	lockdep_assert_held(&owner_lock);
+	hlist_del_rcu(&owner->node);
+	hlist_del_rcu(&owner->list);
+	xa_lock(&owner_ids);
+	__xa_erase(&owner_ids, owner->id);
+	xa_unlock(&owner_ids);
+	owner_count--;
+	owner->netns->owner_count--;
+	owner->netns->past_count -= owner->past;
+	call_rcu(&owner->rcu, owner_free);
+}
+
+static struct hlist_head *past_chain(const struct tcpstate_owner *owner)
+{
+	u32 hash = jhash(owner->comm, sizeof(owner->comm),
+			 __kuid_val(owner->uid));
+
+	return &owner_table[hash_64(owner->cgroup ^ hash, TABLE_BITS)];
+}
+
+static struct tcpstate_owner *past_find(const struct tcpstate_owner *owner)
+{
+	struct tcpstate_owner *past;
+
+	hlist_for_each_entry(past, past_chain(owner), node)
+		if (past->past && past->netns == owner->netns &&
+		    past->cgroup == owner->cgroup &&
+		    uid_eq(past->uid, owner->uid) &&
+		    !memcmp(past->comm, owner->comm, sizeof(owner->comm)) &&
+		    ns_of_pid(past->tgid) == ns_of_pid(owner->tgid))
+			return past;
+	return NULL;
+}
+
+/* What an exited process made becomes history. */
+static void owner_bury(struct tcpstate_owner *owner)
+{
+	struct tcpstate_owner *past;
+	bool made = false;
+	int what;
+
+	lockdep_assert_held(&owner_lock);
+	if (atomic_cmpxchg(&owner->refs, 0, INT_MIN))
+		return;
+	past = past_find(owner);
+	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
+		u64 count = atomic64_read(&owner->made[what].count);
+
+		made |= count;
+		if (past)
+			atomic64_add(count, &past->made[what].count);
+	}
+	if (past || !made || owner->netns->past_count >= PAST_MAX) {
+		owner_drop(owner);
+		return;
+	}
+	/* Who is on the chain now goes astray, finds nothing, and looks again
+	 * under the lock.
+	 */
+	hlist_del_rcu(&owner->node);
+	WRITE_ONCE(owner->past, true);
+	owner->netns->past_count++;
+	hlist_add_head_rcu(&owner->node, past_chain(owner));
+}
+
+static void owner_tidy(struct work_struct *work)
+{
+	struct tcpstate_owner *owner;
+	unsigned long id;
+
+	mutex_lock(&tcpstate_owner_mutex);
+	xa_for_each(&owner_ids, id, owner) {
+		/* Only buried here, and freed by the end of its namespace. */
+		spin_lock_irq(&owner_lock);
+		owner = xa_load(&owner_ids, id);
+		if (owner && !owner->past && !atomic_read(&owner->refs) &&
+		    !pid_has_task(owner->tgid, PIDTYPE_TGID))
+			owner_bury(owner);
+		spin_unlock_irq(&owner_lock);
+		cond_resched();
+	}
+	mutex_unlock(&tcpstate_owner_mutex);
+}
+
+/**
+ * tcpstate_owner_forget() - drop the owners of a namespace
+ * @netns: the namespace, its last record gone
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_owner_forget(struct tcpstate_netns *netns)
+{
+	struct tcpstate_owner *owner;
+	struct hlist_node *next;
+	unsigned long flags;
+
+	spin_lock_irqsave(&owner_lock, flags);
+	hlist_for_each_entry_safe(owner, next, &netns->owners, list)
+		owner_drop(owner);
+	spin_unlock_irqrestore(&owner_lock, flags);
+}
+
+/**
+ * tcpstate_owner_init() - set the cap on owners
+ */
+void __init tcpstate_owner_init(void)
+{
+	u64 fit = (u64)totalram_pages() * PAGE_SIZE / MEMORY_SHARE /
+		  sizeof(struct tcpstate_owner);
+
+	if (!max_owners)
+		max_owners = min_t(u64, fit, OWNERS_MAX);
+}
+
+/**
+ * tcpstate_owner_exit() - wait for what is still to be freed
+ *
+ * Context: every namespace forgotten. Sleeps.
+ */
+void tcpstate_owner_exit(void)
+{
+	cancel_work_sync(&owner_tidy_work);
+	rcu_barrier();
+	xa_destroy(&owner_ids);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _TCPSTATE_READER_H
+#define _TCPSTATE_READER_H
+
+#include <linux/types.h>
+
+struct net;
+struct pid_namespace;
+struct sk_buff;
+struct tcpstate_owner;
+struct user_namespace;
+
+/**
+ * struct tcpstate_reader - who asks, and what may be told of processes
+ * @pid_ns: in whose numbers
+ * @user_ns: likewise
+ * @capable: has CAP_NET_ADMIN in the user namespace of the network namespace
+ * @machine: has it in the initial one
+ * @cgroups: is in the initial cgroup namespace
+ */
+struct tcpstate_reader {
+	struct pid_namespace	*pid_ns;
+	struct user_namespace	*user_ns;
+	bool			capable;
+	bool			machine;
+	bool			cgroups;
+};
+
+void tcpstate_reader_init(struct tcpstate_reader *reader,
+			  const struct sk_buff *request, const struct net *net);
+u32 tcpstate_reader_pid(const struct tcpstate_reader *reader,
+			const struct tcpstate_owner *owner);
+bool tcpstate_reader_uid(const struct tcpstate_reader *reader,
+			 const struct tcpstate_owner *owner, u32 *uid);
+u64 tcpstate_reader_cgroup(const struct tcpstate_reader *reader,
+			   const struct tcpstate_owner *owner);
+bool tcpstate_reader_sees(const struct tcpstate_reader *reader,
+			  const struct tcpstate_owner *owner);
+int tcpstate_reader_put(struct sk_buff *skb, int attr,
+			const struct tcpstate_reader *reader,
+			const struct tcpstate_owner *owner);
+
+#endif /* _TCPSTATE_READER_H */

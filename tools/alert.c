@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Alerts: edges as they come, and those in force. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <linux/tcpstate.h>
+
+#include "alert.h"
+#include "netns.h"
+#include "nl.h"
+
+/*
+ * What an event is called, and what the text says of the numbers that may come
+ * with it; those without words are in the JSON only.
+ */
+static const struct wording {
+	const char *name;
+	const char *used, *capacity, *reusable, *count, *total, *eta;
+	bool share;
+} wordings[] = {
+	[TCPSTATE_EVENT_PORT_ROOM] = {
+		.name = "port-room", .used = "%s", .capacity = " of %s ports used",
+		.share = true, .reusable = ", %s of them reusable",
+		.eta = ", full in %s",
+	},
+	[TCPSTATE_EVENT_PORT_EXHAUSTED] = {
+		.name = "port-exhausted",
+		.count = "no port left, connect() refused %s x",
+		.total = ", %s x since load",
+	},
+	[TCPSTATE_EVENT_BIND_EXHAUSTED] = {
+		.name = "bind-exhausted",
+		.count = "no port left, bind() to port 0 refused %s x",
+		.total = ", %s x since load",
+	},
+	[TCPSTATE_EVENT_TIME_WAIT_LIMIT] = {
+		.name = "time-wait-limit", .used = "%s",
+		.capacity = " of at most %s mini-sockets", .share = true,
+	},
+	[TCPSTATE_EVENT_CLOSE_WAIT_LEAK] = {
+		.name = "close-wait-leak",
+		.count = "%s connections that the application has not closed",
+	},
+};
+
+#define EVENTS (sizeof(wordings) / sizeof(wordings[0]))
+
+/* An event that we do not know has but its number. */
+static const struct wording *wording_of(const struct alert *alert)
+{
+	static const struct wording other;
+
+	return alert->event.value < EVENTS ? &wordings[alert->event.value] :
+					     &other;
+}
+
+static int read_one(struct alert *alert, struct nlattr *attrs, int len)
+{
+	static struct nla_policy policy[TCPSTATE_A_ALERT_MAX + 1] = {
+		[TCPSTATE_A_ALERT_NETNS_INO] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_SEQ] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_EVENT] = { .type = NLA_U32 },
+		[TCPSTATE_A_ALERT_SEVERITY] = { .type = NLA_U32 },
+		[TCPSTATE_A_ALERT_AGE_MS] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_IFINDEX] = { .type = NLA_U32 },
+		[TCPSTATE_A_ALERT_DPORT] = { .type = NLA_U16 },
+		[TCPSTATE_A_ALERT_USED] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_REUSABLE] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_CAPACITY] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_COUNT] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_TOTAL] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_THRESHOLD] = { .type = NLA_U32 },
+		[TCPSTATE_A_ALERT_ETA_MS] = { .type = NLA_U64 },
+	};
+	struct nlattr *tb[TCPSTATE_A_ALERT_MAX + 1];
+
+	if (nla_parse(tb, TCPSTATE_A_ALERT_MAX, attrs, len, policy) ||
+	    !tb[TCPSTATE_A_ALERT_NETNS_INO] || !tb[TCPSTATE_A_ALERT_EVENT] ||
+	    !tb[TCPSTATE_A_ALERT_SEVERITY])
+		return -1;
+	memset(alert, 0, sizeof(*alert));
+	alert->key.netns_ino = attr_number(tb[TCPSTATE_A_ALERT_NETNS_INO]);
+	alert->key.ifindex = attr_u32(tb[TCPSTATE_A_ALERT_IFINDEX]);
+	alert->key.dport = attr_u16(tb[TCPSTATE_A_ALERT_DPORT]);
+	if (address_read(&alert->key.saddr, tb[TCPSTATE_A_ALERT_SADDR]) ||
+	    address_read(&alert->key.daddr, tb[TCPSTATE_A_ALERT_DADDR]))
+		return -1;
+	alert->event = attr_u32(tb[TCPSTATE_A_ALERT_EVENT]);
+	alert->severity = attr_u32(tb[TCPSTATE_A_ALERT_SEVERITY]);
+	alert->seq = attr_number(tb[TCPSTATE_A_ALERT_SEQ]);
+	alert->age_ms = attr_number(tb[TCPSTATE_A_ALERT_AGE_MS]);
+	alert->used = attr_number(tb[TCPSTATE_A_ALERT_USED]);
+	alert->reusable = attr_number(tb[TCPSTATE_A_ALERT_REUSABLE]);
+	alert->capacity = attr_number(tb[TCPSTATE_A_ALERT_CAPACITY]);
+	alert->count = attr_number(tb[TCPSTATE_A_ALERT_COUNT]);
+	alert->total = attr_number(tb[TCPSTATE_A_ALERT_TOTAL]);
+	alert->threshold = attr_u32(tb[TCPSTATE_A_ALERT_THRESHOLD]);
+	alert->eta_ms = attr_number(tb[TCPSTATE_A_ALERT_ETA_MS]);
+	return process_read(&alert->process, tb[TCPSTATE_A_ALERT_PROCESS]);
+}
+
+/**
+ * alert_add() - append to a list
+ * @list: the list
+ * @alert: what is copied to it
+ *
+ * Return: false when there is no memory.
+ */
+bool alert_add(struct alert_list *list, const struct alert *alert)
+{
+	size_t size = list->size ? 2 * list->size : 16;
+	struct alert *items;
+
+	if (list->n == list->size) {
+		items = realloc(list->items, size * sizeof(*items));
+		if (!items)
+			return false;
+		list->items = items;
+		list->size = size;
+	}
+	list->items[list->n++] = *alert;
+	return true;
+}
+
+/**
+ * alert_read() - read one message and append it to a list
+ * @attrs: its attributes
+ * @len: their length
+ * @list: a struct alert_list
+ *
+ * Return: 0, or a negative value when they make no sense.
+ */
+int alert_read(struct nlattr *attrs, int len, void *list)
+{
+	struct alert alert;
+
+	if (read_one(&alert, attrs, len))
+		return -1;
+	return alert_add(list, &alert) ? 0 : -1;
+}
+
+/**
+ * alert_forget() - empty a list
+ * @list: a struct alert_list
+ */
+void alert_forget(void *list)
+{
+	struct alert_list *all = list;
+
+	free(all->items);
+	memset(all, 0, sizeof(*all));
+}
+
+/**
+ * alert_get() - ask the module which alerts are in force
+ * @all_netns: of all network namespaces, instead of our own
+ * @list: empty; the answer, to be freed by alert_forget() either way
+ *
+ * Return: OUT_DONE, or the exit code after saying what is wrong.
+ */
+int alert_get(bool all_netns, struct alert_list *list)
+{
+	struct module_reader reader = {
+		.message = alert_read,
+		.restart = alert_forget,
+		.arg = list,
+	};
+
+	return module_ask(module_dump(TCPSTATE_CMD_ALERT_GET, all_netns,
+				      TCPSTATE_A_ALERT_ALL_NETNS), &reader);
+}
+
+static bool same_number(struct number a, struct number b)
+{
+	return a.known == b.known && a.value == b.value;
+}
+
+/**
+ * alert_same() - are these about the same?
+ * @a: an alert
+ * @b: another
+ *
+ * Return: true if so, whatever their severity.
+ */
+bool alert_same(const struct alert *a, const struct alert *b)
+{
+	return same_number(a->event, b->event) &&
+	       same_number(a->key.netns_ino, b->key.netns_ino) &&
+	       same_number(a->key.dport, b->key.dport) &&
+	       same_number(a->key.ifindex, b->key.ifindex) &&
+	       address_same(&a->key.daddr, &b->key.daddr) &&
+	       address_same(&a->key.saddr, &b->key.saddr);
+}
+
+/**
+ * alert_event() - what an alert is about
+ * @alert: the alert
+ *
+ * Return: its name, or NULL when we do not know it.
+ */
+const char *alert_event(const struct alert *alert)
+{
+	return wording_of(alert)->name;
+}
+
+/**
+ * alert_print_head() - print what an alert is about, and how severe it is
+ * @alert: the alert
+ * @all_netns: tell in the text, too, of which network namespace
+ */
+void alert_print_head(const struct alert *alert, bool all_netns)
+{
+	const char *severity = dest_severity(alert->severity);
+	const char *event = alert_event(alert);
+
+	out_string("netns", all_netns ? "%s  " : NULL,
+		   netns_name(alert->key.netns_ino.value));
+	out_string("event", NULL, event);
+	out_string("severity", NULL, severity);
+	out_style(severity && !alert->severity.value ? OUT_GOOD :
+		  dest_style(alert->severity));
+	out_text("%-8s", severity ? severity : "?");
+	out_style(OUT_PLAIN);
+	out_text("  %-15s  ", event ? event : "?");
+}
+
+/**
+ * alert_print_rest() - print where an alert is, and its numbers
+ * @alert: the alert
+ *
+ * Not its age, which an edge has not.
+ */
+void alert_print_rest(const struct alert *alert)
+{
+	const struct wording *say = wording_of(alert);
+	char buf[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX];
+	uint64_t taken = alert->used.value;
+
+	if (alert->reusable.value < taken)
+		taken -= alert->reusable.value;
+	else if (alert->reusable.known)
+		taken = 0;
+	if (alert->key.daddr.family) {
+		dest_key_print(&alert->key);
+		out_words("%s: ", dest_key_text(buf, &alert->key));
+	}
+	out_count("used", say->used, alert->used);
+	out_count("capacity", say->capacity, alert->capacity);
+	if (say->share && alert->used.known && alert->capacity.known)
+		out_text(" (%s)", out_share(buf, taken, alert->capacity.value));
+	out_count("reusable", number_positive(alert->reusable) ?
+		  say->reusable : NULL, alert->reusable);
+	out_count("count", alert->count.known ? say->count : NULL,
+		  alert->count);
+	out_count("total", alert->total.known ? say->total : NULL,
+		  alert->total);
+	out_count("threshold", NULL, alert->threshold);
+	out_seconds("eta_s", alert->eta_ms.known && alert->severity.value ?
+		    say->eta : NULL, alert->eta_ms);
+	process_print("process", &alert->process);
+	if (process_text(who, &alert->process))
+		out_words(", last %s", who);
+}
+
+/**
+ * alert_print_all() - print alerts in force
+ * @list: which
+ * @netns_ino: only those of this network namespace
+ */
+void alert_print_all(const struct alert_list *list, struct number netns_ino)
+{
+	const struct alert *alert;
+	bool any = false;
+	size_t i;
+
+	out_array_open("alerts");
+	for (i = 0; i < list->n; i++) {
+		alert = &list->items[i];
+		if (alert->key.netns_ino.value != netns_ino.value)
+			continue;
+		out_text("%-14s", any ? "" : "alerts");
+		any = true;
+		out_text("  ");
+		out_object_open(NULL);
+		alert_print_head(alert, false);
+		alert_print_rest(alert);
+		out_age("age_ms", alert->age_ms.known ? ", for %s" : NULL,
+			alert->age_ms);
+		out_object_close();
+		out_text("\n");
+	}
+	out_array_close();
+	if (!any)
+		out_text("alerts          none in force\n");
+}

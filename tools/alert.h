@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TCPSTATE_ALERT_H
+#define TCPSTATE_ALERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "dest.h"
+#include "out.h"
+#include "process.h"
+
+struct nlattr;
+
+/* An edge, or an alert in force. */
+struct alert {
+	struct dest_key key;		/* without addresses, of the namespace */
+	struct number event, severity, seq, age_ms;
+	struct number used, reusable, capacity, count, total;
+	struct number threshold, eta_ms;
+	struct process process;
+};
+
+struct alert_list {
+	struct alert *items;
+	size_t n, size;
+};
+
+int alert_read(struct nlattr *attrs, int len, void *list);
+void alert_forget(void *list);
+int alert_get(bool all_netns, struct alert_list *list);
+bool alert_same(const struct alert *a, const struct alert *b);
+bool alert_add(struct alert_list *list, const struct alert *alert);
+
+const char *alert_event(const struct alert *alert);
+void alert_print_head(const struct alert *alert, bool all_netns);
+void alert_print_rest(const struct alert *alert);
+void alert_print_all(const struct alert_list *list, struct number netns_ino);
+
+#endif

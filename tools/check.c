@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * check: a Monitoring Plugin. One line, the verdict as the exit code, and
+ * performance data as label=value;warn;crit;min;max after a "|".
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/tcpstate.h>
+
+#include "command.h"
+#include "config.h"
+#include "dest.h"
+#include "netns.h"
+#include "nl.h"
+#include "orphans.h"
+#include "port.h"
+#include "state.h"
+#include "words.h"
+
+/* A connect() refused so lately is happening now. */
+#define REFUSED_MS 60000
+
+/* Of tcp_max_orphans, when nobody says otherwise. */
+#define ORPHANS_WARNING 80
+#define ORPHANS_CRITICAL 95
+
+enum { OK, WARNING, CRITICAL, UNKNOWN };
+
+static const char *const status_names[] = {
+	[OK] = "OK", [WARNING] = "WARNING", [CRITICAL] = "CRITICAL",
+	[UNKNOWN] = "UNKNOWN",
+};
+
+struct thresholds {
+	uint64_t warning, critical;
+};
+
+/* As in the table of options below. */
+enum { PORT_ROOM, DEST, ORPHANS, TIME_WAIT };
+
+#define FINDINGS_MAX 8
+#define MEASURES_MAX 16
+#define TEXT_MAX 512
+
+/* What has been found out. */
+static struct {
+	struct {
+		int status;
+		char text[TEXT_MAX];
+	} findings[FINDINGS_MAX];
+	unsigned int n_findings;
+
+	struct measure {
+		const char *label;
+		const char *unit;
+		struct number value;		/* with a unit: in tenths */
+		struct number warning, critical, max;
+	} measures[MEASURES_MAX];
+	unsigned int n_measures;
+} found;
+
+__printf(2, 3) static void find(int status, const char *format, ...)
+{
+	char *text = found.findings[found.n_findings].text;
+	va_list args;
+
+	va_start(args, format);
+	found.findings[found.n_findings++].status = status;
+	vsnprintf(text, TEXT_MAX, format, args);
+	va_end(args);
+	/* Performance data begins where a name may not say so. */
+	for (; *text; text++)
+		if (*text == '|')
+			*text = '?';
+}
+
+static void measure_percent(const char *label, struct number tenths,
+			    const struct thresholds *at)
+{
+	found.measures[found.n_measures++] = (struct measure){
+		.label = label, .unit = "%", .value = tenths,
+		.warning = number_known(at->warning),
+		.critical = number_known(at->critical),
+		.max = number_known(100),
+	};
+}
+
+static void measure_count(const char *label, struct number value,
+			  struct number max)
+{
+	found.measures[found.n_measures++] = (struct measure){
+		.label = label, .unit = "", .value = value, .max = max,
+	};
+}
+
+/* part of whole, against thresholds in percent. */
+static int judge(uint64_t part, uint64_t whole, const struct thresholds *at)
+{
+	unsigned __int128 percent = (unsigned __int128)part * 100;
+
+	if (percent >= (unsigned __int128)whole * at->critical)
+		return CRITICAL;
+	return percent >= (unsigned __int128)whole * at->warning ? WARNING : OK;
+}
+
+static struct number tenths_of(uint64_t part, uint64_t whole)
+{
+	unsigned __int128 thousand = (unsigned __int128)part * 1000;
+
+	return number_known(whole ? thousand / whole : 1000);
+}
+
+static bool refused_lately(const struct dest *dest)
+{
+	return dest->last_failure.age_ms.known &&
+	       dest->last_failure.age_ms.value < REFUSED_MS;
+}
+
+/* What there is to say of the fullest destination, or of one that refuses. */
+static void find_dest(int status, const struct dest *dest)
+{
+	char key[DEST_KEY_TEXT_MAX], taken[OUT_NUMBER_MAX], of[OUT_NUMBER_MAX];
+	char share[OUT_NUMBER_MAX], eta[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX];
+	char more[TEXT_MAX] = "", refused[OUT_NUMBER_MAX];
+	const char *text = process_text(who, &dest->last_failure);
+
+	if (refused_lately(dest))
+		snprintf(more, sizeof(more),
+			 ", connect() refused %s x, last %s ago%s%s",
+			 out_grouped(refused, dest->failures.value),
+			 out_ms(eta, dest->last_failure.age_ms.value),
+			 text ? ": " : "", text ? text : "");
+	else if (dest->eta_ms.known)
+		snprintf(more, sizeof(more), ", full in %s",
+			 out_ms(eta, dest->eta_ms.value));
+	find(status, "%s: %s of %s ports taken (%s)%s",
+	     dest_key_text(key, &dest->key),
+	     out_grouped(taken, dest_taken(dest)),
+	     out_grouped(of, dest->capacity.value),
+	     out_share(share, dest_taken(dest), dest->capacity.value), more);
+}
+
+/* The module follows no more destinations than it may. */
+static int check_destinations(bool all_netns)
+{
+	struct port_summary_list list = { 0 };
+	const struct port_summary *sum;
+	char max[OUT_NUMBER_MAX];
+	size_t i;
+	int code;
+
+	code = port_summary_get(all_netns, false, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		sum = &list.items[i];
+		if (!number_positive(sum->destinations_dropped) ||
+		    !sum->destinations.known || !sum->destinations_max.known ||
+		    sum->destinations.value < sum->destinations_max.value)
+			continue;
+		find(UNKNOWN, "%s: more destinations than the %s that are followed",
+		     netns_name(sum->netns_ino.value),
+		     out_grouped(max, sum->destinations_max.value));
+		break;
+	}
+	port_summary_forget(&list);
+	return code;
+}
+
+static int check_port_room(bool all_netns, const struct thresholds *at,
+			   const struct dest_filter *filter)
+{
+	struct dest_list list = { 0 };
+	const struct dest *dest, *worst = NULL;
+	int status, worst_status = OK, code;
+	uint64_t failures = 0;
+	size_t i;
+
+	code = dest_get(all_netns, filter, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		dest = &list.items[i];
+		failures += dest->failures.value;
+		if (!dest_room_known(dest))
+			continue;
+		status = judge(dest_taken(dest), dest->capacity.value, at);
+		if (refused_lately(dest))
+			status = CRITICAL;
+		if (!worst || status > worst_status ||
+		    (status == worst_status && refused_lately(dest) &&
+		     !refused_lately(worst))) {
+			worst = dest;
+			worst_status = status;
+		}
+	}
+	if (!code && worst) {
+		find_dest(worst_status, worst);
+		measure_percent("port_room", dest_full_tenths(worst), at);
+		measure_count("used", worst->used, worst->capacity);
+		measure_count("reusable", worst->reusable, worst->used);
+		measure_count("refused", number_known(failures),
+			      number_unknown());
+	} else if (!code && list.n) {
+		find(UNKNOWN, "how many ports are taken is not known");
+	} else if (!code) {
+		find(OK, filter->by_daddr ? "no connection to it" :
+		     "no destinations");
+		measure_percent("port_room", number_known(0), at);
+	}
+	dest_forget(&list);
+	return code ?: check_destinations(all_netns);
+}
+
+static int check_time_wait(bool all_netns, const struct thresholds *at)
+{
+	struct counters_list list = { 0 };
+	const struct counters *worst = NULL, *counters;
+	char count[OUT_NUMBER_MAX], limit[OUT_NUMBER_MAX];
+	char share[OUT_NUMBER_MAX];
+	uint64_t minis = 0, these;
+	size_t i;
+	int code;
+
+	code = counters_get(all_netns, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		counters = &list.items[i];
+		these = counters_minis(counters);
+		if (!counters->limit.known)
+			continue;
+		if (worst && (long double)these * worst->limit.value <=
+			     (long double)minis * counters->limit.value)
+			continue;
+		worst = counters;
+		minis = these;
+	}
+	if (worst) {
+		find(judge(minis, worst->limit.value, at),
+		     "%s of at most %s mini-sockets (%s)",
+		     out_grouped(count, minis),
+		     out_grouped(limit, worst->limit.value),
+		     out_share(share, minis, worst->limit.value));
+		measure_percent("time_wait_limit",
+				tenths_of(minis, worst->limit.value), at);
+		measure_count("mini_sockets", number_known(minis),
+			      worst->limit);
+	} else if (!code) {
+		find(UNKNOWN, "the limit on mini-sockets is not known");
+	}
+	counters_forget(&list);
+	return code;
+}
+
+static void check_orphans(const struct thresholds *at)
+{
+	const struct orphans *orphans = orphans_get();
+	uint64_t count = orphans->count.value, limit = orphans->limit.value;
+	char number[OUT_NUMBER_MAX], max[OUT_NUMBER_MAX];
+	char share[OUT_NUMBER_MAX];
+
+	if (!orphans->count.known || !orphans->limit.known) {
+		find(UNKNOWN, "orphans cannot be read here: /proc/net/sockstat and /proc/sys/net/ipv4/tcp_max_orphans are there in the initial network namespace");
+		return;
+	}
+	find(judge(count, limit, at), "%s of at most %s orphans (%s)",
+	     out_grouped(number, count), out_grouped(max, limit),
+	     out_share(share, count, limit));
+	measure_percent("orphans_limit", tenths_of(count, limit), at);
+	measure_count("orphans", orphans->count, orphans->limit);
+}
+
+/* As the conventions have it: what is known to be bad goes before doubt. */
+static int verdict(void)
+{
+	static const int rank[] = {
+		[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3,
+	};
+	unsigned int i;
+	int worst = OK;
+
+	for (i = 0; i < found.n_findings; i++)
+		if (rank[found.findings[i].status] > rank[worst])
+			worst = found.findings[i].status;
+	return worst;
+}
+
+static void put_number(char *buf, size_t size, struct number number,
+		       bool in_tenths)
+{
+	if (!number.known)
+		*buf = '\0';
+	else if (in_tenths)
+		snprintf(buf, size, "%llu.%llu",
+			 (unsigned long long)number.value / 10,
+			 (unsigned long long)number.value % 10);
+	else
+		snprintf(buf, size, "%llu", (unsigned long long)number.value);
+}
+
+static void print_measure(const struct measure *measure)
+{
+	char value[OUT_NUMBER_MAX], warning[OUT_NUMBER_MAX];
+	char critical[OUT_NUMBER_MAX], max[OUT_NUMBER_MAX];
+
+	put_number(value, sizeof(value), measure->value, *measure->unit);
+	put_number(warning, sizeof(warning), measure->warning, false);
+	put_number(critical, sizeof(critical), measure->critical, false);
+	put_number(max, sizeof(max), measure->max, false);
+	out_object_open(NULL);
+	out_string("label", " %s=", measure->label);
+	if (*measure->unit)
+		out_percent("value", NULL, measure->value);
+	else
+		out_count("value", NULL, measure->value);
+	out_text("%s", *value ? value : "U");
+	out_string("unit", "%s", measure->unit);
+	out_count("warning", NULL, measure->warning);
+	out_count("critical", NULL, measure->critical);
+	out_count("max", NULL, measure->max);
+	out_text(";%s;%s;0;%s", warning, critical, max);
+	out_object_close();
+}
+
+/* What is bad, or if nothing is, all. */
+static void print_verdict(int status)
+{
+	unsigned int i;
+	bool any = false;
+
+	out_object_open(NULL);
+	out_string("status", "TCPSTATE %s: ", status_names[status]);
+	out_array_open("findings");
+	for (i = 0; i < found.n_findings; i++) {
+		out_object_open(NULL);
+		out_string("status", NULL,
+			   status_names[found.findings[i].status]);
+		out_string("text", NULL, found.findings[i].text);
+		out_object_close();
+		if (status != OK && found.findings[i].status == OK)
+			continue;
+		out_text("%s", any ? "; " : "");
+		out_words("%s", found.findings[i].text);
+		any = true;
+	}
+	out_array_close();
+	out_text(" |");
+	out_array_open("perfdata");
+	for (i = 0; i < found.n_measures; i++)
+		print_measure(&found.measures[i]);
+	out_array_close();
+	out_text("\n");
+	out_object_close();
+}
+
+struct wishes {
+	bool given;
+	struct thresholds at;
+};
+
+static int parse_thresholds(const struct request *request, unsigned int option,
+			    struct wishes *wishes)
+{
+	const char *word = request->options[option];
+
+	if (!word)
+		return OUT_DONE;
+	wishes->given = true;
+	if (word_thresholds(word, word_percent, &wishes->at.warning,
+			    &wishes->at.critical))
+		return OUT_DONE;
+	return out_fail(OUT_USAGE,
+			"'%s' will not do: '--%s' needs two percentages, the first not above the second, such as 80:95",
+			word, check_command.options[option].name);
+}
+
+static int parse_dest(const char *word, struct dest_filter *filter)
+{
+	struct prefix *prefix = &filter->daddr;
+	uint64_t port;
+
+	if (!endpoint_parse(word, &prefix->address, &port))
+		return out_fail(OUT_USAGE,
+				"'%s' will not do: '--dest' needs an address and a port, such as 10.0.0.1:80 or [2001:db8::1]:80",
+				word);
+	prefix->bits = prefix->address.family == AF_INET ? 32 : 128;
+	filter->by_daddr = true;
+	filter->dport = number_known(port);
+	return OUT_DONE;
+}
+
+/* Those of the namespace that asks, where none are given. */
+static int default_thresholds(struct wishes *port_room,
+			      struct wishes *time_wait)
+{
+	struct config_list list = { 0 };
+	const struct number *values;
+	int code;
+
+	code = config_get(false, &list);
+	if (!code) {
+		values = list.items[0].values;
+		if (!port_room->given) {
+			port_room->at.warning =
+				values[CONFIG_PORT_ROOM_WARNING].value;
+			port_room->at.critical =
+				values[CONFIG_PORT_ROOM_CRITICAL].value;
+		}
+		if (!time_wait->given) {
+			time_wait->at.warning =
+				values[CONFIG_TIME_WAIT_WARNING].value;
+			time_wait->at.critical =
+				values[CONFIG_TIME_WAIT_CRITICAL].value;
+		}
+	}
+	config_forget(&list);
+	return code;
+}
+
+static int run(const struct request *request)
+{
+	struct wishes port_room = { 0 }, time_wait = { 0 }, orphans = { 0 };
+	struct dest_filter filter = { 0 };
+	const char *dest = request->options[DEST];
+	bool all_netns = request->all_netns, all;
+	int code;
+
+	if (request->argc)
+		return command_unknown_filter(&check_command, request->argv[0]);
+	code = parse_thresholds(request, PORT_ROOM, &port_room) ?:
+	       parse_thresholds(request, ORPHANS, &orphans) ?:
+	       parse_thresholds(request, TIME_WAIT, &time_wait);
+	if (!code && dest)
+		code = parse_dest(dest, &filter);
+	if (code)
+		return code;
+
+	all = !port_room.given && !time_wait.given && !orphans.given && !dest;
+	if (!orphans.given)
+		orphans.at = (struct thresholds){ ORPHANS_WARNING,
+						  ORPHANS_CRITICAL };
+	code = module_open();
+	if (!code && (all || (dest && !port_room.given)))
+		code = default_thresholds(&port_room, &time_wait);
+	if (!code && (all || port_room.given || dest))
+		code = check_port_room(all_netns, &port_room.at, &filter);
+	if (!code && (all || time_wait.given))
+		code = check_time_wait(all_netns, &time_wait.at);
+	module_close();
+	if (code)
+		return code;
+	/* A container is not told the machine's limit: no fault of its own. */
+	if (orphans.given || (all && orphans_get()->limit.known))
+		check_orphans(&orphans.at);
+	code = verdict();
+	print_verdict(code);
+	return code;
+}
+
+const struct command check_command = {
+	.name = "check",
+	.summary = "a Monitoring Plugin: OK, WARNING, CRITICAL or UNKNOWN, with perfdata",
+	.filters = (const struct filter[]){ { 0 } },
+	.options = (const struct filter[]){
+		[PORT_ROOM] = { .name = "port-room", .argument = "W:C",
+				.help = "percent of the fullest destination's ports that are taken" },
+		[DEST] = { .name = "dest", .argument = "ADDR:PORT",
+			   .help = "the port room of this destination only" },
+		[ORPHANS] = { .name = "orphans", .argument = "W:C",
+			      .help = "percent of net.ipv4.tcp_max_orphans, of the whole machine" },
+		[TIME_WAIT] = { .name = "time-wait", .argument = "W:C",
+				.help = "percent of net.ipv4.tcp_max_tw_buckets" },
+		{ 0 }
+	},
+	.machine_wide = true,
+	.plugin = "TCPSTATE",
+	.run = run,
+};

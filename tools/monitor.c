@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * monitor: alerts as they happen, one line each.
+ *
+ * What is in force is known at any time: it is asked for at the start and after
+ * a loss, and kept up to date by the edges in between. So a line is printed for
+ * each change, heard of or not. How many messages were lost is told by their
+ * numbers, which the module counts for each namespace.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/tcpstate.h>
+
+#include "alert.h"
+#include "command.h"
+#include "config.h"
+#include "netns.h"
+#include "nl.h"
+
+/* The number of the message that comes next from a namespace. */
+struct next {
+	uint64_t netns_ino, seq;
+};
+
+static struct monitor {
+	bool all_netns;
+	struct alert_list in_force;
+	struct next *next;
+	size_t n_next;
+	int code;		/* to end with */
+	bool over;
+} monitor;
+
+static int wake[2] = { -1, -1 };
+
+static void on_signal(int signal)
+{
+	int err = errno;
+
+	(void)signal;
+	if (write(wake[1], "", 1) < 0)
+		errno = err;
+	errno = err;
+}
+
+/* Without SA_RESTART, so that a write to a full pipe ends, too. */
+static int catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	if (pipe(wake))
+		return out_fail(OUT_FAILED, "cannot make a pipe: %s",
+				strerror(errno));
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+	return OUT_DONE;
+}
+
+static void end(int code)
+{
+	monitor.code = code;
+	monitor.over = true;
+}
+
+/* Whoever reads is to have it now; when nobody does any more, that is all. */
+static void flush(void)
+{
+	int err = out_flush();
+
+	if (!err)
+		return;
+	out_discard();
+	if (err == EPIPE || err == EINTR)
+		end(OUT_DONE);
+	else
+		end(out_fail(OUT_FAILED, "cannot write the answer: %s",
+			     strerror(err)));
+}
+
+static void print_time(void)
+{
+	struct timespec now;
+	struct tm tm;
+	char buf[64];
+	size_t len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (out_is_json()) {
+		len = strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%S",
+			       gmtime_r(&now.tv_sec, &tm));
+		snprintf(buf + len, sizeof(buf) - len, ".%03uZ",
+			 (unsigned int)(now.tv_nsec / 1000000));
+	} else {
+		strftime(buf, sizeof(buf), "%Y-%m-%d %H:%M:%S",
+			 localtime_r(&now.tv_sec, &tm));
+	}
+	out_string("time", "%s  ", buf);
+}
+
+/* An edge was heard of; else it is what asking showed to have changed. */
+static void print_alert(const struct alert *alert, bool edge)
+{
+	out_object_open(NULL);
+	print_time();
+	alert_print_head(alert, monitor.all_netns);
+	alert_print_rest(alert);
+	out_bool("edge", NULL, NULL, edge);
+	out_age("age_ms", alert->age_ms.known ? ", for %s" : NULL,
+		alert->age_ms);
+	out_object_close();
+	out_text("\n");
+	flush();
+}
+
+static void print_loss(uint64_t netns_ino, uint64_t count)
+{
+	out_object_open(NULL);
+	print_time();
+	out_string("netns", monitor.all_netns ? "%s  " : NULL,
+		   netns_name(netns_ino));
+	out_string("event", NULL, "lost");
+	out_string("severity", NULL, "warning");
+	out_style(OUT_WARN);
+	out_text("%-8s", "warning");
+	out_style(OUT_PLAIN);
+	out_text("  %-15s  ", "lost");
+	out_count("count", "messages that did not fit into the socket: %s\n",
+		  number_known(count));
+	out_bool("edge", NULL, NULL, true);
+	out_object_close();
+	flush();
+}
+
+/* The message with this number was sent: were all those before it heard of? */
+static void count_seq(uint64_t netns_ino, struct number seq)
+{
+	struct next *next;
+	size_t i;
+
+	if (!seq.known)
+		return;
+	for (i = 0; i < monitor.n_next; i++)
+		if (monitor.next[i].netns_ino == netns_ino)
+			break;
+	if (i == monitor.n_next) {
+		next = realloc(monitor.next, (i + 1) * sizeof(*next));
+		if (!next)
+			return;
+		monitor.next = next;
+		monitor.n_next++;
+		next[i].netns_ino = netns_ino;
+		next[i].seq = seq.value + 1;
+	}
+	next = &monitor.next[i];
+	if (seq.value > next->seq)
+		print_loss(netns_ino, seq.value - next->seq);
+	if (seq.value >= next->seq)
+		next->seq = seq.value + 1;
+}
+
+static struct alert *find(const struct alert *alert)
+{
+	size_t i;
+
+	for (i = 0; i < monitor.in_force.n; i++)
+		if (alert_same(&monitor.in_force.items[i], alert))
+			return &monitor.in_force.items[i];
+	return NULL;
+}
+
+static void forget(struct alert *alert)
+{
+	*alert = monitor.in_force.items[--monitor.in_force.n];
+}
+
+/* Whether it changes anything to what is in force. */
+static bool is_news(const struct alert *alert)
+{
+	struct alert *old = find(alert);
+	bool clear = alert->severity.value == TCPSTATE_SEVERITY_CLEAR;
+
+	if (old && old->severity.value == alert->severity.value)
+		return false;
+	if (old && clear)
+		forget(old);
+	else if (old)
+		*old = *alert;
+	else if (!clear)
+		alert_add(&monitor.in_force, alert);
+	return true;
+}
+
+/* Each message of these tells of refusals of its own. */
+static bool is_count(const struct alert *alert)
+{
+	return alert->event.value == TCPSTATE_EVENT_PORT_EXHAUSTED ||
+	       alert->event.value == TCPSTATE_EVENT_BIND_EXHAUSTED;
+}
+
+static void take_edges(const struct alert_list *edges)
+{
+	const struct alert *alert;
+	size_t i;
+
+	for (i = 0; i < edges->n && !monitor.over; i++) {
+		alert = &edges->items[i];
+		count_seq(alert->key.netns_ino.value, alert->seq);
+		if (is_news(alert) || is_count(alert))
+			print_alert(alert, true);
+	}
+}
+
+/* Return true when something did not fit. */
+static bool hear_all(void)
+{
+	struct alert_list edges = { 0 };
+	struct module_reader reader = { .message = alert_read, .arg = &edges };
+	enum heard heard = HEARD_SOMETHING;
+	bool loss = false;
+
+	while (heard != HEARD_NOTHING && !monitor.over) {
+		heard = module_hear(&reader);
+		take_edges(&edges);
+		edges.n = 0;
+		if (heard == HEARD_LOSS)
+			loss = true;
+		else if (heard == HEARD_ERROR)
+			end(OUT_FAILED);
+		else if (heard == HEARD_END)
+			end(out_fail(OUT_FAILED,
+				     "the tcpstate module has been unloaded: start this again when it is back"));
+	}
+	alert_forget(&edges);
+	return loss;
+}
+
+/* Find out what has changed, and tell it. */
+static int ask_in_force(void)
+{
+	struct alert_list now = { 0 };
+	struct alert_list *old = &monitor.in_force;
+	struct alert clear;
+	size_t i, j;
+	int code;
+
+	code = alert_get(monitor.all_netns, &now);
+	for (i = 0; !code && i < old->n;) {
+		for (j = 0; j < now.n; j++)
+			if (alert_same(&old->items[i], &now.items[j]))
+				break;
+		if (j < now.n) {
+			i++;
+			continue;
+		}
+		clear = (struct alert){
+			.key = old->items[i].key,
+			.event = old->items[i].event,
+			.severity = number_known(TCPSTATE_SEVERITY_CLEAR),
+		};
+		forget(&old->items[i]);
+		if (!is_count(&clear))
+			print_alert(&clear, false);
+	}
+	for (i = 0; !code && i < now.n; i++)
+		if (is_news(&now.items[i]))
+			print_alert(&now.items[i], false);
+	alert_forget(&now);
+	return code;
+}
+
+/*
+ * All that was sent up to the numbers told now is either in the socket or lost,
+ * so after reading the socket the difference is what was lost.
+ */
+static int catch_up(void)
+{
+	struct config_list sent = { 0 };
+	int code = OUT_DONE;
+	bool loss = true;
+	size_t i;
+
+	while (!code && loss && !monitor.over) {
+		config_forget(&sent);
+		code = config_get(monitor.all_netns, &sent);
+		loss = hear_all();
+		for (i = 0; i < sent.n && !monitor.over; i++)
+			count_seq(sent.items[i].netns_ino.value,
+				  sent.items[i].alert_seq);
+		if (!code && !monitor.over)
+			code = ask_in_force();
+	}
+	config_forget(&sent);
+	return code;
+}
+
+static void watch(void)
+{
+	struct pollfd fds[] = {
+		{ .fd = module_listen_fd(), .events = POLLIN },
+		{ .fd = wake[0], .events = POLLIN },
+		/* Nobody at the other end any more: told without asking. */
+		{ .fd = STDOUT_FILENO },
+	};
+	int code;
+
+	while (!monitor.over) {
+		if (poll(fds, 3, -1) < 0)
+			continue;
+		if (fds[1].revents || fds[2].revents) {
+			end(OUT_DONE);
+		} else if (fds[0].revents && hear_all()) {
+			code = catch_up();
+			if (code)
+				end(code);
+		}
+	}
+}
+
+static int run(const struct request *request)
+{
+	int code;
+
+	if (request->argc)
+		return command_unknown_filter(&monitor_command,
+					      request->argv[0]);
+	monitor.all_netns = request->all_netns;
+	code = catch_signals() ?: module_open() ?:
+	       module_listen(request->all_netns) ?: catch_up();
+	if (!code) {
+		watch();
+		code = monitor.code;
+	}
+	module_close();
+	alert_forget(&monitor.in_force);
+	free(monitor.next);
+	return code;
+}
+
+const struct command monitor_command = {
+	.name = "monitor",
+	.summary = "alerts in force, then each as it comes and goes, one line each",
+	.filters = (const struct filter[]){ { 0 } },
+	.run = run,
+};

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Processes that the module names. */
+#include <string.h>
+
+#include <netlink/attr.h>
+
+#include <linux/tcpstate.h>
+
+#include "nl.h"
+#include "process.h"
+
+/**
+ * process_read() - a process as the kernel tells it
+ * @process: set to it
+ * @nest: NULL: it does not
+ *
+ * Return: 0, or a negative value when it makes no sense.
+ */
+int process_read(struct process *process, struct nlattr *nest)
+{
+	static struct nla_policy policy[TCPSTATE_A_PROCESS_MAX + 1] = {
+		[TCPSTATE_A_PROCESS_PID] = { .type = NLA_U32 },
+		[TCPSTATE_A_PROCESS_COMM] = { .type = NLA_STRING },
+		[TCPSTATE_A_PROCESS_UID] = { .type = NLA_U32 },
+		[TCPSTATE_A_PROCESS_AGE_MS] = { .type = NLA_U64 },
+	};
+	struct nlattr *tb[TCPSTATE_A_PROCESS_MAX + 1];
+
+	memset(process, 0, sizeof(*process));
+	if (!nest)
+		return 0;
+	if (nla_parse_nested(tb, TCPSTATE_A_PROCESS_MAX, nest, policy))
+		return -1;
+	process->present = true;
+	process->pid = attr_u32(tb[TCPSTATE_A_PROCESS_PID]);
+	process->uid = attr_u32(tb[TCPSTATE_A_PROCESS_UID]);
+	process->age_ms = attr_number(tb[TCPSTATE_A_PROCESS_AGE_MS]);
+	if (tb[TCPSTATE_A_PROCESS_COMM])
+		nla_strlcpy(process->comm, tb[TCPSTATE_A_PROCESS_COMM],
+			    sizeof(process->comm));
+	return 0;
+}
+
+/**
+ * process_text() - a process to print
+ * @buf: at least PROCESS_TEXT_MAX bytes
+ * @process: the process
+ *
+ * Return: @buf, such as "nginx[1234]", or NULL when nothing is known of it.
+ */
+const char *process_text(char *buf, const struct process *process)
+{
+	const char *comm = *process->comm ? process->comm : "?";
+
+	if (!process->present)
+		return NULL;
+	if (process->pid.known)
+		snprintf(buf, PROCESS_TEXT_MAX, "%s[%llu]", comm,
+			 (unsigned long long)process->pid.value);
+	else if (*process->comm)
+		snprintf(buf, PROCESS_TEXT_MAX, "%s", comm);
+	else
+		return NULL;
+	return buf;
+}
+
+/**
+ * process_deed_text() - a process and how long ago it did something
+ * @buf: at least PROCESS_TEXT_MAX bytes
+ * @process: the process
+ *
+ * Return: @buf, such as "nginx[1234], 3.2 s ago", or NULL when neither is known.
+ */
+const char *process_deed_text(char *buf, const struct process *process)
+{
+	const char *text = process_text(buf, process);
+	char age[OUT_NUMBER_MAX];
+	size_t len;
+
+	if (!process->age_ms.known)
+		return text;
+	len = text ? strlen(buf) : 0;
+	snprintf(buf + len, PROCESS_TEXT_MAX - len, "%s%s ago",
+		 text ? ", " : "", out_ms(age, process->age_ms.value));
+	return buf;
+}
+
+/**
+ * process_print() - print a process, in the JSON only
+ * @key: JSON key
+ * @process: the process
+ */
+void process_print(const char *key, const struct process *process)
+{
+	if (!process->present) {
+		out_null(key, NULL);
+		return;
+	}
+	out_object_open(key);
+	out_number("pid", NULL, process->pid);
+	out_string("comm", NULL, *process->comm ? process->comm : NULL);
+	out_number("uid", NULL, process->uid);
+	out_age("age_ms", NULL, process->age_ms);
+	out_object_close();
+}

@@ -217,21 +217,28 @@ static void row_add(struct row *row, const struct row *more)
 	}
 }
 
-/* One row for each key. */
+static bool row_empty(const struct row *row)
+{
+	return !row->held.connections && !row->made[TCPSTATE_MADE_TIME_WAIT] &&
+	       !row->made[TCPSTATE_MADE_CLOSE_WAIT];
+}
+
+/* One row for each key that holds or has made anything. */
 static void survey_merge(struct survey *survey)
 {
 	struct row *rows = survey->rows;
-	unsigned int i, last = 0;
+	unsigned int i, count = 0;
 
 	sort(rows, survey->count, sizeof(*rows), row_compare, NULL);
-	for (i = 1; i < survey->count; i++) {
-		if (row_compare(&rows[last], &rows[i]))
-			rows[++last] = rows[i];
+	for (i = 0; i < survey->count; i++) {
+		if (row_empty(&rows[i]))
+			continue;
+		if (count && !row_compare(&rows[count - 1], &rows[i]))
+			row_add(&rows[count - 1], &rows[i]);
 		else
-			row_add(&rows[last], &rows[i]);
+			rows[count++] = rows[i];
 	}
-	if (survey->count)
-		survey->count = last + 1;
+	survey->count = count;
 }
 
 /* What nobody known has made is what is left of all that was made. */
@@ -250,9 +257,7 @@ static void survey_rest(struct survey *survey, u64 made[TCPSTATE_MADE_COUNT])
 			row->made[what] -= min(row->made[what],
 					       survey->rows[i].made[what]);
 	}
-	if (row->held.connections || row->made[TCPSTATE_MADE_TIME_WAIT] ||
-	    row->made[TCPSTATE_MADE_CLOSE_WAIT])
-		survey->count++;
+	survey->count += !row_empty(row);
 }
 
 static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,

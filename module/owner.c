@@ -56,57 +56,60 @@ static unsigned int owner_made;		/* since the last tidying up */
 /* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
 DEFINE_MUTEX(tcpstate_owner_mutex);
 
-/* What an owner is found by. */
-struct owner_key {
-	struct tcpstate_netns	*netns;
-	struct pid		*tgid;
-	kuid_t			uid;
-	u64			cgroup;
-	u64			comm_words[TASK_COMM_LEN / sizeof(u64)];
-};
-
-static u64 current_cgroup(void)
+/* Of the process that runs; it cannot leave its cgroup's memory behind while
+ * preemption is off.
+ */
+static __always_inline u64 current_cgroup(void)
 {
-	u64 id = 0;
-
 #ifdef CONFIG_CGROUPS
-	rcu_read_lock();
-	id = cgroup_id(task_dfl_cgroup(current));
-	rcu_read_unlock();
+	return cgroup_id(rcu_dereference_raw(current->cgroups)->dfl_cgrp);
+#else
+	return 0;
 #endif
-	return id;
 }
 
-static bool owner_matches(const struct tcpstate_owner *owner,
-			  const struct owner_key *key)
+static __always_inline struct hlist_head *owner_chain(const struct pid *tgid)
 {
-	return owner->tgid == key->tgid && owner->netns == key->netns &&
-	       owner->cgroup == key->cgroup && uid_eq(owner->uid, key->uid) &&
-	       owner->comm_words[0] == key->comm_words[0] &&
-	       owner->comm_words[1] == key->comm_words[1] &&
-	       !READ_ONCE(owner->past);
+	return &owner_table[hash_ptr(tgid, TABLE_BITS)];
 }
 
-/* The owner of @key with one more reference, or NULL. */
-static struct tcpstate_owner *owner_find(struct hlist_head *chain,
-					 const struct owner_key *key)
+/* The name is read without the lock of who may be changing it just then: at
+ * worst it is a mixture of both.
+ */
+static __always_inline bool owner_is_current(const struct tcpstate_owner *owner,
+					     const struct tcpstate_netns *netns,
+					     const struct pid *tgid)
+{
+	const char *comm = current->group_leader->comm;
+
+	return owner->tgid == tgid && owner->netns == netns &&
+	       uid_eq(owner->uid, current_euid()) &&
+	       owner->cgroup == current_cgroup() &&
+	       !memcmp(owner->comm, comm, sizeof(u64)) &&
+	       !memcmp(owner->comm + sizeof(u64), comm + sizeof(u64),
+		       sizeof(u64));
+}
+
+/* With one more reference, or NULL. Preemption off. */
+static __always_inline struct tcpstate_owner *
+owner_find(const struct tcpstate_netns *netns, const struct pid *tgid)
 {
 	struct tcpstate_owner *owner;
 
-	hlist_for_each_entry_rcu(owner, chain, node,
-				 lockdep_is_held(&owner_lock))
-		if (owner_matches(owner, key))
-			return atomic_inc_unless_negative(&owner->refs) ?
-			       owner : NULL;
+	hlist_for_each_entry_rcu(owner, owner_chain(tgid), node, true)
+		/* Not what is on its way out, or is history. */
+		if (owner_is_current(owner, netns, tgid) &&
+		    atomic_inc_unless_negative(&owner->refs))
+			return owner;
 	return NULL;
 }
 
 static void owner_tidy(struct work_struct *work);
 static DECLARE_WORK(owner_tidy_work, owner_tidy);
 
-static struct tcpstate_owner *owner_new(const struct owner_key *key)
+static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
+					struct pid *tgid)
 {
-	struct tcpstate_netns *netns = key->netns;
 	struct tcpstate_owner *owner;
 	int what, err;
 
@@ -125,10 +128,10 @@ static struct tcpstate_owner *owner_new(const struct owner_key *key)
 		return NULL;
 	}
 	owner->netns = netns;
-	owner->tgid = get_pid(key->tgid);
-	owner->uid = key->uid;
-	owner->cgroup = key->cgroup;
-	memcpy(owner->comm_words, key->comm_words, sizeof(key->comm_words));
+	owner->tgid = get_pid(tgid);
+	owner->uid = current_euid();
+	owner->cgroup = current_cgroup();
+	memcpy(owner->comm, current->group_leader->comm, sizeof(owner->comm));
 	atomic_set(&owner->refs, 1);
 	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
 		owner->made[what].marks[0].when = jiffies;
@@ -137,23 +140,22 @@ static struct tcpstate_owner *owner_new(const struct owner_key *key)
 	owner_count++;
 	netns->owner_count++;
 	hlist_add_head_rcu(&owner->list, &netns->owners);
+	hlist_add_head_rcu(&owner->node, owner_chain(tgid));
 	return owner;
 }
 
-static noinline struct tcpstate_owner *owner_make(struct hlist_head *chain,
-						  const struct owner_key *key)
+static noinline struct tcpstate_owner *owner_make(struct tcpstate_netns *netns,
+						  struct pid *tgid)
 {
 	struct tcpstate_owner *owner;
 	unsigned long flags;
 
 	spin_lock_irqsave(&owner_lock, flags);
-	owner = owner_find(chain, key);
+	owner = owner_find(netns, tgid);
 	if (!owner) {
-		owner = owner_new(key);
-		if (owner)
-			hlist_add_head_rcu(&owner->node, chain);
-		else
-			atomic64_inc(&key->netns->owners_dropped);
+		owner = owner_new(netns, tgid);
+		if (!owner)
+			atomic64_inc(&netns->owners_dropped);
 		/* Without room, too: there may be some now. */
 		if (++owner_made >= TIDY_AFTER) {
 			owner_made = 0;
@@ -169,9 +171,6 @@ static noinline struct tcpstate_owner *owner_make(struct hlist_head *chain,
  * @netns: the namespace of the socket
  * @sk: the socket it is done to
  *
- * The name is read without the lock of who may be changing it just then: at
- * worst it is a mixture of both.
- *
  * Context: any below hard interrupt, preemption off.
  * Return: the owner, to be put; NULL in a kernel thread or an interrupt, for
  * a socket of the kernel's own, at the cap and without memory.
@@ -179,28 +178,19 @@ static noinline struct tcpstate_owner *owner_make(struct hlist_head *chain,
 struct tcpstate_owner *tcpstate_owner_get(struct tcpstate_netns *netns,
 					  const struct sock *sk)
 {
-	struct owner_key key = { .netns = netns };
 	struct tcpstate_owner *owner;
-	struct hlist_head *chain;
+	struct pid *tgid;
 
-	if (!in_task() || current->flags & PF_KTHREAD)
+	if (unlikely(!in_task() || current->flags & PF_KTHREAD))
 		return NULL;
 	/* What carries an MPTCP connection is the kernel's in name only. */
 	if (unlikely(sk->sk_kern_sock) && !sk_is_mptcp(sk))
 		return NULL;
-	key.tgid = task_tgid(current);
-	if (unlikely(!key.tgid))
+	tgid = task_tgid(current);
+	if (unlikely(!tgid))
 		return NULL;
-	key.uid = current_euid();
-	key.cgroup = current_cgroup();
-	memcpy(key.comm_words, current->group_leader->comm,
-	       sizeof(key.comm_words));
-
-	chain = &owner_table[hash_ptr(key.tgid, TABLE_BITS)];
-	rcu_read_lock();
-	owner = owner_find(chain, &key);
-	rcu_read_unlock();
-	return likely(owner) ? owner : owner_make(chain, &key);
+	owner = owner_find(netns, tgid);
+	return likely(owner) ? owner : owner_make(netns, tgid);
 }
 
 /**

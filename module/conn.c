@@ -1009,36 +1009,30 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
  *
  * Return: the number, never 0.
  */
-u16 tcpstate_conn_generation_next(void)
+u32 tcpstate_conn_generation_next(void)
 {
-	u16 generation;
-
-	do {
-		generation = atomic_inc_return(&conn_generation);
-	} while (!generation);
-	return generation;
+	return atomic_inc_return(&conn_generation) ? :
+	       atomic_inc_return(&conn_generation);
 }
 
 /**
- * tcpstate_conn_handed_over_since() - has a listing met it before?
+ * tcpstate_conn_handed_over_since() - may a listing have met it before?
  * @conn: the record
  * @generation: the listing's number
  *
  * At a hand-over a record moves to another place in the table, which may be
  * ahead of a listing that has met it already.
  *
- * Context: any. Wrong for one in 65,536 listings begun within one
- * mini-socket's life.
+ * Context: with the lock of the bucket of @conn.
  * Return: whether a mini-socket took it over since the listing began.
  */
 bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
-				     u16 generation)
+				     u32 generation)
 {
-	u16 latest = atomic_read(&conn_generation);
+	int state = READ_ONCE(conn->status) & TCPSTATE_CONN_STATE;
 
-	return conn->generation &&
-	       (u16)(conn->generation - generation) <=
-	       (u16)(latest - generation);
+	return (state == TCP_TIME_WAIT || state == TCPSTATE_FIN_WAIT2_MINI) &&
+	       conn->generation && (s32)(conn->generation - generation) >= 0;
 }
 
 /**

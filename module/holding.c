@@ -310,7 +310,7 @@ static int put_key(struct sk_buff *skb, const struct row *row,
 
 	switch ((enum row_kind)row->key.kind) {
 	case ROW_HIDDEN:
-		return put_u64(skb, TCPSTATE_A_OWNER_HIDDEN, row->owners);
+		return tcpstate_put_u64(skb, TCPSTATE_A_OWNER_HIDDEN, row->owners);
 	case ROW_UNKNOWN:
 		return 0;
 	case ROW_PAST:
@@ -331,7 +331,7 @@ static int put_key(struct sk_buff *skb, const struct row *row,
 		return nla_put_u32(skb, TCPSTATE_A_OWNER_UID,
 				   row->key.words[0]);
 	case TCPSTATE_OWNER_KEY_CGROUP:
-		return put_u64(skb, TCPSTATE_A_OWNER_CGROUP,
+		return tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CGROUP,
 			       row->key.words[0]);
 	}
 	return 0;
@@ -344,26 +344,26 @@ static int put_row(struct sk_buff *skb, const struct tcpstate_netns *netns,
 	u64 dropped = row->key.kind == ROW_UNKNOWN ?
 		      atomic64_read(&netns->owners_dropped) : 0;
 
-	return put_u64(skb, TCPSTATE_A_OWNER_NETNS_INO, netns->ino) ||
+	return tcpstate_put_u64(skb, TCPSTATE_A_OWNER_NETNS_INO, netns->ino) ||
 	       put_key(skb, row, by) ||
 	       (row->gone && nla_put_flag(skb, TCPSTATE_A_OWNER_GONE)) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_CONNECTIONS, held->connections) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT, held->time_wait) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_MADE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CONNECTIONS, held->connections) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT, held->time_wait) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_MADE,
 		       row->made[TCPSTATE_MADE_TIME_WAIT]) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_FIN_WAIT2, held->fin_wait2) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT, held->close_wait) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_FIN_WAIT2, held->fin_wait2) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT, held->close_wait) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
 		       row->made[TCPSTATE_MADE_CLOSE_WAIT]) ||
 	       (held->oldest &&
-		put_u64(skb, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
+		tcpstate_put_u64(skb, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
 			div_u64(ktime_get_ns() - held->oldest,
 				NSEC_PER_MSEC))) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_RATE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_RATE,
 		       row->rate[TCPSTATE_MADE_TIME_WAIT]) ||
-	       put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
 		       row->rate[TCPSTATE_MADE_CLOSE_WAIT]) ||
-	       (dropped && put_u64(skb, TCPSTATE_A_OWNER_DROPPED, dropped)) ?
+	       (dropped && tcpstate_put_u64(skb, TCPSTATE_A_OWNER_DROPPED, dropped)) ?
 	       -EMSGSIZE : 0;
 }
 
@@ -430,7 +430,7 @@ static bool row_asked(const struct row *row, enum tcpstate_owner_key by,
  */
 int tcpstate_nl_owner_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct survey survey = { .netns = tcpstate_netlink_netns(info) };
+	struct survey survey = { .netns = tcpstate_netlink_own(genl_info_net(info), info->extack) };
 	struct tcpstate_reader reader;
 	enum tcpstate_owner_key by;
 	struct sk_buff *answer;
@@ -522,15 +522,14 @@ int tcpstate_nl_owner_get_dumpit(struct sk_buff *skb,
 	err = may_know(&reader, cb->extack);
 	if (err)
 		return err;
-	attr = nlmsg_find_attr(cb->nlh, GENL_HDRLEN, TCPSTATE_A_OWNER_BY);
+	attr = tcpstate_dump_attr(cb, TCPSTATE_A_OWNER_BY);
 	if (!attr) {
 		NL_SET_ERR_MSG(cb->extack, "the attribute by is missing");
 		return -EINVAL;
 	}
 	by = nla_get_u32(attr);
-	if (!nlmsg_find_attr(cb->nlh, GENL_HDRLEN,
-			     TCPSTATE_A_OWNER_ALL_NETNS)) {
-		netns = tcpstate_netlink_dump_netns(cb);
+	if (!tcpstate_dump_attr(cb, TCPSTATE_A_OWNER_ALL_NETNS)) {
+		netns = tcpstate_netlink_own(sock_net(cb->skb->sk), cb->extack);
 		if (!netns)
 			return -ENOMEM;
 		if (cursor->id > netns->id)
@@ -544,7 +543,7 @@ int tcpstate_nl_owner_get_dumpit(struct sk_buff *skb,
 	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	while ((netns = tcpstate_netlink_dump_next(cursor->id))) {
+	while ((netns = tcpstate_netlink_next(cursor->id))) {
 		if (cursor->id != netns->id)
 			memset(&cursor->next, 0, sizeof(cursor->next));
 		cursor->id = netns->id;

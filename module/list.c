@@ -121,7 +121,7 @@ struct line {
  */
 struct list_cursor {
 	u64		begun;
-	u16		generation;
+	u32		generation;
 	u32		told;
 	unsigned long	bucket;
 	u64		since;
@@ -425,8 +425,8 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			  TCPSTATE_CMD_CONN_GET);
 	if (!hdr)
 		return -EMSGSIZE;
-	if (put_u64(skb, TCPSTATE_A_CONN_NETNS_INO, line->netns->ino) ||
-	    put_u64(skb, TCPSTATE_A_CONN_COOKIE, line->cookie) ||
+	if (tcpstate_put_u64(skb, TCPSTATE_A_CONN_NETNS_INO, line->netns->ino) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_COOKIE, line->cookie) ||
 	    nla_put_u32(skb, TCPSTATE_A_CONN_STATE, line->state) ||
 	    nla_put_u32(skb, TCPSTATE_A_CONN_FAMILY, line->family) ||
 	    (line->ifindex &&
@@ -434,14 +434,14 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	    put_addresses(skb, line) ||
 	    nla_put_u16(skb, TCPSTATE_A_CONN_SPORT, line->sport) ||
 	    nla_put_u16(skb, TCPSTATE_A_CONN_DPORT, line->dport) ||
-	    put_u64(skb, TCPSTATE_A_CONN_AGE_MS, div_u64(age, NSEC_PER_MSEC)) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_AGE_MS, div_u64(age, NSEC_PER_MSEC)) ||
 	    (line->seeded && nla_put_flag(skb, TCPSTATE_A_CONN_AGE_AT_LEAST)) ||
 	    (line->mini &&
 	     (nla_put_flag(skb, TCPSTATE_A_CONN_MINI) ||
-	      put_u64(skb, TCPSTATE_A_CONN_TIMEOUT_MS,
+	      tcpstate_put_u64(skb, TCPSTATE_A_CONN_TIMEOUT_MS,
 		      jiffies_to_msecs(line->timeout)))) ||
 	    (line->inode &&
-	     put_u64(skb, TCPSTATE_A_CONN_INODE, line->inode)) ||
+	     tcpstate_put_u64(skb, TCPSTATE_A_CONN_INODE, line->inode)) ||
 	    put_owners(skb, line, reader)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
@@ -711,7 +711,7 @@ static void listing_free(struct listing *listing)
  */
 int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct tcpstate_netns *netns = tcpstate_netlink_netns(info);
+	struct tcpstate_netns *netns = tcpstate_netlink_own(genl_info_net(info), info->extack);
 	struct list_cursor cursor = {};
 	struct listing *listing;
 	struct sk_buff *answer;
@@ -779,10 +779,10 @@ int tcpstate_nl_conn_get_dumpit(struct sk_buff *skb,
 			   cb->extack);
 	if (err)
 		goto out;
-	if (nlmsg_find_attr(cb->nlh, GENL_HDRLEN, TCPSTATE_A_CONN_ALL_NETNS)) {
+	if (tcpstate_dump_attr(cb, TCPSTATE_A_CONN_ALL_NETNS)) {
 		err = tcpstate_netlink_may_see_all(cb);
 	} else {
-		listing->filter.netns = tcpstate_netlink_dump_netns(cb);
+		listing->filter.netns = tcpstate_netlink_own(sock_net(cb->skb->sk), cb->extack);
 		err = listing->filter.netns ? 0 : -ENOMEM;
 	}
 	if (err)

@@ -63,7 +63,7 @@ static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
 		return 0;
 	return nla_put(skb, TCPSTATE_A_STATE_ENTRY_DWELL,
 		       sizeof(counts->dwell[state]), counts->dwell[state]) ||
-	       put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
+	       tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
 		       div_u64(counts->dwell_max[state], NSEC_PER_USEC)) ?
 	       -EMSGSIZE : 0;
 }
@@ -75,7 +75,7 @@ static int put_oldest(struct sk_buff *skb, const struct tcpstate_counts *counts,
 
 	if (age == TCPSTATE_AGE_NONE || !counts->oldest[age])
 		return 0;
-	return put_u64(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
+	return tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
 		       div_u64(now - counts->oldest[age], NSEC_PER_MSEC)) ||
 	       (counts->oldest_seeded[age] &&
 		nla_put_flag(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST)) ?
@@ -112,14 +112,14 @@ static int put_state(struct sk_buff *skb, const struct tcpstate_counts *counts,
 	if (!nest)
 		return -EMSGSIZE;
 	if (nla_put_u32(skb, TCPSTATE_A_STATE_ENTRY_STATE, state) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
 		    sockets[TCPSTATE_IPV4] + sockets[TCPSTATE_IPV6]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
 		goto cancel;
 	if (state != TCP_NEW_SYN_RECV &&
-	    (put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
+	    (tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
 		     state == TCP_CLOSE ? 0 : counts->entered[state]) ||
 	     put_oldest(skb, counts, state, now) ||
 	     put_dwell(skb, counts, state)))
@@ -151,7 +151,7 @@ static int put_transition(struct sk_buff *skb, u32 from, u32 to, u64 count)
 		return -EMSGSIZE;
 	if (nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_FROM, from) ||
 	    nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_TO, to) ||
-	    put_u64(skb, TCPSTATE_A_TRANSITION_ENTRY_COUNT, count)) {
+	    tcpstate_put_u64(skb, TCPSTATE_A_TRANSITION_ENTRY_COUNT, count)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -187,15 +187,15 @@ static int put_time_wait(struct sk_buff *skb,
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
+	if (tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
 		    READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
 		    tcpstate_netns_overflow(net) - netns->overflow_base) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
 		    counts->end[TCPSTATE_END_EXPIRED]) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
 		    counts->end[TCPSTATE_END_RECYCLED]) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
 		    counts->end[TCPSTATE_END_KILLED])) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
@@ -221,15 +221,15 @@ static int put_rest(struct sk_buff *skb, const struct tcpstate_netns *netns,
 {
 	return put_transitions(skb, counts) ||
 	       put_time_wait(skb, netns, counts) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
 		       atomic64_read(&netns->untracked)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
 		       atomic64_read(&netns->inexact)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
 		       atomic64_read(&netns->found_late)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
 		       connections(counts)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
 		       tcpstate_netns_slots_max()) ?
 	       -EMSGSIZE : 0;
 }
@@ -254,8 +254,8 @@ static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			  TCPSTATE_CMD_STATE_GET);
 	if (!hdr)
 		goto out;
-	if (put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
-	    put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
+	if (tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
 		    div_u64(now - netns->since, NSEC_PER_MSEC)))
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++)
@@ -275,8 +275,15 @@ out:
 	return err;
 }
 
-static struct tcpstate_netns *netns_of_request(const struct net *net,
-					       struct netlink_ext_ack *extack)
+/**
+ * tcpstate_netlink_own() - what is kept of the namespace of a request
+ * @net: the namespace
+ * @extack: for a sentence
+ *
+ * Return: it, or NULL after a sentence in extack.
+ */
+struct tcpstate_netns *tcpstate_netlink_own(struct net *net,
+					    struct netlink_ext_ack *extack)
 {
 	struct tcpstate_netns *netns;
 
@@ -291,29 +298,6 @@ static struct tcpstate_netns *netns_of_request(const struct net *net,
 }
 
 /**
- * tcpstate_netlink_netns() - the namespace a request is about
- * @info: the request
- *
- * Return: it, or NULL after a sentence in extack.
- */
-struct tcpstate_netns *tcpstate_netlink_netns(struct genl_info *info)
-{
-	return netns_of_request(genl_info_net(info), info->extack);
-}
-
-/**
- * tcpstate_netlink_dump_netns() - the namespace a dump is asked from
- * @cb: the dump
- *
- * Return: it, or NULL after a sentence in extack.
- */
-struct tcpstate_netns *
-tcpstate_netlink_dump_netns(const struct netlink_callback *cb)
-{
-	return netns_of_request(sock_net(cb->skb->sk), cb->extack);
-}
-
-/**
  * tcpstate_nl_state_get_doit() - the counters of the caller's namespace
  * @skb: the request
  * @info: its attributes
@@ -322,7 +306,7 @@ tcpstate_netlink_dump_netns(const struct netlink_callback *cb)
  */
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct tcpstate_netns *netns = tcpstate_netlink_netns(info);
+	struct tcpstate_netns *netns = tcpstate_netlink_own(genl_info_net(info), info->extack);
 	struct sk_buff *answer;
 	u32 only = 0;
 	int err;
@@ -365,12 +349,12 @@ int tcpstate_netlink_may_see_all(struct netlink_callback *cb)
 }
 
 /**
- * tcpstate_netlink_dump_next() - the next namespace of a dump
+ * tcpstate_netlink_next() - the next namespace of a dump
  * @id: the lowest id that will do
  *
  * Return: it, with a reference on its net, or NULL after the last.
  */
-struct tcpstate_netns *tcpstate_netlink_dump_next(u64 id)
+struct tcpstate_netns *tcpstate_netlink_next(u64 id)
 {
 	struct tcpstate_netns *netns;
 
@@ -399,7 +383,7 @@ int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
 	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	while ((netns = tcpstate_netlink_dump_next(cursor->id))) {
+	while ((netns = tcpstate_netlink_next(cursor->id))) {
 		if (cursor->id != netns->id)
 			cursor->part = 0;
 		cursor->id = netns->id;
@@ -433,21 +417,21 @@ static int fill_audit(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			  TCPSTATE_CMD_AUDIT);
 	if (!hdr)
 		return -EMSGSIZE;
-	if (put_u64(skb, TCPSTATE_A_AUDIT_NETNS_INO, netns->net->ns.inum) ||
+	if (tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_NETNS_INO, netns->net->ns.inum) ||
 	    nla_put_u8(skb, TCPSTATE_A_AUDIT_EXACT, audit->exact) ||
 	    nla_put_u32(skb, TCPSTATE_A_AUDIT_WALKS, audit->walks) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING, audit->missing) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING_NOW, audit->missing_now) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_STALE, audit->stale))
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_MISSING, audit->missing) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_MISSING_NOW, audit->missing_now) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_STALE, audit->stale))
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++) {
 		nest = nla_nest_start(skb, TCPSTATE_A_AUDIT_STATE);
 		if (!nest)
 			goto cancel;
 		if (nla_put_u32(skb, TCPSTATE_A_AUDIT_ENTRY_STATE, state) ||
-		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
+		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
 			    audit->counted[state]) ||
-		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
+		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
 			    audit->walked[state]))
 			goto cancel;
 		nla_nest_end(skb, nest);
@@ -483,7 +467,7 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "the attribute rechecks is missing");
 		return -EINVAL;
 	}
-	netns = tcpstate_netlink_netns(info);
+	netns = tcpstate_netlink_own(genl_info_net(info), info->extack);
 	if (!netns)
 		return -ENOMEM;
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -534,7 +518,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		return -EINVAL;
 	}
 	/* One a call: a message is begun when there is something to say. */
-	netns = tcpstate_netlink_dump_next(cursor->id);
+	netns = tcpstate_netlink_next(cursor->id);
 	if (!netns)
 		return 0;
 	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), true, &audit);

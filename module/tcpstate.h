@@ -251,8 +251,8 @@ struct tcpstate_netns {
  *	if that is not known or is the kernel. Written under the bucket's lock.
  * @closer: number of who closed it, if that was not @owner; or 0. Written by
  *	the record's owner.
- * @generation: the listing that had last begun when a mini-socket took it
- *	over; 0 if none did
+ * @generation: of a mini-socket, the listing that had last begun when it took
+ *	the record over; 0 if it did not
  */
 struct tcpstate_conn {
 	struct hlist_bl_node		node;
@@ -268,7 +268,7 @@ struct tcpstate_conn {
 	u32				epoch;
 	struct tcpstate_owner		*owner;
 	u32				closer;
-	u16				generation;
+	u32				generation;
 };
 
 /**
@@ -350,9 +350,9 @@ u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
 void tcpstate_conn_accept(const struct sock *sk);
-u16 tcpstate_conn_generation_next(void);
+u32 tcpstate_conn_generation_next(void);
 bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
-				     u16 generation);
+				     u32 generation);
 unsigned long tcpstate_conn_buckets(void);
 void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 			 void *arg);

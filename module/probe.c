@@ -126,6 +126,7 @@ typeof(TCPSTATE_HASHDANCE) TCPSTATE_HASHDANCE __weak;
 typeof(__inet_twsk_schedule) __inet_twsk_schedule __weak;
 typeof(inet_twsk_deschedule_put) inet_twsk_deschedule_put __weak;
 typeof(tcp_twsk_destructor) tcp_twsk_destructor __weak;
+typeof(security_sock_graft) security_sock_graft __weak;
 #if IS_BUILTIN(CONFIG_IPV6)
 typeof(inet6_cleanup_sock) inet6_cleanup_sock __weak;
 #endif
@@ -150,7 +151,7 @@ static struct hook {
 		HOOKED(tcp_twsk_destructor),
 		.ops = { .func = hook_freed, .flags = TCPSTATE_FTRACE_FLAGS },
 	}, {
-		.function = "security_sock_graft",
+		HOOKED(security_sock_graft),
 		.ops = { .func = hook_accepted, .flags = TCPSTATE_FTRACE_FLAGS },
 	},
 #if IS_BUILTIN(CONFIG_IPV6)

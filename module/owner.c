@@ -50,6 +50,7 @@ MODULE_PARM_DESC(max_owners, "Processes told apart at most; half of them in one 
 static DEFINE_SPINLOCK(owner_lock);
 static DEFINE_HASHTABLE(owner_table, TABLE_BITS);
 static DEFINE_XARRAY_ALLOC1(owner_ids);
+static u32 owner_last_id;
 static unsigned int owner_count;
 static unsigned int owner_made;		/* since the last tidying up */
 
@@ -120,10 +121,10 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 	if (!owner)
 		return NULL;
 	xa_lock(&owner_ids);
-	err = __xa_alloc(&owner_ids, &owner->id, owner, xa_limit_32b,
-			 GFP_ATOMIC | __GFP_NOWARN);
+	err = __xa_alloc_cyclic(&owner_ids, &owner->id, owner, xa_limit_32b,
+				&owner_last_id, GFP_ATOMIC | __GFP_NOWARN);
 	xa_unlock(&owner_ids);
-	if (err) {
+	if (err < 0) {
 		kfree(owner);
 		return NULL;
 	}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The listing of connections: the same set as ss shows, resumed exactly, and
+ * filtered.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "listing.h"
+#include "traffic.h"
+#include "util.h"
+
+#define SECONDS		600
+/* 20,000 in all; what is slower than TIME_WAIT never gets there. */
+#define PER_GROUP	1450
+
+/* How the connections of a group end up, at the client and at the server. */
+enum group {
+	G_ALIVE,	/* ESTABLISHED */
+	G_ORPHANS,	/* FIN_WAIT2 without a file, CLOSE_WAIT */
+	G_HALF,		/* FIN_WAIT2 with one, CLOSE_WAIT */
+	G_PASSIVE,	/* CLOSE_WAIT, FIN_WAIT2 of a mini-socket */
+	G_LASTACK,	/* FIN_WAIT2, LAST_ACK */
+	G_FINWAIT1,	/* FIN_WAIT1, ESTABLISHED */
+	G_TIMED,	/* TIME_WAIT */
+	G_DIALLED,	/* SYN_SENT */
+	GROUPS
+};
+
+FIXTURE(conn) {
+	struct rig rig;
+	int listener[FAMILIES];
+	struct pair pair[GROUPS][PER_GROUP];
+	struct traffic traffic;
+};
+
+FIXTURE_SETUP(conn)
+{
+	struct rlimit limit = { 40000, 40000 };
+	int f, g, i;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	for (g = 0; g < GROUPS; g++)
+		for (i = 0; i < PER_GROUP; i++)
+			pair_init(&self->pair[g][i], i % FAMILIES, PORT + i % FAMILIES);
+	self->traffic.workers = 0;
+	CHECK(rig_up(&self->rig, NULL));
+	for (f = IPV4; f < FAMILIES; f++) {
+		self->listener[f] = tcp_listen(&self->rig.net.server, f, PORT + f);
+		ASSERT_LE(0, self->listener[f]);
+	}
+}
+
+FIXTURE_TEARDOWN(conn)
+{
+	int f, g, i;
+
+	if (self->traffic.workers)
+		EXPECT_OK(traffic_stop(&self->traffic));
+	for (g = 0; g < GROUPS; g++)
+		for (i = 0; i < PER_GROUP; i++)
+			pair_close(&self->pair[g][i]);
+	for (f = IPV4; f < FAMILIES; f++)
+		close_fd(&self->listener[f]);
+	EXPECT_OK(rig_down(&self->rig));
+}
+
+static int open_group(const struct net *net, const int *listener, struct pair *group)
+{
+	int i;
+
+	for (i = 0; i < PER_GROUP; i++) {
+		struct pair *p = &group[i];
+
+		p->client = tcp_connect(&net->client, p->family, p->port, 0);
+		if (p->client < 0)
+			return -1;
+		p->server = tcp_accept(listener[p->family]);
+		if (p->server < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void close_group(struct pair *group, bool client, bool server)
+{
+	int i;
+
+	for (i = 0; i < PER_GROUP; i++) {
+		if (client)
+			close_fd(&group[i].client);
+		if (server)
+			close_fd(&group[i].server);
+	}
+}
+
+static int compare_with_ss(const struct ns *ns, size_t *n)
+{
+	struct conn_list before, ours, after;
+	int fd = socket_for(ns), rc;
+
+	if (fd < 0 || ss_list(ns, &before) || conn_list(fd, &(struct conn_filter){ }, &ours) ||
+	    ss_list(ns, &after))
+		return -1;
+	close(fd);
+	if (ours.error)
+		return fail("conn-get: error %d, %s", ours.error, ours.sentence);
+	conn_list_sort(&before);
+	conn_list_sort(&ours);
+	conn_list_sort(&after);
+	rc = same_conns(&before, &ours, &after);
+	*n += ours.n;
+	conn_list_free(&before);
+	conn_list_free(&ours);
+	conn_list_free(&after);
+	return rc;
+}
+
+TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	uint64_t start = now_ms();
+	size_t n = 0;
+	int g, i;
+
+	CHECK(sysctl_set(NULL, "net/ipv4/tcp_max_orphans", "65536"));
+	CHECK(sysctl_set(&net->client, "net/ipv4/tcp_fin_timeout", "600"));
+	for (g = 0; g < G_DIALLED; g++)
+		CHECK(open_group(net, self->listener, self->pair[g]));
+	for (i = 0; i < PER_GROUP; i++) {
+		shutdown(self->pair[G_HALF][i].client, SHUT_WR);
+		shutdown(self->pair[G_LASTACK][i].client, SHUT_WR);
+	}
+	close_group(self->pair[G_ORPHANS], true, false);
+	close_group(self->pair[G_PASSIVE], false, true);
+	close_group(self->pair[G_TIMED], true, true);
+	CHECK(wire(&net->client, LOSE));
+	CHECK(wire(&net->server, LOSE));
+	close_group(self->pair[G_FINWAIT1], true, false);
+	close_group(self->pair[G_LASTACK], false, true);
+	for (i = 0; i < PER_GROUP; i++) {
+		struct pair *p = &self->pair[G_DIALLED][i];
+
+		p->client = tcp_dial(&net->client, p->family, p->port, 0);
+		ASSERT_LE(0, p->client);
+	}
+	TH_LOG("made in %ju ms", (uintmax_t)(now_ms() - start));
+	CHECK(compare_with_ss(&net->client, &n));
+	CHECK(compare_with_ss(&net->server, &n));
+	TH_LOG("%zu connections compared after %ju ms", n, (uintmax_t)(now_ms() - start));
+	/* 13 groups of sockets: TIME_WAIT's and SYN_SENT's peers have none. */
+	ASSERT_LE(13 * PER_GROUP, n);
+	CHECK(wire(&net->client, PASS));
+	CHECK(wire(&net->server, PASS));
+}
+
+/* Sockets that stay as they are among others that come and go. */
+TEST_F_TIMEOUT(conn, resumes_exactly, SECONDS)
+{
+	static const struct traffic_spec churn = {
+		.ends = END_ANY, .destinations = 200, .ipv6_every = 3, .window = 32,
+	};
+	const struct ns *ns = &self->rig.net.client;
+	struct conn_list still, list;
+	size_t most = 0, i;
+	int round, fd;
+
+	CHECK(traffic_settings(ns));
+	CHECK(open_group(&self->rig.net, self->listener, self->pair[G_ALIVE]));
+	fd = socket_for(ns);
+	ASSERT_LE(0, fd);
+	CHECK(conn_list(fd, &(struct conn_filter){ }, &still));
+	ASSERT_EQ(PER_GROUP, still.n);
+	conn_list_sort(&still);
+	CHECK(traffic_init(&self->traffic));
+	for (i = 0; i < 3; i++)
+		CHECK(traffic_add(&self->traffic, ns, PORT + 100 * (i + 1), &churn));
+	for (round = 0; round < 30; round++) {
+		CHECK(conn_list(fd, &(struct conn_filter){ }, &list));
+		ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
+		conn_list_sort(&list);
+		CHECK(conn_list_unique(&list));
+		for (i = 0; i < still.n; i++)
+			ASSERT_NE(NULL, conn_list_find(&list, &still.conn[i]));
+		most = list.n > most ? list.n : most;
+		conn_list_free(&list);
+
+		CHECK(conn_list(fd, &(struct conn_filter){ .top = 1000 }, &list));
+		ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
+		ASSERT_EQ(1000, list.n);
+		conn_list_sort(&list);
+		CHECK(conn_list_unique(&list));
+		for (i = 0; i < list.n; i++)
+			ASSERT_NE(NULL, conn_list_find(&still, &list.conn[i]));
+		conn_list_free(&list);
+	}
+	TH_LOG("%zu still ones among up to %zu, %ju came and went", still.n, most,
+	       (uintmax_t)traffic_done(&self->traffic));
+	conn_list_free(&still);
+	close(fd);
+}
+
+static size_t count(int fd, struct conn_filter filter)
+{
+	struct conn_list list;
+	size_t n;
+
+	if (conn_list(fd, &filter, &list) || list.error)
+		return -1;
+	n = list.n;
+	conn_list_free(&list);
+	return n;
+}
+
+static int error_of(int fd, struct conn_filter filter)
+{
+	struct conn_list list;
+	int error;
+
+	if (conn_list(fd, &filter, &list))
+		return -1;
+	error = list.error;
+	if (error && !*list.sentence)
+		fail("no sentence");
+	conn_list_free(&list);
+	return error;
+}
+
+#define COUNT(...)	count(fd, (struct conn_filter){ __VA_ARGS__ })
+#define ERROR(...)	error_of(fd, (struct conn_filter){ __VA_ARGS__ })
+
+TEST_F_TIMEOUT(conn, filters, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	struct pair p[FAMILIES][3];
+	struct conn_list list;
+	uint64_t before, after;
+	int fd, f, i;
+	uint32_t both;
+
+	for (f = IPV4; f < FAMILIES; f++) {
+		for (i = 0; i < 3; i++) {
+			pair_init(&p[f][i], f, PORT + f);
+			p[f][i].client = tcp_connect(&net->client, f, PORT + f, 0);
+			p[f][i].server = tcp_accept(self->listener[f]);
+			ASSERT_LE(0, p[f][i].server);
+		}
+	}
+	before = now_ms();
+	for (f = IPV4; f < FAMILIES; f++) {
+		close_fd(&p[f][0].server);
+		shutdown(p[f][1].client, SHUT_WR);
+		close_fd(&p[f][1].server);
+	}
+	fd = socket_for(&net->client);
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(WAIT_FOR(COUNT(.states = 1 << ST_TIME_WAIT) == FAMILIES, PATIENCE_MS));
+	after = now_ms();
+	usleep(50000);
+
+	EXPECT_EQ(9, COUNT());
+	EXPECT_EQ(3, COUNT(.states = 1 << ST_CLOSE_WAIT));
+	EXPECT_EQ(3, COUNT(.states = 1 << ST_ESTABLISHED));
+	EXPECT_EQ(6, COUNT(.states = 1 << ST_ESTABLISHED | 1 << ST_TIME_WAIT));
+	EXPECT_EQ(0, COUNT(.states = 1 << ST_LISTEN));
+	EXPECT_EQ(3, COUNT(.dport = PORT + IPV6));
+	EXPECT_EQ(0, COUNT(.sport = PORT + IPV6));
+	EXPECT_EQ(1, COUNT(.sport = local_port(p[IPV4][2].client)));
+	EXPECT_EQ(1, COUNT(.dport = PORT, .states = 1 << ST_CLOSE_WAIT));
+	EXPECT_EQ(9, COUNT(.older_ms = 40));
+	EXPECT_EQ(0, COUNT(.older_ms = 3600000));
+	EXPECT_EQ(0, COUNT(.older_ms = UINT64_MAX));
+	/* The wire is 10.9.0.0/24 and fd09::/64. */
+	EXPECT_EQ(9, COUNT(.daddr = "0.0.0.0/0") + COUNT(.daddr = "fc00::/7"));
+	EXPECT_EQ(6, COUNT(.daddr = "10.0.0.0/8"));
+	EXPECT_EQ(3, COUNT(.daddr = "fc00::/7"));
+	EXPECT_EQ(0, COUNT(.daddr = "11.0.0.0/8"));
+	EXPECT_EQ(9, COUNT(.comm = "conn"));
+	EXPECT_EQ(0, COUNT(.comm = "con"));
+	EXPECT_EQ(9, COUNT(.pid = getpid()));
+	EXPECT_EQ(0, COUNT(.pid = 1));
+	EXPECT_EQ(9, COUNT(.by_uid = true));
+	EXPECT_EQ(0, COUNT(.by_uid = true, .uid = 1));
+	EXPECT_EQ(EINVAL, ERROR(.daddr = "10.0.0.0/33"));
+
+	CHECK(conn_list(fd, &(struct conn_filter){ .top = 4 }, &list));
+	ASSERT_EQ(4, list.n);
+	for (i = 1; i < 4; i++)
+		EXPECT_GE(list.conn[i - 1].age_ms, list.conn[i].age_ms);
+	EXPECT_EQ(1, COUNT(.cookie = list.conn[0].cookie));
+	conn_list_free(&list);
+
+	/* What has changed since: its age is known to the millisecond. */
+	both = 1 << ST_CLOSE_WAIT | 1 << ST_TIME_WAIT;
+	CHECK(conn_list(fd, &(struct conn_filter){ .states = both }, &list));
+	ASSERT_EQ(6, list.n);
+	for (i = 0; i < 6; i++) {
+		const struct told_conn *c = &list.conn[i];
+		uint64_t now = now_ms();
+
+		EXPECT_GE(now - before + 1, c->age_ms);
+		EXPECT_LE(after - before, 1000);
+		EXPECT_EQ(c->state == ST_TIME_WAIT, c->mini);
+		EXPECT_EQ(c->state == ST_CLOSE_WAIT, !!c->inode);
+		if (c->mini) {
+			EXPECT_GE(62000, c->timeout_ms);
+			EXPECT_LE(59000 - (now - before), c->timeout_ms);
+		}
+	}
+	conn_list_free(&list);
+	close(fd);
+	for (f = IPV4; f < FAMILIES; f++)
+		for (i = 0; i < 3; i++)
+			pair_close(&p[f][i]);
+}
+
+TEST_F_TIMEOUT(conn, unprivileged, SECONDS)
+{
+	struct pair *p = &self->pair[G_ALIVE][0];
+	struct conn_list list;
+	int fd;
+
+	p->client = tcp_connect(&self->rig.net.client, p->family, p->port, 0);
+	ASSERT_LE(0, p->client);
+	ASSERT_EQ(0, ns_enter(&self->rig.net.client));
+	ASSERT_EQ(0, seteuid(65534));
+	fd = socket_for(NULL);
+	ASSERT_LE(0, fd);
+	CHECK(conn_list(fd, &(struct conn_filter){ }, &list));
+	ASSERT_EQ(0, list.error);
+	ASSERT_EQ(1, list.n);
+	EXPECT_TRUE(list.conn[0].hidden);
+	EXPECT_FALSE(list.conn[0].owner.told);
+	conn_list_free(&list);
+	EXPECT_EQ(EPERM, ERROR(.pid = 1));
+	EXPECT_EQ(EPERM, ERROR(.comm = "conn"));
+	EXPECT_EQ(EPERM, ERROR(.all = true));
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_EQ(0, ns_leave());
+	close(fd);
+}
+
+TEST_HARNESS_MAIN

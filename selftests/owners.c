@@ -1,0 +1,835 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whose connections they are: who opened, accepted and closed them, and what
+ * processes made that are long gone.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "listing.h"
+#include "util.h"
+
+#define SECONDS		600
+#define CGROUPS		"/tmp/tcpstate-cgroups"
+#define SOMEBODY	1000
+#define NOBODY		65534
+
+FIXTURE(owners) {
+	struct rig rig;
+	const struct ns *ns;
+	int fd;
+};
+
+FIXTURE_SETUP(owners)
+{
+	CHECK(rig_up(&self->rig, NULL));
+	self->ns = &self->rig.net.client;
+	self->fd = socket_for(self->ns);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(owners)
+{
+	close(self->fd);
+	EXPECT_OK(rig_down(&self->rig));
+}
+
+/* --- processes of a name, that do as they are told --- */
+
+struct actor {
+	pid_t pid;
+	int tell, hear;		/* a byte says what to do, or that it is done */
+};
+
+/* Of the child: do one thing; what @what stands for is the test's affair. */
+typedef int (*act_t)(int what, void *arg);
+
+static void act_out(const char *comm, int hear, int tell, act_t act, void *arg)
+{
+	char what;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, comm);
+	while (read(hear, &what, 1) == 1) {
+		char done = act(what, arg) ? 'n' : 'y';
+
+		if (write(tell, &done, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static int actor_start(struct actor *a, const char *comm, act_t act, void *arg)
+{
+	int there[2], back[2];
+
+	if (pipe(there) || pipe(back))
+		return fail("pipe: %m");
+	fflush(NULL);
+	a->pid = fork();
+	if (a->pid < 0)
+		return fail("fork: %m");
+	if (!a->pid) {
+		close(there[1]);
+		close(back[0]);
+		act_out(comm, there[0], back[1], act, arg);
+	}
+	close(there[0]);
+	close(back[1]);
+	a->tell = there[1];
+	a->hear = back[0];
+	return 0;
+}
+
+static int actor_begin(struct actor *a, char what)
+{
+	return write(a->tell, &what, 1) == 1 ? 0 : fail("an actor is gone");
+}
+
+static int actor_wait(struct actor *a)
+{
+	char done;
+
+	if (read(a->hear, &done, 1) != 1)
+		return fail("an actor died");
+	return done == 'y' ? 0 : fail("an actor failed");
+}
+
+static int actor_do(struct actor *a, char what)
+{
+	return actor_begin(a, what) || actor_wait(a) ? -1 : 0;
+}
+
+/* It exits, and with it go the files it has open. */
+static int actor_end(struct actor *a)
+{
+	close(a->tell);
+	close(a->hear);
+	return wait_for_exit(a->pid) ? fail("an actor ended badly") : 0;
+}
+
+/* --- what the listing says --- */
+
+static int find(int fd, struct conn_filter filter, struct told_conn *conn)
+{
+	struct conn_list list;
+	int rc = 0;
+
+	if (conn_list(fd, &filter, &list))
+		return -1;
+	if (list.error)
+		rc = fail("error %d: %s", list.error, list.sentence);
+	else if (list.n != 1)
+		rc = fail("%zu connections where one was expected", list.n);
+	else
+		*conn = list.conn[0];
+	conn_list_free(&list);
+	return rc;
+}
+
+#define FIND(conn, ...)	CHECK(find(self->fd, (struct conn_filter){ __VA_ARGS__ }, conn))
+#define IS(process, PID, COMM) do {					\
+	EXPECT_TRUE((process).told);					\
+	EXPECT_EQ((uint32_t)(PID), (process).pid);			\
+	EXPECT_STREQ(COMM, (process).comm);				\
+} while (0)
+
+static const struct told_owner *row_of_comm(const struct owner_list *list, const char *comm)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (!strcmp(list->owner[i].comm, comm))
+			return &list->owner[i];
+	return NULL;
+}
+
+/* --- who made these? --- */
+
+static const struct program {
+	const char *comm, *cgroup;
+	uid_t uid;
+	unsigned int connections;
+} programs[] = {
+	{ "mill", CGROUPS "/one", 0, 9000 },
+	{ "press", CGROUPS "/two", SOMEBODY, 7000 },
+	{ "kiln", CGROUPS "/three", 0, 4000 },
+};
+
+#define PROGRAMS	(sizeof(programs) / sizeof(*programs))
+
+struct made {
+	const struct ns *ns;
+	const struct program *program;
+	int listener;
+	uint16_t port;
+};
+
+static int enter_cgroup(const char *path)
+{
+	char file[PATH_MAX];
+
+	snprintf(file, sizeof(file), "%s/cgroup.procs", path);
+	return file_write(file, "0");
+}
+
+static int make_time_waits(int what, void *arg)
+{
+	struct made *m = arg;
+	unsigned int i;
+
+	(void)what;
+	if (ns_enter(m->ns) || enter_cgroup(m->program->cgroup) || setuid(m->program->uid))
+		return -1;
+	prctl(PR_SET_NAME, m->program->comm);
+	for (i = 0; i < m->program->connections; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = local_address(&sa, i % FAMILIES, m->port);
+		int client = socket(sa.ss_family, SOCK_STREAM, 0), server;
+
+		if (client < 0 || connect(client, (struct sockaddr *)&sa, len))
+			return -1;
+		server = accept(m->listener, NULL, NULL);
+		if (server < 0)
+			return -1;
+		close(client);
+		close(server);
+	}
+	return 0;
+}
+
+static uint64_t inode_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+static uint64_t held(int fd, struct conn_filter filter)
+{
+	struct conn_list list;
+	uint64_t n;
+
+	filter.states = 1 << ST_TIME_WAIT;
+	if (conn_list(fd, &filter, &list) || list.error)
+		return -1;
+	n = list.n;
+	conn_list_free(&list);
+	return n;
+}
+
+TEST_F_TIMEOUT(owners, three_programs, SECONDS)
+{
+	const struct told_owner *row;
+	struct actor actor[PROGRAMS];
+	struct made made[PROGRAMS];
+	struct owner_list list;
+	uint64_t total = 0, somebody = 0;
+	unsigned int i, j, found;
+
+	mkdir(CGROUPS, 0755);
+	ASSERT_EQ(0, mount("none", CGROUPS, "cgroup2", 0, NULL)) TH_LOG("cgroup2: %m");
+	CHECK(sysctl_set(self->ns, "net/ipv4/ip_local_port_range", "1024 65000"));
+	for (i = 0; i < PROGRAMS; i++) {
+		ASSERT_EQ(0, mkdir(programs[i].cgroup, 0755)) TH_LOG("%m");
+		made[i] = (struct made){ self->ns, &programs[i], -1, PORT + i };
+		made[i].listener = tcp_listen(self->ns, IPV6, PORT + i);
+		ASSERT_LE(0, made[i].listener);
+		CHECK(actor_start(&actor[i], "starter", make_time_waits, &made[i]));
+		total += programs[i].connections;
+		somebody += programs[i].uid ? programs[i].connections : 0;
+	}
+	for (i = 0; i < PROGRAMS; i++)
+		CHECK(actor_begin(&actor[i], 0));
+	for (i = 0; i < PROGRAMS; i++)
+		CHECK(actor_wait(&actor[i]));
+	for (i = 0; i < PROGRAMS; i++)
+		CHECK(actor_end(&actor[i]));
+	EXPECT_EQ(20000, total);
+
+	CHECK(owner_list(self->fd, BY_COMM, &list));
+	ASSERT_EQ(0, list.error);
+	for (i = 0; i < PROGRAMS; i++) {
+		row = row_of_comm(&list, programs[i].comm);
+		ASSERT_NE(NULL, row);
+		EXPECT_EQ(programs[i].connections, row->time_wait_made);
+		EXPECT_EQ(programs[i].connections, row->close_wait_made);
+		EXPECT_EQ(0, row->close_wait);
+		EXPECT_TRUE(row->gone);
+		EXPECT_LT(0, row->time_wait_rate);
+		/* Some may have ended since. */
+		EXPECT_LE(held(self->fd, (struct conn_filter){ .comm = programs[i].comm }),
+			  row->time_wait);
+		EXPECT_GE(row->time_wait_made, row->time_wait);
+		TH_LOG("%s: %ju in TIME_WAIT, %ju made, %ju.%03ju/s", row->comm,
+		       (uintmax_t)row->time_wait, (uintmax_t)row->time_wait_made,
+		       (uintmax_t)row->time_wait_rate / 1000,
+		       (uintmax_t)row->time_wait_rate % 1000);
+	}
+	owner_list_free(&list);
+
+	CHECK(owner_list(self->fd, BY_PID, &list));
+	for (i = 0; i < PROGRAMS; i++) {
+		for (j = 0, found = 0; j < list.n; j++) {
+			row = &list.owner[j];
+			if (row->pid != (uint32_t)actor[i].pid)
+				continue;
+			found++;
+			EXPECT_STREQ(programs[i].comm, row->comm);
+			EXPECT_EQ(programs[i].connections, row->time_wait_made);
+			EXPECT_TRUE(row->gone);
+		}
+		EXPECT_EQ(1, found);
+	}
+	owner_list_free(&list);
+
+	CHECK(owner_list(self->fd, BY_UID, &list));
+	for (j = 0, found = 0; j < list.n; j++) {
+		row = &list.owner[j];
+		if (row->uid != 0 && row->uid != SOMEBODY)
+			continue;
+		found++;
+		EXPECT_EQ(row->uid ? somebody : total - somebody, row->time_wait_made);
+	}
+	EXPECT_EQ(2, found);
+	owner_list_free(&list);
+
+	CHECK(owner_list(self->fd, BY_CGROUP, &list));
+	for (i = 0; i < PROGRAMS; i++) {
+		for (j = 0, found = 0; j < list.n; j++) {
+			row = &list.owner[j];
+			if (row->cgroup != inode_of(programs[i].cgroup))
+				continue;
+			found++;
+			EXPECT_EQ(programs[i].connections, row->time_wait_made);
+		}
+		EXPECT_EQ(1, found);
+	}
+	owner_list_free(&list);
+
+	for (i = 0; i < PROGRAMS; i++) {
+		close(made[i].listener);
+		EXPECT_EQ(0, rmdir(programs[i].cgroup)) TH_LOG("%m");
+	}
+	EXPECT_EQ(0, umount(CGROUPS));
+}
+
+/* --- who accepted it? --- */
+
+struct server {
+	int listener, fd;
+};
+
+static int serve(int what, void *arg)
+{
+	struct server *s = arg;
+
+	switch (what) {
+	case 'a':
+		s->fd = tcp_accept(s->listener);
+		return s->fd < 0 ? -1 : 0;
+	case 's':
+		return shutdown(s->fd, SHUT_WR);
+	case 'c':
+		close_fd(&s->fd);
+		return 0;
+	}
+	return -1;
+}
+
+TEST_F_TIMEOUT(owners, prefork, SECONDS)
+{
+	struct server server = { .fd = -1 };
+	struct actor child[2];
+	struct told_conn c;
+	int client[3], i;
+
+	server.listener = tcp_listen(self->ns, IPV4, PORT);
+	ASSERT_LE(0, server.listener);
+	FIND(&c, .states = 1 << ST_LISTEN);
+	IS(c.owner, getpid(), "owners");
+	CHECK(actor_start(&child[0], "first", serve, &server));
+	CHECK(actor_start(&child[1], "second", serve, &server));
+	for (i = 0; i < 3; i++) {
+		client[i] = tcp_connect_local(self->ns, IPV4, PORT);
+		ASSERT_LE(0, client[i]);
+		FIND(&c, .dport = local_port(client[i]));
+		EXPECT_TRUE(c.unaccepted);
+		EXPECT_EQ(0, c.inode);
+		IS(c.owner, getpid(), "owners");
+		if (i == 2)
+			break;
+		CHECK(actor_do(&child[i], 'a'));
+		FIND(&c, .dport = local_port(client[i]));
+		EXPECT_FALSE(c.unaccepted);
+		EXPECT_NE(0, c.inode);
+		IS(c.owner, child[i].pid, i ? "second" : "first");
+	}
+
+	/* Closed by the client before anybody accepted it. */
+	FIND(&c, .dport = local_port(client[2]));
+	shutdown(client[2], SHUT_WR);
+	ASSERT_TRUE(WAIT_FOR(!find(self->fd, (struct conn_filter){
+		.states = 1 << ST_CLOSE_WAIT }, &c), PATIENCE_MS));
+	EXPECT_TRUE(c.unaccepted);
+	IS(c.owner, getpid(), "owners");
+	CHECK(actor_do(&child[0], 'a'));
+	FIND(&c, .states = 1 << ST_CLOSE_WAIT);
+	EXPECT_FALSE(c.unaccepted);
+	IS(c.owner, child[0].pid, "first");
+
+	/* The owner is kept by the mini-socket, and when the process is gone. */
+	CHECK(actor_do(&child[1], 'c'));
+	FIND(&c, .sport = PORT, .states = 1 << ST_FIN_WAIT2);
+	EXPECT_TRUE(c.mini);
+	EXPECT_FALSE(c.owner.gone);
+	EXPECT_FALSE(c.closer.told);
+	IS(c.owner, child[1].pid, "second");
+	CHECK(actor_end(&child[1]));
+	close(client[1]);
+	FIND(&c, .sport = PORT, .states = 1 << ST_TIME_WAIT);
+	EXPECT_TRUE(c.owner.gone);
+	IS(c.owner, child[1].pid, "second");
+	CHECK(actor_end(&child[0]));
+	close(client[0]);
+	close(client[2]);
+	close(server.listener);
+}
+
+TEST_F_TIMEOUT(owners, reuseport, SECONDS)
+{
+	struct server server[2];
+	struct actor child[2];
+	int client[8], i, n[2] = { };
+	struct told_conn c;
+
+	for (i = 0; i < 2; i++) {
+		server[i].fd = -1;
+		server[i].listener = tcp_socket(self->ns, IPV4);
+		ASSERT_LE(0, server[i].listener);
+		CHECK(set_option(server[i].listener, SOL_SOCKET, SO_REUSEPORT, 1));
+	}
+	for (i = 0; i < 2; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = local_address(&sa, IPV4, PORT);
+
+		ASSERT_EQ(0, bind(server[i].listener, (struct sockaddr *)&sa, len));
+		ASSERT_EQ(0, listen(server[i].listener, 16));
+		CHECK(set_nonblocking(server[i].listener, true));
+		CHECK(actor_start(&child[i], i ? "second" : "first", serve, &server[i]));
+	}
+	for (i = 0; i < 8; i++) {
+		client[i] = tcp_connect_local(self->ns, IPV4, PORT);
+		ASSERT_LE(0, client[i]);
+	}
+	for (i = 0; i < 2; i++)
+		while (!actor_do(&child[i], 'a'))
+			n[i]++;
+	EXPECT_EQ(8, n[0] + n[1]);
+	for (i = 0; i < 8; i++) {
+		FIND(&c, .dport = local_port(client[i]));
+		if (c.owner.pid == (uint32_t)child[0].pid) {
+			IS(c.owner, child[0].pid, "first");
+			n[0]--;
+		} else {
+			IS(c.owner, child[1].pid, "second");
+			n[1]--;
+		}
+	}
+	EXPECT_EQ(0, n[0]);
+	EXPECT_EQ(0, n[1]);
+	for (i = 0; i < 8; i++)
+		close(client[i]);
+	for (i = 0; i < 2; i++) {
+		CHECK(actor_end(&child[i]));
+		close(server[i].listener);
+	}
+}
+
+/* --- who closed it? --- */
+
+TEST_F_TIMEOUT(owners, closed_by_another, SECONDS)
+{
+	struct server server;
+	struct actor child;
+	struct told_conn c;
+	int client;
+
+	server.listener = tcp_listen(self->ns, IPV6, PORT);
+	ASSERT_LE(0, server.listener);
+	client = tcp_connect_local(self->ns, IPV6, PORT);
+	ASSERT_LE(0, client);
+	server.fd = tcp_accept(server.listener);
+	ASSERT_LE(0, server.fd);
+	/* The child holds the only copy of what its parent accepted. */
+	CHECK(actor_start(&child, "heir", serve, &server));
+	close_fd(&server.fd);
+	FIND(&c, .sport = PORT, .states = 1 << ST_ESTABLISHED);
+	IS(c.owner, getpid(), "owners");
+	EXPECT_FALSE(c.closer.told);
+	CHECK(actor_do(&child, 's'));
+	FIND(&c, .sport = PORT, .states = 1 << ST_FIN_WAIT2);
+	EXPECT_FALSE(c.mini);
+	IS(c.owner, getpid(), "owners");
+	IS(c.closer, child.pid, "heir");
+	/* The last of the FINs: its mini-socket knows both. */
+	close(client);
+	FIND(&c, .sport = PORT, .states = 1 << ST_TIME_WAIT);
+	IS(c.owner, getpid(), "owners");
+	IS(c.closer, child.pid, "heir");
+	CHECK(actor_end(&child));
+	FIND(&c, .sport = PORT, .states = 1 << ST_TIME_WAIT);
+	EXPECT_TRUE(c.closer.gone);
+	EXPECT_FALSE(c.owner.gone);
+	close(server.listener);
+}
+
+struct passing {
+	int socket[2], fd;
+};
+
+static int send_fd(int through, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { };
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	return sendmsg(through, &msg, 0) == 1 ? 0 : -1;
+}
+
+static int receive_fd(int through)
+{
+	char data[1], space[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { data, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = space, .msg_controllen = sizeof(space),
+	};
+	int fd;
+
+	if (recvmsg(through, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static int take_fd(int what, void *arg)
+{
+	struct passing *p = arg;
+
+	if (what == 't') {
+		p->fd = receive_fd(p->socket[1]);
+		return p->fd < 0 ? -1 : 0;
+	}
+	return close(p->fd);
+}
+
+TEST_F_TIMEOUT(owners, passed_on, SECONDS)
+{
+	struct passing p;
+	struct actor other;
+	int listener, server, client;
+	struct told_conn c;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, p.socket));
+	CHECK(actor_start(&other, "other", take_fd, &p));
+	listener = tcp_listen(self->ns, IPV4, PORT);
+	ASSERT_LE(0, listener);
+	client = tcp_connect_local(self->ns, IPV4, PORT);
+	server = tcp_accept(listener);
+	ASSERT_LE(0, server);
+	ASSERT_EQ(0, send_fd(p.socket[0], client));
+	close(client);
+	CHECK(actor_do(&other, 't'));
+	FIND(&c, .dport = PORT, .states = 1 << ST_ESTABLISHED);
+	IS(c.owner, getpid(), "owners");
+	EXPECT_FALSE(c.closer.told);
+	CHECK(actor_do(&other, 'c'));
+	FIND(&c, .dport = PORT, .states = 1 << ST_FIN_WAIT2);
+	IS(c.owner, getpid(), "owners");
+	IS(c.closer, other.pid, "other");
+	close(server);
+	CHECK(actor_end(&other));
+	close(listener);
+}
+
+/* --- what kind of process was it? --- */
+
+struct dialler {
+	const struct ns *ns;
+	uint16_t port;
+	int fd;
+};
+
+static int dial(int what, void *arg)
+{
+	struct dialler *d = arg;
+
+	if (what == 'c')
+		return close(d->fd);
+	if (what == 'n')
+		return prctl(PR_SET_NAME, "renamed");
+	d->fd = tcp_connect_local(d->ns, IPV4, d->port);
+	return d->fd < 0 ? -1 : 0;
+}
+
+static void *dial_in_thread(void *arg)
+{
+	prctl(PR_SET_NAME, "a-thread");
+	return dial('d', arg) ? "it failed" : NULL;
+}
+
+static int thread(int what, void *arg)
+{
+	pthread_t id;
+	void *failed;
+
+	(void)what;
+	return pthread_create(&id, NULL, dial_in_thread, arg) || pthread_join(id, &failed) ||
+	       failed ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(owners, threads_and_names, SECONDS)
+{
+	struct dialler d = { self->ns, PORT, -1 };
+	int listener = tcp_listen(self->ns, IPV4, PORT), server;
+	struct actor a;
+	struct told_conn c;
+
+	ASSERT_LE(0, listener);
+	CHECK(actor_start(&a, "leader", thread, &d));
+	CHECK(actor_do(&a, 'd'));
+	server = tcp_accept(listener);
+	FIND(&c, .dport = PORT);
+	IS(c.owner, a.pid, "leader");
+	CHECK(actor_end(&a));
+	FIND(&c, .dport = PORT);
+	IS(c.owner, a.pid, "leader");
+	EXPECT_TRUE(c.owner.gone);
+	EXPECT_FALSE(c.closer.told);
+	close(server);
+	ASSERT_TRUE(WAIT_FOR(!find(self->fd, (struct conn_filter){
+		.dport = PORT, .states = 1 << ST_TIME_WAIT }, &c), PATIENCE_MS));
+	IS(c.owner, a.pid, "leader");
+
+	/* What it did under one name stays under that. */
+	CHECK(actor_start(&a, "before", dial, &d));
+	CHECK(actor_do(&a, 'd'));
+	server = tcp_accept(listener);
+	CHECK(actor_do(&a, 'n'));
+	FIND(&c, .dport = PORT, .states = 1 << ST_ESTABLISHED);
+	IS(c.owner, a.pid, "before");
+	CHECK(actor_do(&a, 'c'));
+	FIND(&c, .dport = PORT, .states = 1 << ST_FIN_WAIT2);
+	IS(c.owner, a.pid, "before");
+	EXPECT_FALSE(c.closer.told);
+	close(server);
+	CHECK(actor_end(&a));
+	close(listener);
+}
+
+/* A pid that has been given to somebody else. */
+TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
+{
+	struct dialler d = { self->ns, PORT, -1 };
+	int listener = tcp_listen(self->ns, IPV4, PORT), server, tries;
+	struct actor first, second;
+	struct owner_list list;
+	unsigned int gone = 0, living = 0;
+	char last[16];
+	size_t i;
+
+	ASSERT_LE(0, listener);
+	CHECK(actor_start(&first, "first", dial, &d));
+	CHECK(actor_do(&first, 'd'));
+	server = tcp_accept(listener);
+	CHECK(actor_do(&first, 'c'));
+	close(server);
+	CHECK(actor_end(&first));
+	snprintf(last, sizeof(last), "%d", first.pid - 1);
+	for (tries = 0; tries < 100; tries++) {
+		CHECK(sysctl_set(NULL, "kernel/ns_last_pid", last));
+		CHECK(actor_start(&second, "second", dial, &d));
+		if (second.pid == first.pid)
+			break;
+		CHECK(actor_end(&second));
+	}
+	ASSERT_EQ(first.pid, second.pid);
+	CHECK(actor_do(&second, 'd'));
+	server = tcp_accept(listener);
+	CHECK(owner_list(self->fd, BY_PID, &list));
+	for (i = 0; i < list.n; i++) {
+		const struct told_owner *row = &list.owner[i];
+
+		if (row->pid != (uint32_t)first.pid)
+			continue;
+		EXPECT_STREQ(row->gone ? "first" : "second", row->comm);
+		EXPECT_EQ(row->gone, row->time_wait_made);
+		gone += row->gone;
+		living += !row->gone;
+	}
+	EXPECT_EQ(1, gone);
+	EXPECT_EQ(1, living);
+	owner_list_free(&list);
+	close(server);
+	CHECK(actor_end(&second));
+	close(listener);
+}
+
+/* More processes than are kept apart when they have gone: none of it is lost. */
+TEST_F_TIMEOUT(owners, history, SECONDS)
+{
+	enum { PROCESSES = 700 };
+	const struct told_owner *row;
+	struct server server = { };
+	struct owner_list list;
+	struct actor child;
+	size_t with_pid = 0, j;
+	int client, i;
+
+	server.listener = tcp_listen(self->ns, IPV4, PORT);
+	ASSERT_LE(0, server.listener);
+	for (i = 0; i < PROCESSES; i++) {
+		CHECK(actor_start(&child, "ephemeral", serve, &server));
+		client = tcp_connect_local(self->ns, IPV4, PORT);
+		ASSERT_LE(0, client);
+		CHECK(actor_do(&child, 'a'));
+		close(client);
+		CHECK(actor_end(&child));
+	}
+	CHECK(owner_list(self->fd, BY_COMM, &list));
+	row = row_of_comm(&list, "ephemeral");
+	ASSERT_NE(NULL, row);
+	EXPECT_EQ(PROCESSES, row->close_wait_made);
+	EXPECT_EQ(0, row->close_wait);
+	EXPECT_TRUE(row->gone);
+	row = row_of_comm(&list, "owners");
+	ASSERT_NE(NULL, row);
+	EXPECT_EQ(PROCESSES, row->time_wait_made);
+	EXPECT_FALSE(row->gone);
+	owner_list_free(&list);
+	CHECK(owner_list(self->fd, BY_PID, &list));
+	for (j = 0; j < list.n; j++)
+		with_pid += list.owner[j].pid != (uint32_t)-1;
+	EXPECT_GT(PROCESSES / 2, with_pid);
+	TH_LOG("%zu of %u processes still told apart", with_pid, PROCESSES);
+	owner_list_free(&list);
+	close(server.listener);
+}
+
+/* --- who may know? --- */
+
+/* In namespaces of its own: what it does itself it sees, in its own numbers;
+ * of a process outside that made a socket here, only that there is one.
+ */
+static int look_inside(void)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = local_address(&sa, IPV4, PORT);
+	int fd = socket_for(NULL), own = socket(AF_INET, SOCK_STREAM, 0);
+	struct told_conn conn;
+
+	if (fd < 0)
+		return -1;
+	if (bind(own, (struct sockaddr *)&sa, len) || listen(own, 16))
+		return fail("listen: %m");
+	if (find(fd, (struct conn_filter){ .sport = PORT }, &conn))
+		return -1;
+	if (!conn.owner.told || conn.owner.pid != (uint32_t)getpid() || conn.owner.uid ||
+	    conn.owner.cgroup)
+		return fail("own: told %d pid %u uid %u", conn.owner.told, conn.owner.pid,
+			    conn.owner.uid);
+	if (find(fd, (struct conn_filter){ .sport = PORT + 1 }, &conn))
+		return -1;
+	if (conn.owner.told || !conn.hidden)
+		return fail("a process outside is told of: pid %u, %s", conn.owner.pid,
+			    conn.owner.comm);
+	return 0;
+}
+
+TEST_F_TIMEOUT(owners, in_a_user_namespace, SECONDS)
+{
+	int there[2], back[2], outside;
+	struct ns ns;
+	char byte = 0, path[64], text[256] = "";
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(there));
+	ASSERT_EQ(0, pipe(back));
+	fflush(NULL);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		int rc = -1;
+
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID) ||
+		    file_write("/proc/self/uid_map", "0 0 1"))
+			_exit(1);
+		if (!fork()) {
+			/* Until the other one has its socket here. */
+			if (write(back[1], &byte, 1) == 1 && read(there[0], &byte, 1) == 1)
+				rc = look_inside();
+			dprintf(back[1], "%s", rc ? why() : "good");
+			_exit(0);
+		}
+		wait(NULL);
+		_exit(0);
+	}
+	ASSERT_EQ(1, read(back[0], &byte, 1));
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	CHECK(ns_open(&ns, path));
+	outside = tcp_listen(&ns, IPV4, PORT + 1);
+	ASSERT_LE(0, outside);
+	ASSERT_EQ(1, write(there[1], &byte, 1));
+	ASSERT_LT(0, read(back[0], text, sizeof(text) - 1));
+	EXPECT_STREQ("good", text);
+	EXPECT_EQ(0, wait_for_exit(pid));
+	close(outside);
+	ns_drop(&ns);
+}
+
+TEST_F_TIMEOUT(owners, unprivileged, SECONDS)
+{
+	struct owner_list list;
+	int by, fd;
+
+	ASSERT_EQ(0, ns_enter(self->ns));
+	ASSERT_EQ(0, seteuid(NOBODY));
+	fd = socket_for(NULL);
+	for (by = BY_COMM; by <= BY_CGROUP; by++) {
+		CHECK(owner_list(fd, by, &list));
+		EXPECT_EQ(EPERM, list.error);
+		EXPECT_NE(NULL, strstr(list.sentence, "CAP_NET_ADMIN"));
+		EXPECT_EQ(0, list.n);
+		owner_list_free(&list);
+	}
+	ASSERT_EQ(0, seteuid(0));
+	CHECK(ns_leave());
+	close(fd);
+}
+
+TEST_HARNESS_MAIN

@@ -49,6 +49,8 @@ FIXTURE_TEARDOWN(owners)
 
 /* --- processes of a name, that do as they are told --- */
 
+#define QUIT	'q'
+
 struct actor {
 	pid_t pid;
 	int tell, hear;		/* a byte says what to do, or that it is done */
@@ -63,7 +65,7 @@ static void act_out(const char *comm, int hear, int tell, act_t act, void *arg)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, comm);
-	while (read(hear, &what, 1) == 1) {
+	while (read(hear, &what, 1) == 1 && what != QUIT) {
 		char done = act(what, arg) ? 'n' : 'y';
 
 		if (write(tell, &done, 1) != 1)
@@ -116,9 +118,11 @@ static int actor_do(struct actor *a, char what)
 /* It exits, and with it go the files it has open. */
 static int actor_end(struct actor *a)
 {
+	int rc = actor_begin(a, QUIT);
+
 	close(a->tell);
 	close(a->hear);
-	return wait_for_exit(a->pid) ? fail("an actor ended badly") : 0;
+	return rc || wait_for_exit(a->pid) ? fail("an actor ended badly") : 0;
 }
 
 /* --- what the listing says --- */

@@ -476,23 +476,26 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	fresh->since = tcpstate_clock_now();
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
-	fresh->status = status;
 	if (unlikely(seeded))
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
 		count_move(here, status_family(status), TCP_CLOSE, state);
-	/* Last: from the stock it may still be met by a reader of the chain
-	 * it was in.
+	/* Its object last: from the stock it may still be met by a reader of
+	 * the chain it was in. While a walk adds it, the socket's own event may
+	 * be such a reader, and take it off its list: hence under that lock.
 	 */
-	smp_store_release(&fresh->obj, sk);
-	chain_add(bucket, fresh);
-	if (age != TCPSTATE_AGE_NONE) {
+	fresh->status = status;
+	if (age == TCPSTATE_AGE_NONE) {
+		smp_store_release(&fresh->obj, sk);	/* see above */
+	} else {
 		ages = &here->ages[age];
 		hlist_bl_lock(&ages->newest);
-		fresh->status = status | TCPSTATE_CONN_LISTED;
+		fresh->status |= TCPSTATE_CONN_LISTED;
 		ages_add(ages, fresh);
+		smp_store_release(&fresh->obj, sk);	/* see above */
 		hlist_bl_unlock(&ages->newest);
 	}
+	chain_add(bucket, fresh);
 	added = true;
 out:
 	here_put(netns, here);

@@ -9,7 +9,6 @@
 #include <linux/build_bug.h>
 #include <linux/ftrace.h>
 #include <linux/rcupdate.h>
-#include <linux/slab.h>
 #include <linux/version.h>
 #include <net/inet_connection_sock.h>
 #include <net/inet_hashtables.h>
@@ -56,17 +55,6 @@ typedef struct pt_regs tcpstate_ftrace_regs;
 #define TCPSTATE_FTRACE_FLAGS	(FTRACE_OPS_FL_PERMANENT | \
 				 FTRACE_OPS_FL_SAVE_REGS)
 #define tcpstate_ftrace_arg(regs, n)	regs_get_kernel_argument(regs, n)
-#endif
-
-/*
- * Keeps a cache from being merged with others of its size, so that slabinfo
- * shows it. SLAB_NO_MERGE came in 6.5; what does the same before costs
- * kmemleak's eye on it.
- */
-#ifdef SLAB_NO_MERGE
-#define TCPSTATE_SLAB_FLAGS	SLAB_NO_MERGE
-#else
-#define TCPSTATE_SLAB_FLAGS	SLAB_NOLEAKTRACE
 #endif
 
 /*

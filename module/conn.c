@@ -15,12 +15,12 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
-#include <linux/slab.h>
 #include <net/inet_timewait_sock.h>
 #include <net/sock.h>
 
 #include "clock.h"
 #include "compat.h"
+#include "stock.h"
 #include "tcpstate.h"
 
 /* More buckets than the kernel's own table has: theirs holds one hash value
@@ -32,7 +32,6 @@
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
 static unsigned long conn_buckets __read_mostly;
-static struct kmem_cache *conn_cache __read_mostly;
 static u32 conn_epoch;	/* written under walk.c's mutex, read at every event */
 
 static unsigned int fail_adds;
@@ -55,21 +54,8 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
 	[TCPSTATE_FIN_WAIT2_MINI] = TCPSTATE_AGE_FIN_WAIT2,
 };
 
-/* Free records, kept per CPU and taken with interrupts off: the slab's own
- * fast paths cost ten times as much, twice in the life of every connection.
- */
-struct conn_stock {
-	struct llist_node	*first;
-	unsigned int		count;
-};
-
 /* An inbox this long is settled by the CPU that fills it. */
 #define CONN_INBOX_MAX		64
-
-#define CONN_STOCK_BATCH	32
-#define CONN_STOCK_MAX		(2 * CONN_INBOX_MAX)
-
-static DEFINE_PER_CPU(struct conn_stock, conn_stock);
 
 static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 {
@@ -201,49 +187,6 @@ static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
 	}
 }
 
-static void stock_put(struct conn_stock *stock, struct tcpstate_conn *conn)
-{
-	conn->inbox.next = stock->first;
-	stock->first = &conn->inbox;
-	stock->count++;
-}
-
-static struct tcpstate_conn *stock_get(struct conn_stock *stock)
-{
-	struct tcpstate_conn *conn =
-		llist_entry(stock->first, struct tcpstate_conn, inbox);
-
-	stock->first = conn->inbox.next;
-	stock->count--;
-	return conn;
-}
-
-static noinline void stock_refill(struct conn_stock *stock)
-{
-	struct tcpstate_conn *fresh;
-	unsigned int i;
-
-	/* Not kmem_cache_alloc_bulk(): up to 6.1 it turns interrupts on. */
-	for (i = 0; i < CONN_STOCK_BATCH; i++) {
-		fresh = kmem_cache_alloc(conn_cache, GFP_ATOMIC | __GFP_NOWARN);
-		if (!fresh)
-			return;
-		stock_put(stock, fresh);
-	}
-}
-
-static void conn_free_rcu(struct rcu_head *rcu)
-{
-	kmem_cache_free(conn_cache,
-			container_of(rcu, struct tcpstate_conn, rcu));
-}
-
-static noinline void stock_drain(struct conn_stock *stock, unsigned int count)
-{
-	while (count--)
-		call_rcu(&stock_get(stock)->rcu, conn_free_rcu);
-}
-
 static bool fail_add(void)
 {
 	unsigned int left = READ_ONCE(fail_adds);
@@ -254,27 +197,13 @@ static bool fail_add(void)
 	return false;
 }
 
-static __always_inline struct tcpstate_conn *conn_alloc_atomic(void)
+static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 {
-	struct conn_stock *stock = this_cpu_ptr(&conn_stock);
-
-	if (unlikely(READ_ONCE(fail_adds)) && fail_add())
+	if (fail_add())
 		return NULL;
-	if (unlikely(!stock->count)) {
-		stock_refill(stock);
-		if (!stock->count)
-			return NULL;
-	}
-	return stock_get(stock);
-}
-
-static __always_inline void conn_free_atomic(struct tcpstate_conn *conn)
-{
-	struct conn_stock *stock = this_cpu_ptr(&conn_stock);
-
-	stock_put(stock, conn);
-	if (unlikely(stock->count > CONN_STOCK_MAX))
-		stock_drain(stock, CONN_STOCK_BATCH);
+	if (!this_cpu_read(tcpstate_stock.first) && !tcpstate_stock_refill(gfp))
+		return NULL;
+	return tcpstate_stock_get();
 }
 
 /* Put @conn where its age belongs: near the new end, but for what came while
@@ -335,7 +264,7 @@ static void conn_settle(struct tcpstate_cpu *block, struct tcpstate_conn *conn)
 
 	while (!settled) {
 		if ((was & TCPSTATE_CONN_STATE) == TCP_CLOSE) {
-			conn_free_atomic(conn);
+			tcpstate_stock_put(conn);
 			return;
 		}
 		age = conn_ages[was & TCPSTATE_CONN_STATE];
@@ -454,7 +383,7 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 			local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END,
 							 was)]);
 		if (!(was & TCPSTATE_CONN_INBOX))
-			conn_free_atomic(conn);
+			tcpstate_stock_put(conn);
 		slot_put(netns, here);
 	} else if (becomes & ~was & TCPSTATE_CONN_INBOX) {
 		inbox_add(here, conn);
@@ -547,23 +476,26 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	fresh->since = tcpstate_clock_now();
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
-	fresh->status = status;
 	if (unlikely(seeded))
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
 		count_move(here, status_family(status), TCP_CLOSE, state);
-	/* Last: from the stock it may still be met by a reader of the chain
-	 * it was in.
+	/* Its object last: from the stock it may still be met by a reader of
+	 * the chain it was in. While a walk adds it, the socket's own event may
+	 * be such a reader, and take it off its list: hence under that lock.
 	 */
-	smp_store_release(&fresh->obj, sk);
-	chain_add(bucket, fresh);
-	if (age != TCPSTATE_AGE_NONE) {
+	fresh->status = status;
+	if (age == TCPSTATE_AGE_NONE) {
+		smp_store_release(&fresh->obj, sk);	/* see above */
+	} else {
 		ages = &here->ages[age];
 		hlist_bl_lock(&ages->newest);
-		fresh->status = status | TCPSTATE_CONN_LISTED;
+		fresh->status |= TCPSTATE_CONN_LISTED;
 		ages_add(ages, fresh);
+		smp_store_release(&fresh->obj, sk);	/* see above */
 		hlist_bl_unlock(&ages->newest);
 	}
+	chain_add(bucket, fresh);
 	added = true;
 out:
 	here_put(netns, here);
@@ -579,11 +511,11 @@ conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
 
 	if (unlikely(!netns))
 		return;
-	fresh = conn_alloc_atomic();
+	fresh = conn_alloc(GFP_ATOMIC);
 	if (likely(fresh)) {
 		if (likely(conn_add(netns, bucket, sk, state, fresh, 0)))
 			return;
-		conn_free_atomic(fresh);
+		tcpstate_stock_put(fresh);
 	}
 	tcpstate_netns_untracked(netns);
 }
@@ -608,7 +540,7 @@ static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
 	count_move(here, status_family(was), from, TCP_CLOSE);
 	count_dwell(here, from, since, this_cpu_read(tcpstate_clock.ns));
 	if (!(was & TCPSTATE_CONN_INBOX))
-		conn_free_atomic(conn);
+		tcpstate_stock_put(conn);
 	slot_put(here->netns, here);
 	return true;
 }
@@ -630,15 +562,21 @@ static void conn_close(struct tcpstate_conn *conn)
 
 /**
  * tcpstate_conn_alloc() - allocate a record
- * @gfp: as for kmem_cache_alloc(); a failure is counted, never warned of
+ * @gfp: as for tcpstate_stock_refill()
+ *
+ * Context: any below hard interrupt.
  *
  * Return: the record, or NULL without memory.
  */
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp)
 {
-	if (fail_add())
-		return NULL;
-	return kmem_cache_alloc(conn_cache, gfp | __GFP_NOWARN);
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	conn = conn_alloc(gfp);
+	local_irq_restore(flags);
+	return conn;
 }
 
 /**
@@ -647,7 +585,11 @@ struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp)
  */
 void tcpstate_conn_free(struct tcpstate_conn *conn)
 {
-	kmem_cache_free(conn_cache, conn);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcpstate_stock_put(conn);
+	local_irq_restore(flags);
 }
 
 /**
@@ -991,15 +933,7 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
-	/* Not SLAB_TYPESAFE_BY_RCU, which keeps the free list's pointer outside
-	 * the object and would double its size.
-	 */
-	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 64);
-	conn_cache = kmem_cache_create("tcpstate_conn",
-				       sizeof(struct tcpstate_conn), 0,
-				       SLAB_HWCACHE_ALIGN |
-				       TCPSTATE_SLAB_FLAGS, NULL);
-	if (!conn_cache) {
+	if (tcpstate_stock_init()) {
 		kvfree(conn_table);
 		return -ENOMEM;
 	}
@@ -1011,14 +945,6 @@ int tcpstate_conn_init(void)
  */
 void tcpstate_conn_exit(void)
 {
-	struct conn_stock *stock;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		stock = per_cpu_ptr(&conn_stock, cpu);
-		stock_drain(stock, stock->count);
-	}
-	rcu_barrier();
-	kmem_cache_destroy(conn_cache);
+	tcpstate_stock_exit();
 	kvfree(conn_table);
 }

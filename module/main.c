@@ -4,6 +4,7 @@
  *
  *   probe.c	kernel events, turned into calls on records
  *   conn.c	records, one per connection
+ *   stock.c	their memory
  *   clock.c	the time of an event
  *   count.c	what is counted of them, and how it is added up
  *   netns.c	namespaces: their counters, their memory, the caps

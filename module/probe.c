@@ -107,26 +107,41 @@ static void hook_family(unsigned long ip, unsigned long parent_ip,
 }
 #endif
 
+/* Those that modules may call are told by their address: to look for a name
+ * among all functions that can be traced takes ftrace some 90 million
+ * instructions. The address is NULL where a kernel does not export it.
+ */
+typeof(TCPSTATE_HASHDANCE) TCPSTATE_HASHDANCE __weak;
+typeof(__inet_twsk_schedule) __inet_twsk_schedule __weak;
+typeof(inet_twsk_deschedule_put) inet_twsk_deschedule_put __weak;
+typeof(tcp_twsk_destructor) tcp_twsk_destructor __weak;
+#if IS_BUILTIN(CONFIG_IPV6)
+typeof(inet6_cleanup_sock) inet6_cleanup_sock __weak;
+#endif
+
+#define HOOKED(func)	.name = __stringify(func), .function = (func)
+
 static struct hook {
-	const char		*function;
+	const char		*name;
+	void			*function;
 	struct ftrace_ops	ops;
 } hooks[] = {
 	{
-		.function = __stringify(TCPSTATE_HASHDANCE),
+		HOOKED(TCPSTATE_HASHDANCE),
 		.ops = { .func = hook_born, .flags = TCPSTATE_FTRACE_FLAGS },
 	}, {
-		.function = "__inet_twsk_schedule",
+		HOOKED(__inet_twsk_schedule),
 		.ops = { .func = hook_scheduled, .flags = TCPSTATE_FTRACE_FLAGS },
 	}, {
-		.function = "inet_twsk_deschedule_put",
+		HOOKED(inet_twsk_deschedule_put),
 		.ops = { .func = hook_ended_early, .flags = TCPSTATE_FTRACE_FLAGS },
 	}, {
-		.function = "tcp_twsk_destructor",
+		HOOKED(tcp_twsk_destructor),
 		.ops = { .func = hook_freed, .flags = TCPSTATE_FTRACE_FLAGS },
 	},
 #if IS_BUILTIN(CONFIG_IPV6)
 	{
-		.function = "inet6_cleanup_sock",
+		HOOKED(inet6_cleanup_sock),
 		.ops = { .func = hook_family, .flags = TCPSTATE_FTRACE_FLAGS },
 	},
 #endif
@@ -148,11 +163,15 @@ static int hook_attach(struct hook *hook)
 {
 	int err;
 
-	err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->function,
-				strlen(hook->function), 1);
+	if (hook->function)
+		err = ftrace_set_filter_ip(&hook->ops,
+					   (unsigned long)hook->function, 0, 1);
+	else
+		err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->name,
+					strlen(hook->name), 1);
 	if (err) {
 		pr_err("this kernel has no function %s() to hook: refusing to load\n",
-		       hook->function);
+		       hook->name);
 		return err;
 	}
 	err = register_ftrace_function(&hook->ops);
@@ -160,10 +179,10 @@ static int hook_attach(struct hook *hook)
 		hook_filter_free(hook);
 		if (err == -EBUSY)
 			pr_err("cannot hook %s(): set kernel.ftrace_enabled to 1 and load again\n",
-			       hook->function);
+			       hook->name);
 		else
 			pr_err("cannot hook %s() (error %d): refusing to load\n",
-			       hook->function, err);
+			       hook->name, err);
 	}
 	return err;
 }

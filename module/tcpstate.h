@@ -47,7 +47,7 @@
  *
  * A record may be given to another connection under a reader of its chain,
  * and only makes that reader look again under the lock; its memory is not
- * given back before a grace period has passed. A record holds a slot of its
+ * given back before a grace period has passed (see stock.h). A record holds a slot of its
  * namespace, and the namespace's data lives for a grace period after the last
  * slot is back: TCP purges the mini-sockets of a dying namespace after our
  * exit.
@@ -232,8 +232,7 @@ struct tcpstate_netns {
  * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; when it
  *	was found, if it is SEEDED. Written by the owner while it is on no list.
  * @age: in home->ages[]
- * @inbox: in home->inbox, or in the stock of free records
- * @rcu: on the way back from there to the slab
+ * @inbox: in home->inbox, or among the free records
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
  */
@@ -245,7 +244,6 @@ struct tcpstate_conn {
 	union {
 		struct hlist_bl_node	age;
 		struct llist_node	inbox;
-		struct rcu_head		rcu;
 	};
 	u32				status;
 	u32				epoch;

@@ -173,7 +173,7 @@ END {
 		if (("load-memory." big) in least) {
 			figure("memory_per_connection", "memory per connection: all that loading took, / " commas(resident[big]), \
 				least["load-memory." big] / resident[big], "bytes", 128, "%s")
-			figure("record", "of it records (pages of slab tcpstate_conn, object size " objsize ")", slab[big], "bytes", "", "%s")
+			figure("record", "of it records (pages of slab tcpstate_conn, in chunks of " objsize ")", slab[big], "bytes", "", "%s")
 		}
 		if (("audit", big) in cost)
 			figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \

@@ -265,17 +265,19 @@ pack() {
 	rm -rf --one-file-system "$dir/stage"
 }
 
-# qemu_command KERNEL INITRD SMP MEM ICOUNT APPEND: set qemu_cmd.
+# qemu_command KERNEL INITRD SMP MEM MODE APPEND: set qemu_cmd; the modes are told
+# in run.sh.
 qemu_command() {
-	local dir accel
+	local dir accel thread=multi
 
 	dir=$(kernel_path "$1")
-	if (($5)); then
+	[[ $5 != turns ]] || thread=single
+	if [[ $5 == icount ]]; then
 		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max -smp 1)
 	elif [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		accel=(-accel kvm -cpu host -smp "$3")
 	else
-		accel=(-accel "tcg,thread=multi" -cpu max -smp "$3")
+		accel=(-accel "tcg,thread=$thread" -cpu max -smp "$3")
 	fi
 	# shellcheck disable=SC2034
 	qemu_cmd=(qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none

@@ -10,7 +10,7 @@
 #   -s N	virtual CPUs (default 2, or what the test asks for)
 #   -m MB	memory (default 1024, or what the test asks for)
 #   -t SECONDS	time a test may take (default 300, or what the test asks for)
-#   -i		one CPU that counts time in instructions: for measuring
+#   -i		one CPU that counts time in instructions: for measuring (mode icount)
 #   -A ARGS	add ARGS to the kernel's command line
 #   -f FILE=PATH	put FILE into the guest at PATH (repeatable)
 #   -e NAME=VALUE	set a variable in the tests' environment (repeatable)
@@ -25,17 +25,24 @@
 # the tests that are left run in a new machine.
 #
 # A test asks for what it needs with "# vm-smp: 4", "# vm-mem: 2048",
-# "# vm-timeout: 600", "# vm-append: ARGS" or "# vm-icount: 1" lines in it if it
+# "# vm-timeout: 600", "# vm-append: ARGS" or "# vm-mode: icount" lines in it if it
 # is a script, or with a line "NAME smp=4 timeout=600 ..." in selftests/settings.
 # The options -s, -m and -t win over that. Tests with the same needs share one
-# machine; before each the module is not loaded.
+# machine; before each the module is not loaded. The modes are
+#
+#   parallel	(default) each virtual CPU is a thread
+#   turns	the virtual CPUs take turns on one thread: for a test in which the
+#		kernel patches code that another CPU runs just then. QEMU before 8.1
+#		may translate such a page while it is written, and the guest then
+#		traps on a breakpoint that is no longer there ("Oops: int3").
+#   icount	as -i
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 exec </dev/null
 
-kernel=6.1 smp='' mem='' limit='' icount=0 append='' logdir='' dobuild=1 raw=0
+kernel=6.1 smp='' mem='' limit='' mode='' append='' logdir='' dobuild=1 raw=0
 files=() vars=()
 while getopts k:s:m:t:iA:f:e:l:nrh opt; do
 	case $opt in
@@ -43,7 +50,7 @@ while getopts k:s:m:t:iA:f:e:l:nrh opt; do
 	s) smp=$OPTARG ;;
 	m) mem=$OPTARG ;;
 	t) limit=$OPTARG ;;
-	i) icount=1 ;;
+	i) mode=icount ;;
 	A) append=$OPTARG ;;
 	f) files+=("$OPTARG") ;;
 	e) vars+=("$OPTARG") ;;
@@ -182,10 +189,10 @@ show_trouble() {
 }
 trouble='BUG:|WARNING:|Oops|cut here|Kernel panic|rcu.*(stall|detected)|soft lockup|blocked for more'
 
-# vm SMP MEM ICOUNT APPEND LIMIT:NAME...: run the tests in one machine. Leaves
+# vm SMP MEM MODE APPEND LIMIT:NAME...: run the tests in one machine. Leaves
 # the tests that did not get their turn in left.
 vm() {
-	local smp=$1 mem=$2 icount=$3 append=$4 tests=() names=() limits=() t
+	local smp=$1 mem=$2 mode=$3 append=$4 tests=() names=() limits=() t
 	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why blank=0
 	local start=$EPOCHREALTIME
 	shift 4
@@ -202,12 +209,12 @@ vm() {
 	rm -f "$work/port"
 	mkfifo "$work/port"
 	exec 8<>"$work/port"
-	qemu_command "$kernel" "$work/initrd" "$smp" "$mem" "$icount" "$append"
+	qemu_command "$kernel" "$work/initrd" "$smp" "$mem" "$mode" "$append"
 	"${qemu_cmd[@]}" -serial "file:$log" -chardev "file,id=port,path=$work/port" \
 		-device virtio-serial-pci -device virtserialport,chardev=port,name=tcpstate \
 		>"$logdir/qemu.log" 2>&1 8>&- &
 	qemu=$!
-	((icount == 0)) || slack=10
+	[[ $mode != icount ]] || slack=10
 	deadline=$((SECONDS + 90 * slack))
 	reset_test
 	while ((verdict == 0)); do
@@ -289,10 +296,9 @@ declare -A groups=()
 order=()
 for t; do
 	key="${smp:-$(need "$t" smp 2)} ${mem:-$(need "$t" mem 1024)}"
-	i=$icount
-	[[ $(need "$t" icount 0) == 0 ]] || i=1
-	((i == 0)) || key="1 ${key#* }"
-	key+=" $i $(need "$t" append '') $append"
+	m=${mode:-$(need "$t" mode parallel)}
+	[[ $m != icount ]] || key="1 ${key#* }"
+	key+=" $m $(need "$t" append '') $append"
 	[[ ${groups[$key]+x} ]] || order+=("$key")
 	groups[$key]+=" ${limit:-$(need "$t" timeout 300)}:$t"
 done
@@ -302,10 +308,10 @@ if ((raw == 0)); then
 	echo "1..$total"
 fi
 for key in "${order[@]}"; do
-	read -r s m i a <<<"$key"
+	read -r s mb m a <<<"$key"
 	read -r -a left <<<"${groups[$key]}"
 	while ((${#left[@]})); do
-		vm "$s" "$m" "$i" "$a" "${left[@]}"
+		vm "$s" "$mb" "$m" "$a" "${left[@]}"
 	done
 done
 

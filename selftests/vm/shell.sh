@@ -19,6 +19,6 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 size=$(stty size 2>/dev/null || echo 50 120)
 vars=("LINES=${size% *}" "COLUMNS=${size#* }" "TERM=${TERM:-linux}")
 pack "$kernel" "$work" "mode=shell"
-qemu_command "$kernel" "$work/initrd" "${SMP:-2}" "${MEM:-1024}" 0 "quiet loglevel=4 ${APPEND-}"
+qemu_command "$kernel" "$work/initrd" "${SMP:-2}" "${MEM:-1024}" parallel "quiet loglevel=4 ${APPEND-}"
 say "booting $kernel; 'exit' or Ctrl-A x leaves it"
 "${qemu_cmd[@]}" -serial mon:stdio

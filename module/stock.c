@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The memory of records; see stock.h.
+ */
+#include <linux/list.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "stock.h"
+
+#define CHUNK_SIZE	SZ_4K
+
+/* The slab keeps a pointer behind each object of a SLAB_TYPESAFE_BY_RCU cache. */
+#define CHUNK_CONNS	((CHUNK_SIZE - offsetof(struct chunk, conns) -	\
+			  sizeof(void *)) / sizeof(struct tcpstate_conn))
+
+/* Chunks some of whose records are there to be taken. */
+struct pool {
+	raw_spinlock_t		lock;	/* innermost of all */
+	struct list_head	chunks;
+};
+
+/* A chunk, found by the address of any of its records. */
+struct chunk {
+	struct pool		*pool;	/* of the CPU that got it; constant */
+	struct list_head	list;	/* pool->chunks; under its lock, as ... */
+	struct llist_node	*free;	/* ... these are */
+	unsigned int		count;	/* of the free ones */
+	struct tcpstate_conn	conns[] ____cacheline_aligned;
+};
+
+static struct kmem_cache *chunk_cache __read_mostly;
+static DEFINE_PER_CPU(struct pool, pools);
+
+/* Filled and emptied with interrupts off, by its CPU. */
+DEFINE_PER_CPU(struct tcpstate_stock, tcpstate_stock);
+
+static void stock_push(struct tcpstate_stock *stock, struct llist_node *record)
+{
+	record->next = stock->first;
+	stock->first = record;
+	stock->count++;
+}
+
+static struct llist_node *stock_pop(struct tcpstate_stock *stock)
+{
+	struct llist_node *record = stock->first;
+
+	stock->first = record->next;
+	stock->count--;
+	return record;
+}
+
+static void chunk_put(struct llist_node *record)
+{
+	struct chunk *chunk = (void *)round_down((unsigned long)record,
+						 CHUNK_SIZE);
+	struct pool *pool = chunk->pool;
+	bool whole;
+
+	raw_spin_lock(&pool->lock);
+	record->next = chunk->free;
+	chunk->free = record;
+	if (!chunk->count++)
+		list_add(&chunk->list, &pool->chunks);
+	whole = chunk->count == CHUNK_CONNS;
+	if (whole)
+		list_del(&chunk->list);
+	raw_spin_unlock(&pool->lock);
+	if (whole)
+		kmem_cache_free(chunk_cache, chunk);
+}
+
+/* All that the first chunk of the pool has to give. */
+static void stock_take(struct tcpstate_stock *stock, struct pool *pool)
+{
+	struct llist_node *record, *next;
+	struct chunk *chunk;
+
+	raw_spin_lock(&pool->lock);
+	chunk = list_first_entry_or_null(&pool->chunks, struct chunk, list);
+	if (chunk) {
+		llist_for_each_safe(record, next, chunk->free)
+			stock_push(stock, record);
+		chunk->free = NULL;
+		chunk->count = 0;
+		list_del(&chunk->list);
+	}
+	raw_spin_unlock(&pool->lock);
+}
+
+/**
+ * tcpstate_stock_refill() - put records into this CPU's stock, which is empty
+ * @gfp: what to allocate a chunk with, if one is needed; a failure is never
+ *	warned of
+ *
+ * Context: interrupts off; they are on for a moment if @gfp lets it sleep.
+ * Return: whether there are some now.
+ */
+bool tcpstate_stock_refill(gfp_t gfp)
+{
+	struct chunk *chunk;
+	unsigned int i;
+
+	stock_take(this_cpu_ptr(&tcpstate_stock), this_cpu_ptr(&pools));
+	if (this_cpu_read(tcpstate_stock.first))
+		return true;
+
+	if (gfpflags_allow_blocking(gfp))
+		local_irq_enable();
+	chunk = kmem_cache_alloc(chunk_cache, gfp | __GFP_NOWARN);
+	if (gfpflags_allow_blocking(gfp))
+		local_irq_disable();
+	if (!chunk)
+		return false;
+	chunk->pool = this_cpu_ptr(&pools);
+	chunk->free = NULL;
+	chunk->count = 0;
+	for (i = CHUNK_CONNS; i--;)
+		stock_push(this_cpu_ptr(&tcpstate_stock),
+			   &chunk->conns[i].inbox);
+	return true;
+}
+
+/**
+ * tcpstate_stock_drain() - give back half of what this CPU has in stock
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_stock_drain(void)
+{
+	struct tcpstate_stock *stock = this_cpu_ptr(&tcpstate_stock);
+
+	while (stock->count > TCPSTATE_STOCK_MAX / 2)
+		chunk_put(stock_pop(stock));
+}
+
+/**
+ * tcpstate_stock_init() - make ready to allocate records
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int tcpstate_stock_init(void)
+{
+	int cpu;
+
+	/* A chunk is aligned to its size, so that records find it. */
+	BUILD_BUG_ON(!is_power_of_2(CHUNK_SIZE));
+	/* So that one refill does not make a stock that is to be drained. */
+	BUILD_BUG_ON(CHUNK_CONNS >= TCPSTATE_STOCK_MAX);
+	for_each_possible_cpu(cpu) {
+		raw_spin_lock_init(&per_cpu(pools, cpu).lock);
+		INIT_LIST_HEAD(&per_cpu(pools, cpu).chunks);
+	}
+	chunk_cache = kmem_cache_create("tcpstate_conn",
+					offsetof(struct chunk, conns[CHUNK_CONNS]),
+					CHUNK_SIZE, SLAB_TYPESAFE_BY_RCU, NULL);
+	return chunk_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * tcpstate_stock_exit() - undo tcpstate_stock_init(), every record put back
+ */
+void tcpstate_stock_exit(void)
+{
+	struct tcpstate_stock *stock;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		stock = per_cpu_ptr(&tcpstate_stock, cpu);
+		local_irq_disable();
+		while (stock->count)
+			chunk_put(stock_pop(stock));
+		local_irq_enable();
+	}
+	kmem_cache_destroy(chunk_cache);
+}

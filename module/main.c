@@ -9,7 +9,11 @@
  *   count.c	what is counted of them, and how it is added up
  *   netns.c	namespaces: their counters, their memory, the caps
  *   walk.c	seed and audit, from the kernel's own tables
- *   netlink.c	answers to tcpstate-cli and others
+ *   dest.c	destinations: what a range of local ports is spent on
+ *   port.c	local ports, and what connect() could get of them
+ *   alert.c	thresholds, their edges, and refusals
+ *   process.c	who did something
+ *   netlink.c	answers to tcpstate-cli and others; nl-*.c, one per object
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -29,6 +33,9 @@ static int __init tcpstate_init(void)
 		return -EOPNOTSUPP;
 	}
 
+	err = tcpstate_alert_init();
+	if (err)
+		return err;
 	tcpstate_clock_init();
 	err = tcpstate_conn_init();
 	if (err)
@@ -36,9 +43,12 @@ static int __init tcpstate_init(void)
 	err = tcpstate_netns_init();
 	if (err)
 		goto err_conn;
-	err = tcpstate_probe_init();
+	err = tcpstate_dest_init();
 	if (err)
 		goto err_netns;
+	err = tcpstate_probe_init();
+	if (err)
+		goto err_dest;
 	tcpstate_probe_start();
 	tcpstate_walk_seed();
 	err = tcpstate_netlink_init();
@@ -50,6 +60,10 @@ err_probe:
 	tcpstate_walk_exit();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
+	tcpstate_dest_stop();
+	tcpstate_alert_exit();
+err_dest:
+	tcpstate_dest_exit();
 err_netns:
 	tcpstate_netns_exit();
 err_conn:
@@ -63,6 +77,9 @@ static void __exit tcpstate_exit(void)
 	tcpstate_walk_exit();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
+	tcpstate_dest_stop();
+	tcpstate_alert_exit();
+	tcpstate_dest_exit();
 	tcpstate_netns_exit();
 	tcpstate_conn_exit();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family. Operations, attributes and policies are
- * generated from Documentation/netlink/specs/tcpstate.yaml.
+ * The generic netlink family, counters and audits. Operations, attributes and
+ * policies are generated from Documentation/netlink/specs/tcpstate.yaml.
  */
 #include <linux/ktime.h>
 #include <linux/module.h>
@@ -9,10 +9,7 @@
 #include <net/genetlink.h>
 #include <net/sock.h>
 
-#include "nl-gen.h"
-#include "tcpstate.h"
-
-static struct genl_family netlink_family;
+#include "netlink.h"
 
 /**
  * struct netlink_cursor - where a dump goes on
@@ -57,12 +54,6 @@ static const s8 state_ages[TCP_NEW_SYN_RECV + 1] = {
 	[TCP_NEW_SYN_RECV] = TCPSTATE_AGE_NONE,
 };
 
-static int put_u64(struct sk_buff *skb, int attr, u64 value)
-{
-	/* Every set has its pad as attribute 1. */
-	return nla_put_u64_64bit(skb, attr, value, TCPSTATE_A_COUNTERS_PAD);
-}
-
 static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
 		     int state)
 {
@@ -71,7 +62,7 @@ static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
 		return 0;
 	return nla_put(skb, TCPSTATE_A_STATE_ENTRY_DWELL,
 		       sizeof(counts->dwell[state]), counts->dwell[state]) ||
-	       put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
+	       tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
 		       div_u64(counts->dwell_max[state], NSEC_PER_USEC)) ?
 	       -EMSGSIZE : 0;
 }
@@ -83,7 +74,7 @@ static int put_oldest(struct sk_buff *skb, const struct tcpstate_counts *counts,
 
 	if (age == TCPSTATE_AGE_NONE || !counts->oldest[age])
 		return 0;
-	return put_u64(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
+	return tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
 		       div_u64(now - counts->oldest[age], NSEC_PER_MSEC)) ||
 	       (counts->oldest_seeded[age] &&
 		nla_put_flag(skb, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST)) ?
@@ -120,14 +111,14 @@ static int put_state(struct sk_buff *skb, const struct tcpstate_counts *counts,
 	if (!nest)
 		return -EMSGSIZE;
 	if (nla_put_u32(skb, TCPSTATE_A_STATE_ENTRY_STATE, state) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
 		    sockets[TCPSTATE_IPV4] + sockets[TCPSTATE_IPV6]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
-	    put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
 		goto cancel;
 	if (state != TCP_NEW_SYN_RECV &&
-	    (put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
+	    (tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
 		     state == TCP_CLOSE ? 0 : counts->entered[state]) ||
 	     put_oldest(skb, counts, state, now) ||
 	     put_dwell(skb, counts, state)))
@@ -159,7 +150,7 @@ static int put_transition(struct sk_buff *skb, u32 from, u32 to, u64 count)
 		return -EMSGSIZE;
 	if (nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_FROM, from) ||
 	    nla_put_u32(skb, TCPSTATE_A_TRANSITION_ENTRY_TO, to) ||
-	    put_u64(skb, TCPSTATE_A_TRANSITION_ENTRY_COUNT, count)) {
+	    tcpstate_put_u64(skb, TCPSTATE_A_TRANSITION_ENTRY_COUNT, count)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -195,15 +186,15 @@ static int put_time_wait(struct sk_buff *skb,
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
+	if (tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
 		    READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
 		    tcpstate_netns_overflow(net) - netns->overflow_base) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
 		    counts->end[TCPSTATE_END_EXPIRED]) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
 		    counts->end[TCPSTATE_END_RECYCLED]) ||
-	    put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
+	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
 		    counts->end[TCPSTATE_END_KILLED])) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
@@ -229,15 +220,15 @@ static int put_rest(struct sk_buff *skb, const struct tcpstate_netns *netns,
 {
 	return put_transitions(skb, counts) ||
 	       put_time_wait(skb, netns, counts) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
 		       atomic64_read(&netns->untracked)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
 		       atomic64_read(&netns->inexact)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
 		       atomic64_read(&netns->found_late)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
 		       connections(counts)) ||
-	       put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
+	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
 		       tcpstate_netns_slots_max()) ?
 	       -EMSGSIZE : 0;
 }
@@ -258,12 +249,12 @@ static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	tcpstate_count_sum(netns, counts);
 	now = ktime_get_ns();
 
-	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
 			  TCPSTATE_CMD_STATE_GET);
 	if (!hdr)
 		goto out;
-	if (put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
-	    put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
+	if (tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
 		    div_u64(now - netns->since, NSEC_PER_MSEC)))
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++)
@@ -283,16 +274,23 @@ out:
 	return err;
 }
 
-static struct tcpstate_netns *own_netns(struct genl_info *info)
+/**
+ * tcpstate_netlink_own() - the namespace of a request
+ * @net: the namespace, held by the request
+ * @extack: for a sentence if there is none
+ *
+ * Return: what is kept of it, living as long as the request; NULL for -ENOMEM.
+ */
+struct tcpstate_netns *tcpstate_netlink_own(struct net *net,
+					    struct netlink_ext_ack *extack)
 {
 	struct tcpstate_netns *netns;
 
-	/* The request holds its namespace, so this lives on unlocked. */
 	rcu_read_lock_sched();
-	netns = tcpstate_netns_of(genl_info_net(info));
+	netns = tcpstate_netns_of(net);
 	rcu_read_unlock_sched();
 	if (!netns)
-		NL_SET_ERR_MSG(info->extack,
+		NL_SET_ERR_MSG(extack,
 			       "this network namespace is not followed: there was no memory for it");
 	return netns;
 }
@@ -306,7 +304,8 @@ static struct tcpstate_netns *own_netns(struct genl_info *info)
  */
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct tcpstate_netns *netns = own_netns(info);
+	struct tcpstate_netns *netns = tcpstate_netlink_own(genl_info_net(info),
+							    info->extack);
 	struct sk_buff *answer;
 	u32 only = 0;
 	int err;
@@ -327,8 +326,14 @@ int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(answer, info);
 }
 
-/* May the sender of @skb see namespaces other than its own? */
-static int may_see_all(struct netlink_callback *cb)
+/**
+ * tcpstate_netlink_may_see_all() - may namespaces be seen that are not one's
+ *	own?
+ * @cb: the dump that asks for them
+ *
+ * Return: 0, or -EPERM after a sentence in extack.
+ */
+int tcpstate_netlink_may_see_all(struct netlink_callback *cb)
 {
 	if (!net_eq(sock_net(cb->skb->sk), &init_net)) {
 		NL_SET_ERR_MSG(cb->extack,
@@ -343,8 +348,14 @@ static int may_see_all(struct netlink_callback *cb)
 	return 0;
 }
 
-/* The next namespace of a dump, referenced, or NULL. */
-static struct tcpstate_netns *dump_next(u64 id)
+/**
+ * tcpstate_netlink_next() - the next namespace of a dump
+ * @id: the lowest id that will do
+ *
+ * Return: it, with a reference on its net to be dropped with put_net(), or
+ * NULL after the last.
+ */
+struct tcpstate_netns *tcpstate_netlink_next(u64 id)
 {
 	struct tcpstate_netns *netns;
 
@@ -370,10 +381,10 @@ int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
 	int err;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	err = may_see_all(cb);
+	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	while ((netns = dump_next(cursor->id))) {
+	while ((netns = tcpstate_netlink_next(cursor->id))) {
 		if (cursor->id != netns->id)
 			cursor->part = 0;
 		cursor->id = netns->id;
@@ -403,25 +414,25 @@ static int fill_audit(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	int state;
 	void *hdr;
 
-	hdr = genlmsg_put(skb, portid, seq, &netlink_family, flags,
+	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
 			  TCPSTATE_CMD_AUDIT);
 	if (!hdr)
 		return -EMSGSIZE;
-	if (put_u64(skb, TCPSTATE_A_AUDIT_NETNS_INO, netns->net->ns.inum) ||
+	if (tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_NETNS_INO, netns->net->ns.inum) ||
 	    nla_put_u8(skb, TCPSTATE_A_AUDIT_EXACT, audit->exact) ||
 	    nla_put_u32(skb, TCPSTATE_A_AUDIT_WALKS, audit->walks) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING, audit->missing) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_MISSING_NOW, audit->missing_now) ||
-	    put_u64(skb, TCPSTATE_A_AUDIT_STALE, audit->stale))
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_MISSING, audit->missing) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_MISSING_NOW, audit->missing_now) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_STALE, audit->stale))
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++) {
 		nest = nla_nest_start(skb, TCPSTATE_A_AUDIT_STATE);
 		if (!nest)
 			goto cancel;
 		if (nla_put_u32(skb, TCPSTATE_A_AUDIT_ENTRY_STATE, state) ||
-		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
+		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
 			    audit->counted[state]) ||
-		    put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
+		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
 			    audit->walked[state]))
 			goto cancel;
 		nla_nest_end(skb, nest);
@@ -457,7 +468,7 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "the attribute rechecks is missing");
 		return -EINVAL;
 	}
-	netns = own_netns(info);
+	netns = tcpstate_netlink_own(net, info->extack);
 	if (!netns)
 		return -ENOMEM;
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -498,17 +509,16 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	struct nlattr *rechecks;
 	int err;
 
-	err = may_see_all(cb);
+	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	rechecks = nlmsg_find_attr(cb->nlh, GENL_HDRLEN,
-				   TCPSTATE_A_AUDIT_RECHECKS);
+	rechecks = tcpstate_dump_attr(cb, TCPSTATE_A_AUDIT_RECHECKS);
 	if (!rechecks) {
 		NL_SET_ERR_MSG(cb->extack, "the attribute rechecks is missing");
 		return -EINVAL;
 	}
 	/* One a call: a message is begun when there is something to say. */
-	netns = dump_next(cursor->id);
+	netns = tcpstate_netlink_next(cursor->id);
 	if (!netns)
 		return 0;
 	err = tcpstate_walk_audit(netns, nla_get_u32(rechecks), true, &audit);
@@ -521,14 +531,22 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len ? : err;
 }
 
-static struct genl_family netlink_family __ro_after_init = {
+/* The generated table cannot say what is to be called when a dump has ended. */
+static struct genl_ops netlink_ops[ARRAY_SIZE(tcpstate_nl_ops)] __ro_after_init;
+
+/* The family is registered; under tcpstate_dest_mutex. */
+bool tcpstate_netlink_open;
+
+struct genl_family tcpstate_netlink_family __ro_after_init = {
 	.name		= TCPSTATE_FAMILY_NAME,
 	.version	= TCPSTATE_FAMILY_VERSION,
 	.netnsok	= true,
 	.parallel_ops	= true,
 	.module		= THIS_MODULE,
-	.ops		= tcpstate_nl_ops,
-	.n_ops		= ARRAY_SIZE(tcpstate_nl_ops),
+	.ops		= netlink_ops,
+	.n_ops		= ARRAY_SIZE(netlink_ops),
+	.mcgrps		= tcpstate_nl_mcgrps,
+	.n_mcgrps	= ARRAY_SIZE(tcpstate_nl_mcgrps),
 };
 
 /**
@@ -538,7 +556,23 @@ static struct genl_family netlink_family __ro_after_init = {
  */
 int __init tcpstate_netlink_init(void)
 {
-	return genl_register_family(&netlink_family);
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(netlink_ops); i++) {
+		netlink_ops[i] = tcpstate_nl_ops[i];
+		if (netlink_ops[i].cmd == TCPSTATE_CMD_DEST_GET)
+			netlink_ops[i].done = tcpstate_nl_dest_done;
+		if (netlink_ops[i].cmd == TCPSTATE_CMD_PORT_GET)
+			netlink_ops[i].done = tcpstate_nl_port_done;
+	}
+	err = genl_register_family(&tcpstate_netlink_family);
+	if (err)
+		return err;
+	mutex_lock(&tcpstate_dest_mutex);
+	tcpstate_netlink_open = true;
+	mutex_unlock(&tcpstate_dest_mutex);
+	return 0;
 }
 
 /**
@@ -546,5 +580,8 @@ int __init tcpstate_netlink_init(void)
  */
 void tcpstate_netlink_exit(void)
 {
-	genl_unregister_family(&netlink_family);
+	mutex_lock(&tcpstate_dest_mutex);
+	tcpstate_netlink_open = false;
+	mutex_unlock(&tcpstate_dest_mutex);
+	genl_unregister_family(&tcpstate_netlink_family);
 }

@@ -111,6 +111,6 @@ const struct genl_ops tcpstate_nl_ops[7] = {
 	},
 };
 
-static const struct genl_multicast_group tcpstate_nl_mcgrps[] = {
+const struct genl_multicast_group tcpstate_nl_mcgrps[1] = {
 	[TCPSTATE_NLGRP_ALERTS] = { "alerts", },
 };

@@ -27,6 +27,7 @@ extern const struct nla_policy tcpstate_alert_get_nl_policy[TCPSTATE_A_ALERT_EVE
 
 /* Ops table for tcpstate */
 extern const struct genl_ops tcpstate_nl_ops[7];
+extern const struct genl_multicast_group tcpstate_nl_mcgrps[1];
 
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,

@@ -9,6 +9,7 @@
 #include <linux/build_bug.h>
 #include <linux/ftrace.h>
 #include <linux/rcupdate.h>
+#include <linux/string.h>
 #include <linux/version.h>
 #include <net/inet_connection_sock.h>
 #include <net/inet_hashtables.h>
@@ -89,6 +90,7 @@ typedef void (*tcpstate_twsk_schedule_t)(struct inet_timewait_sock *tw,
 typedef void (*tcpstate_twsk_put_t)(struct inet_timewait_sock *tw);
 typedef void (*tcpstate_sock_t)(struct sock *sk);
 typedef void (*tcpstate_graft_t)(struct sock *sk, struct socket *parent);
+typedef int (*tcpstate_get_port_t)(struct sock *sk, unsigned short snum);
 
 #define tcpstate_check_prototype(func, type)				\
 	BUILD_BUG_ON_MSG(!__same_type(&(func), (type)NULL),		\
@@ -126,6 +128,87 @@ static inline void tcpstate_synchronize_hooks(void)
 	synchronize_rcu_tasks();
 #endif
 	synchronize_rcu();
+}
+
+/*
+ * tcpstate_connect_bound() - has connect() chosen the port of a connection?
+ * @sk: socket or mini-socket, bound, and staying so
+ *
+ * Newer kernels say so. In older ones the bind bucket does: connect() only takes
+ * a port of a bucket that connect() has made, and bind() leaves its mark.
+ */
+static inline bool tcpstate_connect_bound(const struct sock *sk)
+{
+	bool mini = inet_sk_state_load(sk) == TCP_TIME_WAIT;
+#ifdef SOCK_CONNECT_BIND
+	return mini ? inet_twsk(sk)->tw_connect_bind :
+		      sk->sk_userlocks & SOCK_CONNECT_BIND;
+#else
+	const struct inet_bind_bucket *tb =
+		mini ? inet_twsk(sk)->tw_tb : inet_csk(sk)->icsk_bind_hash;
+
+	return tb && READ_ONCE(tb->fastreuse) < 0 &&
+	       READ_ONCE(tb->fastreuseport) < 0;
+#endif
+}
+
+/* Has the socket an IP_LOCAL_PORT_RANGE of its own? */
+static inline bool tcpstate_own_port_range(const struct sock *sk)
+{
+#ifdef TCPSTATE_HAVE_OWN_PORT_RANGE
+	/* A number on some kernels, a struct on others. */
+	return memchr_inv(&inet_sk(sk)->local_port_range, 0,
+			  sizeof(inet_sk(sk)->local_port_range));
+#else
+	return false;
+#endif
+}
+
+/* What tcp_max_tw_buckets is compared with. */
+static inline unsigned int tcpstate_minis(const struct net *net)
+{
+#ifdef TCPSTATE_HAVE_TW_REFCOUNT
+	return refcount_read(&net->ipv4.tcp_death_row.tw_refcount) - 1;
+#else
+	return atomic_read(&net->ipv4.tcp_death_row.tw_count);
+#endif
+}
+
+static inline u32 tcpstate_tw_stamp(const struct inet_timewait_sock *tw)
+{
+	return READ_ONCE(tcp_twsk((const struct sock *)tw)->tw_ts_recent_stamp);
+}
+
+/* How long after it was entered connect() may take a TIME_WAIT again. */
+static inline u32 tcpstate_reuse_delay_ms(const struct net *net)
+{
+#ifdef TCPSTATE_HAVE_TW_REUSE_DELAY
+	return READ_ONCE(net->ipv4.sysctl_tcp_tw_reuse_delay);
+#else
+	return MSEC_PER_SEC;
+#endif
+}
+
+/*
+ * tcpstate_tw_reusable_in() - when connect() may take a TIME_WAIT again
+ * @tw: it has a time stamp, and tcp_tw_reuse is on for it
+ * @net: its namespace
+ *
+ * As tcp_twsk_unique() decides. Milliseconds, 0 for now.
+ */
+static inline u32 tcpstate_tw_reusable_in(const struct inet_timewait_sock *tw,
+					  const struct net *net)
+{
+#ifdef TCPSTATE_HAVE_TW_REUSE_DELAY
+	u32 from = READ_ONCE(tw->tw_entry_stamp) + tcpstate_reuse_delay_ms(net);
+	u32 now = tcp_clock_ms();
+
+	return time_after32(now, from) ? 0 : from - now + 1;
+#else
+	/* Whole seconds. */
+	return time_after32(ktime_get_seconds(), tcpstate_tw_stamp(tw)) ?
+	       0 : MSEC_PER_SEC;
+#endif
 }
 
 #endif /* _TCPSTATE_COMPAT_H */

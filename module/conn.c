@@ -18,6 +18,7 @@
 #include <net/inet_timewait_sock.h>
 #include <net/sock.h>
 
+#include "chain.h"
 #include "clock.h"
 #include "compat.h"
 #include "owner.h"
@@ -71,8 +72,7 @@ static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 static __always_inline struct tcpstate_conn *
 conn_find(struct hlist_bl_head *bucket, const void *obj)
 {
-	unsigned long first = (unsigned long)rcu_dereference_raw(bucket->first);
-	struct hlist_bl_node *pos = (void *)(first & ~LIST_BL_LOCKMASK);
+	struct hlist_bl_node *pos = tcpstate_chain_first(bucket);
 	struct tcpstate_conn *conn;
 
 	for (; pos; pos = rcu_dereference_raw(pos->next)) {
@@ -90,15 +90,7 @@ conn_find(struct hlist_bl_head *bucket, const void *obj)
 static __always_inline void chain_add(struct hlist_bl_head *bucket,
 				      struct tcpstate_conn *conn)
 {
-	struct hlist_bl_node *first = hlist_bl_first(bucket);
-	unsigned long head = (unsigned long)&conn->node | LIST_BL_LOCKMASK;
-
-	WRITE_ONCE(conn->node.next, first);
-	if (first)
-		first->pprev = &conn->node.next;
-	conn->node.pprev = &bucket->first;
-	/* Pairs with the rcu_dereference_raw() of conn_find(). */
-	smp_store_release(&bucket->first, (struct hlist_bl_node *)head);
+	tcpstate_chain_add(bucket, &conn->node);
 }
 
 /* The record still leads on to the rest of the chain it was in. */
@@ -458,14 +450,39 @@ static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
 	return true;
 }
 
+/* Attach a record that is new to its destination if it is that of an outgoing
+ * connection. @sk is its socket if that is about to hand over to @obj; @seen is
+ * whether it is seen to begin.
+ */
+static __always_inline void conn_attach(struct tcpstate_netns *netns,
+					struct tcpstate_conn *conn,
+					const struct sock *obj,
+					const struct sock *sk, int state,
+					bool seen)
+{
+	conn->dest = NULL;
+	if (state == TCP_SYN_SENT) {
+		/* If this is what it has at its end, it never got a port. That
+		 * is not said of one that needs none.
+		 */
+		conn->txhash = obj->sk_txhash;
+		if (unlikely(!seen || obj->sk_num))
+			conn->txhash = ~conn->txhash;
+		tcpstate_dest_attach(netns, conn, obj, state, seen);
+	} else if (unlikely(state != TCP_SYN_RECV && state != TCP_LISTEN) &&
+		   tcpstate_dest_outgoing(sk)) {
+		tcpstate_dest_attach(netns, conn, obj, state, false);
+	}
+}
+
 /* Give @fresh to the object, or return false: a cap is reached. */
 static __always_inline bool
 conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
-	 const struct sock *sk, int state, struct tcpstate_conn *fresh,
-	 u32 seeded)
+	 const struct sock *obj, const struct sock *sk, int state,
+	 struct tcpstate_conn *fresh, u32 seeded)
 {
 	struct tcpstate_cpu *here = here_get(netns);
-	u32 status = state | object_family(sk) | seeded;
+	u32 status = state | object_family(obj) | seeded;
 	int age = conn_ages[state];
 	struct tcpstate_ages *ages;
 	bool added = false;
@@ -478,7 +495,6 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	fresh->since = tcpstate_clock_now();
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	fresh->epoch = READ_ONCE(conn_epoch);
-	fresh->status = status;
 	if (seeded)
 		fresh->owner = NULL;
 	fresh->closer = 0;
@@ -487,29 +503,37 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
 		count_move(here, status_family(status), TCP_CLOSE, state);
-	/* Last: from the stock it may still be met by a reader of the chain
-	 * it was in.
+	conn_attach(netns, fresh, obj, sk, state, !seeded);
+	/* Its object last: from the stock it may still be met by a reader of
+	 * the chain it was in. While a walk adds it, the socket's own event may
+	 * be such a reader, and take it off its list: hence under that lock.
 	 */
-	smp_store_release(&fresh->obj, sk);
-	chain_add(bucket, fresh);
-	if (age != TCPSTATE_AGE_NONE) {
+	fresh->status = status;
+	if (age == TCPSTATE_AGE_NONE) {
+		smp_store_release(&fresh->obj, obj);	/* see above */
+	} else {
 		ages = &here->ages[age];
 		hlist_bl_lock(&ages->newest);
-		fresh->status = status | TCPSTATE_CONN_LISTED;
+		fresh->status |= TCPSTATE_CONN_LISTED;
 		ages_add(ages, fresh);
+		smp_store_release(&fresh->obj, obj);	/* see above */
 		hlist_bl_unlock(&ages->newest);
 	}
+	chain_add(bucket, fresh);
 	added = true;
 out:
 	here_put(netns, here);
 	return added;
 }
 
-/* An event on an object without a record gives it one in its new state. */
+/* An event on an object without a record gives it one in its new state. @sk is
+ * its socket if that is about to hand over to @obj.
+ */
 static __always_inline void
-conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
+conn_add_event(struct hlist_bl_head *bucket, const struct sock *obj,
+	       const struct sock *sk, int state)
 {
-	struct tcpstate_netns *netns = tcpstate_netns_of(sock_net(sk));
+	struct tcpstate_netns *netns = tcpstate_netns_of(sock_net(obj));
 	struct tcpstate_conn *fresh;
 
 	if (unlikely(!netns))
@@ -518,8 +542,8 @@ conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
 	if (likely(fresh)) {
 		/* In these two it is the process itself that makes the event. */
 		fresh->owner = state == TCP_SYN_SENT || state == TCP_LISTEN ?
-			       tcpstate_owner_get(netns, sk) : NULL;
-		if (likely(conn_add(netns, bucket, sk, state, fresh, 0)))
+			       tcpstate_owner_get(netns, obj) : NULL;
+		if (likely(conn_add(netns, bucket, obj, sk, state, fresh, 0)))
 			return;
 		if (fresh->owner)
 			tcpstate_owner_put(fresh->owner);
@@ -553,8 +577,23 @@ static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
 	return true;
 }
 
-/* By its owner, its bucket locked: the end of @conn. */
-static void conn_close(struct tcpstate_conn *conn)
+/* One more mini-socket: are there so many that it deserves a look? */
+static __always_inline void count_mini(const struct net *net,
+				       struct tcpstate_netns *netns)
+{
+	unsigned int limit =
+		READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
+
+	if (unlikely(tcpstate_minis(net) >=
+		     READ_ONCE(netns->time_wait_trigger) ||
+		     limit != READ_ONCE(netns->time_wait_limit)))
+		tcpstate_alert_due(&netns->watch);
+}
+
+/* By its owner, its bucket locked: the end of @conn, which had been @opened
+ * unless it was refused a port.
+ */
+static void conn_close(struct tcpstate_conn *conn, bool opened)
 {
 	struct tcpstate_netns *netns = conn->home->netns;
 
@@ -563,6 +602,9 @@ static void conn_close(struct tcpstate_conn *conn)
 	 */
 	conn_unlist(conn);
 	chain_del(conn);
+	if (conn->dest)
+		tcpstate_dest_detach(conn, READ_ONCE(conn->status) &
+					   TCPSTATE_CONN_STATE, opened);
 	WRITE_ONCE(conn->obj, NULL);
 	tcpstate_owner_leave(conn);
 	if (!conn_close_fast(conn))
@@ -619,11 +661,14 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (unlikely(conn)) {
+	if (unlikely(conn) && state != TCP_SYN_SENT) {
 		tcpstate_owner_event(conn, sk, state);
 		conn_move_slow(conn, sk, state);
 	} else {
-		conn_add_event(bucket, sk, state);
+		/* One that has not been seen to end does so now. */
+		if (unlikely(conn))
+			conn_close(conn, true);
+		conn_add_event(bucket, sk, sk, state);
 	}
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
@@ -688,12 +733,19 @@ void tcpstate_conn_end(const struct sock *sk)
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	struct tcpstate_conn *conn;
 	unsigned long flags;
+	bool opened = true;
 
 	local_irq_save(flags);
 	hlist_bl_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (conn)
-		conn_close(conn);
+	if (conn) {
+		if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
+			     TCP_SYN_SENT) && conn->txhash == sk->sk_txhash) {
+			tcpstate_dest_refuse(conn->home->netns, conn->dest, sk);
+			opened = false;
+		}
+		conn_close(conn, opened);
+	}
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -754,6 +806,9 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 		if (state == TCPSTATE_FIN_WAIT2_MINI ||
 		    !conn_move_fast(conn, mini, state))
 			conn_move_slow(conn, mini, state);
+		if (state == TCP_TIME_WAIT && conn->dest)
+			atomic_inc(&conn->dest->time_wait);
+		count_mini(sock_net(sk), conn->home->netns);
 	}
 
 	bucket = conn_bucket(tw);
@@ -761,7 +816,7 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	if (likely(conn))
 		chain_add(bucket, conn);
 	else
-		conn_add_event(bucket, mini, state);
+		conn_add_event(bucket, mini, sk, state);
 	hlist_bl_unlock(bucket);
 	local_irq_restore(flags);
 }
@@ -787,9 +842,12 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	if (conn) {
 		if (mini_state(tw) == TCP_TIME_WAIT &&
 		    (READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) !=
-		    TCP_TIME_WAIT)
+		    TCP_TIME_WAIT) {
+			if (conn->dest)
+				atomic_inc(&conn->dest->time_wait);
 			tcpstate_owner_made(conn->owner,
 					    TCPSTATE_MADE_TIME_WAIT);
+		}
 		conn_move_slow(conn, (const struct sock *)tw, mini_state(tw));
 	}
 	hlist_bl_unlock(bucket);
@@ -865,7 +923,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 		seen = TCPSTATE_SEEN_SUSPECT;
 	} else if (*fresh) {
 		netns = tcpstate_netns_of(sock_net(sk));
-		if (netns && conn_add(netns, bucket, sk, state, *fresh,
+		if (netns && conn_add(netns, bucket, sk, sk, state, *fresh,
 				      TCPSTATE_CONN_SEEDED)) {
 			*fresh = NULL;
 			seen = TCPSTATE_SEEN_ADDED;
@@ -1035,6 +1093,41 @@ void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
 }
 
 /**
+ * tcpstate_conn_walk() - visit every connection of a namespace
+ * @netns: the namespace
+ * @visit: called with the connection's state, its object, which cannot go
+ *	meanwhile, and @arg
+ * @arg: for @visit
+ *
+ * Context: process context; @visit is called with interrupts off. May sleep.
+ */
+void tcpstate_conn_walk(const struct tcpstate_netns *netns,
+			void (*visit)(int state, const struct sock *sk,
+				      void *arg),
+			void *arg)
+{
+	struct hlist_bl_head *bucket = conn_table;
+	struct hlist_bl_node *pos;
+	struct tcpstate_conn *conn;
+	unsigned long i;
+
+	for (i = 0; i < conn_buckets; i++, bucket++) {
+		if (!(i % 256))
+			cond_resched();
+		if (hlist_bl_empty(bucket))
+			continue;
+		local_irq_disable();
+		hlist_bl_lock(bucket);
+		hlist_bl_for_each_entry(conn, pos, bucket, node)
+			if (READ_ONCE(conn->home)->netns == netns)
+				visit(READ_ONCE(conn->status) &
+				      TCPSTATE_CONN_STATE, conn->obj, arg);
+		hlist_bl_unlock(bucket);
+		local_irq_enable();
+	}
+}
+
+/**
  * tcpstate_conn_flush() - forget every connection
  *
  * Context: process context, every hook gone. May sleep.
@@ -1051,7 +1144,7 @@ void tcpstate_conn_flush(void)
 			hlist_bl_lock(bucket);
 			conn = hlist_bl_entry(hlist_bl_first(bucket),
 					      struct tcpstate_conn, node);
-			conn_close(conn);
+			conn_close(conn, true);
 			hlist_bl_unlock(bucket);
 			local_irq_enable();
 		}
@@ -1076,6 +1169,7 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 104);
 	if (tcpstate_stock_init()) {
 		kvfree(conn_table);
 		return -ENOMEM;

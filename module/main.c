@@ -13,7 +13,11 @@
  *   holding.c	what they hold and have made
  *   list.c	connections, one by one
  *   walk.c	seed and audit, from the kernel's own tables
- *   netlink.c	answers to tcpstate-cli and others
+ *   dest.c	destinations: what a range of local ports is spent on
+ *   port.c	local ports, and what connect() could get of them
+ *   alert.c	thresholds, their edges, and refusals
+ *   process.c	who did something
+ *   netlink.c	answers to tcpstate-cli and others; nl-*.c, one per object
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -34,6 +38,9 @@ static int __init tcpstate_init(void)
 		return -EOPNOTSUPP;
 	}
 
+	err = tcpstate_alert_init();
+	if (err)
+		return err;
 	tcpstate_clock_init();
 	err = tcpstate_conn_init();
 	if (err)
@@ -42,9 +49,12 @@ static int __init tcpstate_init(void)
 	err = tcpstate_netns_init();
 	if (err)
 		goto err_conn;
-	err = tcpstate_probe_init();
+	err = tcpstate_dest_init();
 	if (err)
 		goto err_netns;
+	err = tcpstate_probe_init();
+	if (err)
+		goto err_dest;
 	tcpstate_probe_start();
 	tcpstate_walk_seed();
 	err = tcpstate_netlink_init();
@@ -56,6 +66,10 @@ err_probe:
 	tcpstate_walk_exit();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
+	tcpstate_dest_stop();
+	tcpstate_alert_exit();
+err_dest:
+	tcpstate_dest_exit();
 err_netns:
 	tcpstate_netns_exit();
 err_conn:
@@ -70,6 +84,9 @@ static void __exit tcpstate_exit(void)
 	tcpstate_walk_exit();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
+	tcpstate_dest_stop();
+	tcpstate_alert_exit();
+	tcpstate_dest_exit();
 	tcpstate_netns_exit();
 	tcpstate_owner_exit();
 	tcpstate_conn_exit();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family. Operations, attributes and policies are
- * generated from Documentation/netlink/specs/tcpstate.yaml.
+ * The generic netlink family, counters and audits. Operations, attributes and
+ * policies are generated from Documentation/netlink/specs/tcpstate.yaml.
  */
 #include <linux/ktime.h>
 #include <linux/module.h>
@@ -10,7 +10,6 @@
 #include <net/sock.h>
 
 #include "netlink.h"
-#include "tcpstate.h"
 
 /**
  * struct netlink_cursor - where a dump goes on
@@ -276,18 +275,17 @@ out:
 }
 
 /**
- * tcpstate_netlink_own() - what is kept of the namespace of a request
- * @net: the namespace
- * @extack: for a sentence
+ * tcpstate_netlink_own() - the namespace of a request
+ * @net: the namespace, held by the request
+ * @extack: for a sentence if there is none
  *
- * Return: it, or NULL after a sentence in extack.
+ * Return: what is kept of it, living as long as the request; NULL for -ENOMEM.
  */
 struct tcpstate_netns *tcpstate_netlink_own(struct net *net,
 					    struct netlink_ext_ack *extack)
 {
 	struct tcpstate_netns *netns;
 
-	/* The request holds its namespace, so this lives on unlocked. */
 	rcu_read_lock_sched();
 	netns = tcpstate_netns_of(net);
 	rcu_read_unlock_sched();
@@ -306,7 +304,8 @@ struct tcpstate_netns *tcpstate_netlink_own(struct net *net,
  */
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct tcpstate_netns *netns = tcpstate_netlink_own(genl_info_net(info), info->extack);
+	struct tcpstate_netns *netns = tcpstate_netlink_own(genl_info_net(info),
+							    info->extack);
 	struct sk_buff *answer;
 	u32 only = 0;
 	int err;
@@ -328,8 +327,9 @@ int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 /**
- * tcpstate_netlink_may_see_all() - may a dump tell of every namespace?
- * @cb: the dump
+ * tcpstate_netlink_may_see_all() - may namespaces be seen that are not one's
+ *	own?
+ * @cb: the dump that asks for them
  *
  * Return: 0, or -EPERM after a sentence in extack.
  */
@@ -352,7 +352,8 @@ int tcpstate_netlink_may_see_all(struct netlink_callback *cb)
  * tcpstate_netlink_next() - the next namespace of a dump
  * @id: the lowest id that will do
  *
- * Return: it, with a reference on its net, or NULL after the last.
+ * Return: it, with a reference on its net to be dropped with put_net(), or
+ * NULL after the last.
  */
 struct tcpstate_netns *tcpstate_netlink_next(u64 id)
 {
@@ -467,7 +468,7 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "the attribute rechecks is missing");
 		return -EINVAL;
 	}
-	netns = tcpstate_netlink_own(genl_info_net(info), info->extack);
+	netns = tcpstate_netlink_own(net, info->extack);
 	if (!netns)
 		return -ENOMEM;
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -511,8 +512,7 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
-	rechecks = nlmsg_find_attr(cb->nlh, GENL_HDRLEN,
-				   TCPSTATE_A_AUDIT_RECHECKS);
+	rechecks = tcpstate_dump_attr(cb, TCPSTATE_A_AUDIT_RECHECKS);
 	if (!rechecks) {
 		NL_SET_ERR_MSG(cb->extack, "the attribute rechecks is missing");
 		return -EINVAL;
@@ -531,14 +531,22 @@ int tcpstate_nl_audit_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len ? : err;
 }
 
+/* The generated table cannot say what is to be called when a dump has ended. */
+static struct genl_ops netlink_ops[ARRAY_SIZE(tcpstate_nl_ops)] __ro_after_init;
+
+/* The family is registered; under tcpstate_dest_mutex. */
+bool tcpstate_netlink_open;
+
 struct genl_family tcpstate_netlink_family __ro_after_init = {
 	.name		= TCPSTATE_FAMILY_NAME,
 	.version	= TCPSTATE_FAMILY_VERSION,
 	.netnsok	= true,
 	.parallel_ops	= true,
 	.module		= THIS_MODULE,
-	.ops		= tcpstate_nl_ops,
-	.n_ops		= ARRAY_SIZE(tcpstate_nl_ops),
+	.ops		= netlink_ops,
+	.n_ops		= ARRAY_SIZE(netlink_ops),
+	.mcgrps		= tcpstate_nl_mcgrps,
+	.n_mcgrps	= ARRAY_SIZE(tcpstate_nl_mcgrps),
 };
 
 /**
@@ -548,7 +556,23 @@ struct genl_family tcpstate_netlink_family __ro_after_init = {
  */
 int __init tcpstate_netlink_init(void)
 {
-	return genl_register_family(&tcpstate_netlink_family);
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(netlink_ops); i++) {
+		netlink_ops[i] = tcpstate_nl_ops[i];
+		if (netlink_ops[i].cmd == TCPSTATE_CMD_DEST_GET)
+			netlink_ops[i].done = tcpstate_nl_dest_done;
+		if (netlink_ops[i].cmd == TCPSTATE_CMD_PORT_GET)
+			netlink_ops[i].done = tcpstate_nl_port_done;
+	}
+	err = genl_register_family(&tcpstate_netlink_family);
+	if (err)
+		return err;
+	mutex_lock(&tcpstate_dest_mutex);
+	tcpstate_netlink_open = true;
+	mutex_unlock(&tcpstate_dest_mutex);
+	return 0;
 }
 
 /**
@@ -556,5 +580,8 @@ int __init tcpstate_netlink_init(void)
  */
 void tcpstate_netlink_exit(void)
 {
+	mutex_lock(&tcpstate_dest_mutex);
+	tcpstate_netlink_open = false;
+	mutex_unlock(&tcpstate_dest_mutex);
 	genl_unregister_family(&tcpstate_netlink_family);
 }

@@ -152,13 +152,26 @@ static void netns_free(struct rcu_head *rcu)
 	}
 	tcpstate_owner_forget(netns);
 	free_percpu(netns->cpus);
+	put_pid(netns->bind_refused.last.pid);
 	kfree(netns);
 }
 
 /**
- * tcpstate_netns_slots_put() - give slots back to their namespace
+ * tcpstate_netns_put() - give back a reference on a namespace's data
  * @netns: the namespace; freed with the last one, not before the caller
  *	leaves its RCU read side or turns interrupts on
+ *
+ * Context: any.
+ */
+void tcpstate_netns_put(struct tcpstate_netns *netns)
+{
+	if (refcount_dec_and_test(&netns->refs))
+		call_rcu(&netns->rcu, netns_free);
+}
+
+/**
+ * tcpstate_netns_slots_put() - give slots back to their namespace
+ * @netns: the namespace; with the last one goes its reference
  * @count: how many
  *
  * Context: any.
@@ -167,7 +180,7 @@ void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count)
 {
 	atomic_sub(count, &netns_slots);
 	if (atomic_sub_and_test(count, &netns->slots))
-		call_rcu(&netns->rcu, netns_free);
+		tcpstate_netns_put(netns);
 }
 
 /**
@@ -257,6 +270,25 @@ struct tcpstate_netns *tcpstate_netns_next(u64 id)
 }
 
 /**
+ * tcpstate_netns_get_net() - hold the namespace that data is about
+ * @netns: the data, referenced
+ *
+ * Context: process context.
+ * Return: the namespace, to be given back with put_net(); NULL if it is being
+ * taken down, or is no more.
+ */
+struct net *tcpstate_netns_get_net(struct tcpstate_netns *netns)
+{
+	struct net *net = NULL;
+
+	mutex_lock(&tcpstate_netns_mutex);
+	if (!list_empty(&netns->list))
+		net = maybe_get_net(netns->net);
+	mutex_unlock(&tcpstate_netns_mutex);
+	return net;
+}
+
+/**
  * tcpstate_netns_overflow() - TIME_WAITs that were skipped
  * @net: the namespace
  *
@@ -285,12 +317,15 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 		return NULL;
 	}
 	netns->net = net;
-	netns->ino = net->ns.inum;
 	raw_spin_lock_init(&netns->shared_lock);
 	block_init(&netns->shared, netns, -1);
 	atomic_set(&netns->slots, 1);
 	netns->overflow_base = tcpstate_netns_overflow(net);
 	netns->since = ktime_get_ns();
+	netns->ino = net->ns.inum;
+	refcount_set(&netns->refs, 1);
+	INIT_LIST_HEAD(&netns->rooms);
+	tcpstate_alert_netns_init(netns, net);
 	return netns;
 }
 
@@ -327,8 +362,12 @@ static void __net_exit netns_dying(struct net *net)
 	if (!netns)
 		return;
 	mutex_lock(&tcpstate_netns_mutex);
-	list_del(&netns->list);
+	list_del_init(&netns->list);
 	mutex_unlock(&tcpstate_netns_mutex);
+	/* Nobody can hold the namespace and read more of them. */
+	mutex_lock(&tcpstate_dest_mutex);
+	tcpstate_port_rooms_free(netns, jiffies + 1);
+	mutex_unlock(&tcpstate_dest_mutex);
 	/* No record is added from here on: the stocks of slots stand still. */
 	WRITE_ONCE(pernet->netns, NULL);
 	/* Pairs with the READ_ONCE() of conn_del(). */

@@ -153,6 +153,6 @@ const struct genl_ops tcpstate_nl_ops[9] = {
 	},
 };
 
-static const struct genl_multicast_group tcpstate_nl_mcgrps[] = {
+const struct genl_multicast_group tcpstate_nl_mcgrps[1] = {
 	[TCPSTATE_NLGRP_ALERTS] = { "alerts", },
 };

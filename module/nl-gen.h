@@ -31,6 +31,7 @@ extern const struct nla_policy tcpstate_owner_get_nl_policy[TCPSTATE_A_OWNER_CGR
 
 /* Ops table for tcpstate */
 extern const struct genl_ops tcpstate_nl_ops[9];
+extern const struct genl_multicast_group tcpstate_nl_mcgrps[1];
 
 int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info);
 int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,

@@ -7,11 +7,16 @@
  * state of another object, the mini-socket, whose birth, change, early end
  * and end are four functions hooked by ftrace. All of them lie across file
  * boundaries from their callers, so that no compiler inlines them.
+ *
+ * bind() to port 0 that finds no port changes no state: only the value that
+ * inet_csk_get_port() returns tells, to a return probe. It may miss a call,
+ * and counts those.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
 #include <linux/jump_label.h>
+#include <linux/kprobes.h>
 #include <linux/security.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
@@ -162,6 +167,77 @@ static struct hook {
 #endif
 };
 
+/* Calls of it that may be under way at once. */
+#define BIND_MAXACTIVE	64
+
+struct bind_call {
+	const struct sock	*sk;
+};
+
+/* A call that asks for a port of its own is none of ours. */
+static int bind_enter(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct bind_call *call = (void *)instance->data;
+
+	call->sk = (void *)regs_get_kernel_argument(regs, 0);
+	if (!static_branch_likely(&probe_live) ||
+	    (unsigned short)regs_get_kernel_argument(regs, 1) ||
+	    call->sk->sk_protocol != IPPROTO_TCP)
+		return 1;
+	return 0;
+}
+
+static int bind_return(struct kretprobe_instance *instance,
+		       struct pt_regs *regs)
+{
+	const struct bind_call *call = (void *)instance->data;
+
+	if ((int)regs_return_value(regs))
+		tcpstate_port_refuse(call->sk);
+	return 0;
+}
+
+static struct kretprobe bind_probe = {
+	.kp.symbol_name	= "inet_csk_get_port",
+	.entry_handler	= bind_enter,
+	.handler	= bind_return,
+	.data_size	= sizeof(struct bind_call),
+	.maxactive	= BIND_MAXACTIVE,
+};
+
+static bool bind_probed;
+
+/* Not to see these is no reason not to load: that they are not seen is shown. */
+static void bind_attach(void)
+{
+	int err;
+
+	tcpstate_check_prototype(inet_csk_get_port, tcpstate_get_port_t);
+	err = register_kretprobe(&bind_probe);
+	bind_probed = !err;
+	if (err)
+		pr_notice("cannot probe %s() (error %d): bind() calls that find no port are not counted\n",
+			  bind_probe.kp.symbol_name, err);
+}
+
+static void bind_detach(void)
+{
+	if (bind_probed)
+		unregister_kretprobe(&bind_probe);
+}
+
+/**
+ * tcpstate_probe_bind() - are bind() calls that find no port seen?
+ * @missed: set to how many calls could not be seen
+ *
+ * Return: whether they are.
+ */
+bool tcpstate_probe_bind(u64 *missed)
+{
+	*missed = bind_probe.nmissed + bind_probe.kp.nmissed;
+	return bind_probed;
+}
+
 /* ftrace_free_filter() is not exported everywhere. */
 static void hook_filter_free(struct hook *hook)
 {
@@ -259,6 +335,7 @@ int tcpstate_probe_init(void)
 		if (err)
 			goto err_detach;
 	}
+	bind_attach();
 	return 0;
 
 err_detach:
@@ -292,6 +369,7 @@ void tcpstate_probe_exit(void)
 	int i = ARRAY_SIZE(hooks);
 
 	static_branch_disable(&probe_live);
+	bind_detach();
 	while (--i >= 0)
 		hook_detach(&hooks[i]);
 	state_detach();

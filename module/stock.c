@@ -169,8 +169,10 @@ void tcpstate_stock_exit(void)
 
 	for_each_possible_cpu(cpu) {
 		stock = per_cpu_ptr(&tcpstate_stock, cpu);
+		local_irq_disable();
 		while (stock->count)
 			chunk_put(stock_pop(stock));
+		local_irq_enable();
 	}
 	kmem_cache_destroy(chunk_cache);
 }

@@ -7,9 +7,13 @@
 #include <linux/list_bl.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/tcp_states.h>
@@ -30,16 +34,27 @@
  * All that any two of them change is in tcpstate_conn.status, one word, moved
  * on by cmpxchg().
  *
- * Three locks, in the order in which they nest, all innermost to the kernel's
- * own and taken with interrupts off:
+ * These locks, in the order in which they nest, are all innermost to the
+ * kernel's own and taken with interrupts off:
  *
  *   bucket	the bit lock of a chain of the record table: adding to and
  *		removing from it, and mini-sockets' events. Sockets' events read
  *		the chain without it; what they do not find so, they look for
  *		again with it.
+ *   dest	the bit lock of a chain of the table of destinations: adding to
+ *		and removing from it. It is read without.
+ *   peers	the bit lock of one shard of a destination: which records are
+ *		attached to it, and what is counted of them.
+ *   process	tcpstate_process.lock: who did something last.
  *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
  *		their own share; taken only when memory was short.
  *   age	the bit lock of one namespace's, CPU's and state's list of ages.
+ *
+ * A destination is freed by dest.c's sweep alone, with tcpstate_dest_mutex held
+ * and after a grace period: who holds that mutex, or is in an RCU read side, may
+ * look at any. The mutex also guards what process context knows of namespaces
+ * and destinations: rooms, thresholds and alerts. tcpstate_netns_mutex nests in
+ * it.
  *
  * Counters are per namespace and CPU, written by that CPU alone, and added up
  * by readers. Walking the kernel's tables nests the bucket lock in theirs
@@ -49,8 +64,8 @@
  * and only makes that reader look again under the lock; its memory is not
  * given back before a grace period has passed (see stock.h). A record holds a slot of its
  * namespace, and the namespace's data lives for a grace period after the last
- * slot is back: TCP purges the mini-sockets of a dying namespace after our
- * exit.
+ * slot and reference are back: TCP purges the mini-sockets of a dying namespace
+ * after our exit.
  */
 
 /* A mini-socket in FIN_WAIT2. Records never are requests, so their number is
@@ -133,10 +148,94 @@ enum tcpstate_family {
 	TCPSTATE_FAMILIES
 };
 
+/* Ports there are. */
+#define TCPSTATE_PORTS		65536
+
+/* Thresholds of a namespace, in the order of the attributes of config. */
+enum tcpstate_threshold {
+	TCPSTATE_PORT_ROOM_WARNING,
+	TCPSTATE_PORT_ROOM_CRITICAL,
+	TCPSTATE_TIME_WAIT_WARNING,
+	TCPSTATE_TIME_WAIT_CRITICAL,
+	TCPSTATE_CLOSE_WAIT_WARNING,
+	TCPSTATE_CLOSE_WAIT_CRITICAL,
+	TCPSTATE_THRESHOLDS
+};
+
 struct inet_timewait_sock;
+struct net;
+struct sk_buff;
 struct sock;
+struct tcpstate_dest;
 struct tcpstate_netns;
 struct tcpstate_owner;
+
+/**
+ * struct tcpstate_process - who did something last
+ * @lock: guards the others
+ * @pid: a reference on it; NULL as long as nobody did it
+ * @uid: whose it was
+ * @when: nanoseconds of CLOCK_MONOTONIC
+ * @comm: its name
+ */
+struct tcpstate_process {
+	raw_spinlock_t	lock;
+	struct pid	*pid;
+	kuid_t		uid;
+	u64		when;
+	char		comm[TASK_COMM_LEN];
+};
+
+/**
+ * struct tcpstate_refusals - calls that got no port
+ * @count: how many
+ * @told: how many of them messages stand for; under tcpstate_dest_mutex
+ * @told_at: jiffies of the last message; likewise
+ * @logged: how many of them lines in the log stand for; likewise
+ * @logged_at: jiffies of the last line; likewise
+ * @last: who was refused last
+ */
+struct tcpstate_refusals {
+	atomic64_t		count;
+	u64			told;
+	unsigned long		told_at;
+	u64			logged;
+	unsigned long		logged_at;
+	struct tcpstate_process	last;
+};
+
+/**
+ * struct tcpstate_level - an alert that rises and clears with a number
+ * @severity: enum tcpstate_severity, in force
+ * @since: when it came into force, nanoseconds of CLOCK_MONOTONIC
+ */
+struct tcpstate_level {
+	u8	severity;
+	u64	since;
+};
+
+/**
+ * struct tcpstate_watch - something that alerts may be about
+ * @due: in the queue of what is to be looked at at once
+ * @watched: among what is looked at every second; under tcpstate_dest_mutex
+ * @flags: TCPSTATE_WATCH_*
+ * @id: increases in the order in which they began to be watched; likewise
+ * @look: looks at it, sends what there is to be sent, and says whether to look
+ *	again in a second; constant
+ */
+struct tcpstate_watch {
+	struct llist_node	due;
+	struct list_head	watched;
+	unsigned long		flags;
+	u64			id;
+	bool			(*look)(struct tcpstate_watch *watch,
+					struct net *net);
+};
+
+/* Bits of tcpstate_watch.flags. */
+#define TCPSTATE_WATCH_DUE	0	/* in the queue, or about to be looked at */
+#define TCPSTATE_WATCH_WATCHED	1	/* a second from now it will be */
+#define TCPSTATE_WATCH_NETNS	2	/* a namespace's, a destination's if not */
 
 /**
  * struct tcpstate_ages - records in the order in which they entered a state
@@ -193,7 +292,21 @@ struct tcpstate_cpu {
  * @found_late: objects the second walk or an audit found without a record
  * @overflow_base: TCPTimeWaitOverflow when following began
  * @since: when following began, nanoseconds of CLOCK_MONOTONIC
- * @ino: inode number of the namespace
+ * @ino: inode number of @net
+ * @refs: destinations and whoever works on it; one more while there are slots
+ * @dests: destinations now
+ * @dests_dropped: connections that could not be given one
+ * @connect_refused: connect() calls for which no port could be chosen
+ * @own_range_refused: of sockets with a range of their own
+ * @bind_refused: bind() calls to port 0 likewise
+ * @time_wait_limit: tcp_max_tw_buckets when @time_wait_trigger was set
+ * @time_wait_trigger: so many mini-sockets are worth a look
+ * @thresholds: by enum tcpstate_threshold; written under tcpstate_dest_mutex
+ * @watch: what alerts about the namespace as a whole hang on
+ * @time_wait_alert: time-wait-limit; under tcpstate_dest_mutex
+ * @alert_seq: messages sent; under tcpstate_dest_mutex
+ * @rooms: what has been read of ports, by l3mdev; under tcpstate_dest_mutex
+ * @log: keeps alerts from flooding the log
  * @owners: processes with connections here; under owner.c's lock
  * @owner_count: how many; likewise
  * @past_count: how many of them are histories; likewise
@@ -213,7 +326,21 @@ struct tcpstate_netns {
 	atomic64_t		found_late;
 	u64			overflow_base;
 	u64			since;
-	u32			ino;
+	unsigned int		ino;
+	refcount_t		refs;
+	atomic_t		dests;
+	atomic64_t		dests_dropped;
+	atomic64_t		connect_refused;
+	atomic64_t		own_range_refused;
+	struct tcpstate_refusals bind_refused;
+	u32			time_wait_limit;
+	u32			time_wait_trigger;
+	u32			thresholds[TCPSTATE_THRESHOLDS];
+	struct tcpstate_watch	watch;
+	struct tcpstate_level	time_wait_alert;
+	u64			alert_seq;
+	struct list_head	rooms;
+	struct ratelimit_state	log;
 	struct hlist_head	owners;
 	unsigned int		owner_count;
 	unsigned int		past_count;
@@ -246,6 +373,12 @@ struct tcpstate_netns {
  * @inbox: in home->inbox, or among the free records
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
+ * @dest: what it is an outgoing connection to; NULL if it is none, or if there
+ *	was no room to keep its destination. Written before it is in the chain
+ *	and at its end.
+ * @peer: in the shard of @dest
+ * @txhash: while in SYN_SENT, what tells whether connect() has chosen a port;
+ *	see dest.c
  * @owner: who opened or accepted it; a listener's, who called listen(). NULL
  *	if that is not known or is the kernel. Written under the bucket's lock.
  * @closer: number of who closed it, if that was not @owner; or 0. Written by
@@ -264,9 +397,177 @@ struct tcpstate_conn {
 	};
 	u32				status;
 	u32				epoch;
-	struct tcpstate_owner		*owner;
+	struct tcpstate_dest		*dest;
+	struct hlist_bl_node		peer;
+	union {
+		u32			txhash;
+		u32			generation;
+	};
 	u32				closer;
-	u32				generation;
+	struct tcpstate_owner		*owner;
+};
+
+/* Records attached to a destination are spread over so many lists. */
+#define TCPSTATE_SHARDS		4
+/* The age of the older mark, at which a new one is set: the rate of opens is
+ * that of the last one or two of these.
+ */
+#define TCPSTATE_MARK_PERIOD	(5 * HZ)
+
+/**
+ * struct tcpstate_shard - some of the records attached to a destination
+ * @conns: the records, and the lock of all this
+ * @opens: how many have been opened
+ * @early: how many of them ended without TIME_WAIT
+ */
+struct tcpstate_shard {
+	struct hlist_bl_head	conns;
+	u64			opens;
+	u64			early;
+};
+
+/**
+ * struct tcpstate_dest_key - what a destination is found by, with its namespace
+ * @addr: local and remote address; both are in the first if they are IPv4's,
+ *	and then the others are 0
+ * @rest: the address family, the remote port and the bound device
+ */
+struct tcpstate_dest_key {
+	u64	addr[4];
+	u64	rest;
+};
+
+/* The remote port is in network byte order, the device its index or 0. */
+#define TCPSTATE_KEY_FAMILY	GENMASK_ULL(15, 0)
+#define TCPSTATE_KEY_PORT	GENMASK_ULL(31, 16)
+#define TCPSTATE_KEY_DEVICE	GENMASK_ULL(63, 32)
+
+/**
+ * struct tcpstate_dest_mark - what was counted at some time
+ * @at: nanoseconds of CLOCK_MONOTONIC; 0 if never
+ * @opens: opened by then
+ * @early: ended without TIME_WAIT by then
+ * @held: connections not in TIME_WAIT then
+ */
+struct tcpstate_dest_mark {
+	u64	at;
+	u64	opens;
+	u64	early;
+	s32	held;
+};
+
+/* Ports that are held for longer than so many seconds are not looked for. */
+#define TCPSTATE_HOLD_SECONDS	62
+
+/**
+ * struct tcpstate_dest_use - what connections to a destination hold
+ * @capacity: ports that connect() could ever get
+ * @used: ports of these that are held
+ * @reusable: of these, ports that connect() could take again now
+ * @outside: connections whose port is none of these
+ * @time_wait: connections in TIME_WAIT
+ * @back: used ports, not reusable, that will be available, by seconds from now
+ * @rate: opens per 1000 seconds
+ * @rate_known: that it is known
+ * @sustainable: opens per 1000 seconds that the capacity bears; if @rate_known
+ * @eta_ms: until it is full; U64_MAX: never, or not known
+ */
+struct tcpstate_dest_use {
+	u32	capacity;
+	u32	used;
+	u32	reusable;
+	u32	outside;
+	u32	time_wait;
+	u32	back[TCPSTATE_HOLD_SECONDS];
+	u64	rate;
+	bool	rate_known;
+	u64	sustainable;
+	u64	eta_ms;
+};
+
+/**
+ * struct tcpstate_dest - a destination
+ * @node: in the chain of its bucket
+ * @netns: its namespace; a reference
+ * @key: what it is found by, with @netns
+ * @conns: records attached; negative once it is about to be freed
+ * @trigger: so many records are worth a look
+ * @time_wait: records in TIME_WAIT
+ * @mark_due: jiffies at which the next mark is to be set
+ * @shards: the records
+ * @mark_lock: guards @marks
+ * @marks: the older and the newer one
+ * @id: falls along each chain
+ * @idle: nothing was attached at the last sweep; under tcpstate_dest_mutex
+ * @refused: connect() calls for which no port could be chosen
+ * @own_range_refused: of sockets with a range of their own
+ * @watch: what alerts about it hang on
+ * @room_alert: port-room; under tcpstate_dest_mutex
+ * @seen: numbers of the last look; likewise
+ * @rcu: frees it
+ */
+struct tcpstate_dest {
+	struct hlist_bl_node		node;
+	struct tcpstate_netns		*netns;
+	struct tcpstate_dest_key	key;
+	atomic_t			conns;
+	u32				trigger;
+	atomic_t			time_wait;
+	unsigned long			mark_due;
+	struct tcpstate_shard		shards[TCPSTATE_SHARDS];
+	raw_spinlock_t			mark_lock;
+	struct tcpstate_dest_mark	marks[2];
+	u64				id;
+	bool				idle;
+	struct tcpstate_refusals	refused;
+	atomic64_t			own_range_refused;
+	struct tcpstate_watch		watch;
+	struct tcpstate_level		room_alert;
+	struct {
+		u32			used;
+		u32			reusable;
+		u32			capacity;
+		u64			eta_ms;
+	} seen;
+	struct rcu_head			rcu;
+};
+
+/**
+ * struct tcpstate_room - the ports of a range, for one l3mdev
+ * @list: in tcpstate_netns.rooms
+ * @l3mdev: for sockets of this VRF; 0 for those of none
+ * @read_at: jiffies when all this was read
+ * @low: ip_local_port_range
+ * @high: likewise
+ * @reserved: of the range, in ip_local_reserved_ports
+ * @blocked: of the rest, taken by bind()
+ * @capacity: what is left
+ * @inside: by port: is it one of those left?
+ */
+struct tcpstate_room {
+	struct list_head	list;
+	int			l3mdev;
+	unsigned long		read_at;
+	u32			low;
+	u32			high;
+	u32			reserved;
+	u32			blocked;
+	u32			capacity;
+	DECLARE_BITMAP(inside, TCPSTATE_PORTS);
+};
+
+/**
+ * struct tcpstate_port - what holds a local port
+ * @sockets: connections and listeners
+ * @time_wait: of these, in TIME_WAIT
+ * @close_wait: of these, in CLOSE_WAIT
+ * @listen: of these, listeners
+ */
+struct tcpstate_port {
+	u32	sockets;
+	u32	time_wait;
+	u32	close_wait;
+	u32	listen;
 };
 
 /**
@@ -358,6 +659,10 @@ void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
 				void *arg);
 void tcpstate_conn_settle(struct tcpstate_cpu *block);
 void tcpstate_conn_flush(void);
+void tcpstate_conn_walk(const struct tcpstate_netns *netns,
+			void (*visit)(int state, const struct sock *sk,
+				      void *arg),
+			void *arg);
 
 /* count.c: what is counted of records, and how it is added up */
 extern const u8
@@ -423,14 +728,109 @@ struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns);
 bool tcpstate_netns_slot_refill(struct tcpstate_cpu *here);
 void tcpstate_netns_slot_drain(struct tcpstate_cpu *here);
 void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count);
+void tcpstate_netns_put(struct tcpstate_netns *netns);
+struct net *tcpstate_netns_get_net(struct tcpstate_netns *netns);
 void tcpstate_netns_untracked(struct tcpstate_netns *netns);
 u64 tcpstate_netns_slots_max(void);
 u64 tcpstate_netns_overflow(const struct net *net);
+
+/* dest.c: destinations */
+extern struct mutex tcpstate_dest_mutex;
+
+int tcpstate_dest_init(void);
+void tcpstate_dest_stop(void);
+void tcpstate_dest_exit(void);
+void tcpstate_dest_attach(struct tcpstate_netns *netns,
+			  struct tcpstate_conn *conn, const struct sock *sk,
+			  int state, bool fresh);
+void tcpstate_dest_detach(struct tcpstate_conn *conn, int state, bool opened);
+bool tcpstate_dest_outgoing(const struct sock *sk);
+void tcpstate_dest_refuse(struct tcpstate_netns *netns,
+			  struct tcpstate_dest *dest, const struct sock *sk);
+struct tcpstate_dest *
+tcpstate_dest_find(const struct tcpstate_netns *netns,
+		   const struct tcpstate_dest_key *key);
+struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id);
+int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
+		      unsigned long since, struct tcpstate_dest_use *use);
+u64 tcpstate_dest_opens(struct tcpstate_dest *dest);
+u64 tcpstate_dest_max(void);
+
+/* port.c: local ports, and what connect() could get of them */
+struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
+					 struct net *net, int ifindex,
+					 unsigned long since);
+void tcpstate_port_rooms_free(struct tcpstate_netns *netns,
+			      unsigned long before);
+struct tcpstate_port *tcpstate_port_table(const struct tcpstate_netns *netns);
+void tcpstate_port_one(const struct tcpstate_netns *netns, u16 number,
+		       struct tcpstate_port *port);
+void tcpstate_port_refuse(const struct sock *sk);
+
+/* alert.c: thresholds, edges and who is told */
+
+/**
+ * struct tcpstate_alert - what there is to say of an alert
+ * @event: what it is about
+ * @severity: how bad it is; clear, if it is over
+ * @since: since when, nanoseconds of CLOCK_MONOTONIC
+ * @netns: the namespace
+ * @dest: the destination, or NULL
+ * @used: of the destination; mini-sockets, for time-wait-limit
+ * @reusable: of the destination
+ * @capacity: of the destination; the limit, for time-wait-limit; 0: none
+ * @count: refusals this stands for; 0: none
+ * @total: refusals since load
+ * @threshold: that was crossed; 0: none
+ * @eta_ms: until it is full; U64_MAX: never, or not known
+ * @process: who did it, or NULL
+ */
+struct tcpstate_alert {
+	enum tcpstate_event		event;
+	enum tcpstate_severity		severity;
+	u64				since;
+	struct tcpstate_netns		*netns;
+	struct tcpstate_dest		*dest;
+	u64				used;
+	u64				reusable;
+	u64				capacity;
+	u64				count;
+	u64				total;
+	u32				threshold;
+	u64				eta_ms;
+	struct tcpstate_process		*process;
+};
+
+int tcpstate_alert_init(void);
+void tcpstate_alert_exit(void);
+void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
+			       const struct net *net);
+void tcpstate_alert_dest_init(struct tcpstate_dest *dest);
+void tcpstate_alert_due(struct tcpstate_watch *watch);
+void tcpstate_alert_refused(struct tcpstate_watch *watch);
+void tcpstate_alert_forget(struct tcpstate_watch *watch);
+u32 tcpstate_alert_room_floor(const struct tcpstate_netns *netns, u32 ports);
+const char *tcpstate_alert_thresholds_bad(const u32 *thresholds);
+void tcpstate_alert_thresholds_set(struct tcpstate_netns *netns,
+				   const u32 *thresholds);
+struct tcpstate_watch *tcpstate_alert_next(u64 id);
+struct tcpstate_netns *tcpstate_alert_netns(struct tcpstate_watch *watch);
+bool tcpstate_alert_read(struct tcpstate_watch *watch,
+			 enum tcpstate_event event,
+			 struct tcpstate_alert *alert);
+
+/* process.c: who did something */
+void tcpstate_process_note(struct tcpstate_process *process);
+bool tcpstate_process_get(struct tcpstate_process *process,
+			  struct tcpstate_process *copy);
+int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
+			      struct tcpstate_process *process);
 
 /* probe.c: the kernel's events */
 int tcpstate_probe_init(void);
 void tcpstate_probe_start(void);
 void tcpstate_probe_exit(void);
+bool tcpstate_probe_bind(u64 *missed);
 
 /* walk.c: the kernel's tables */
 void tcpstate_walk_seed(void);
@@ -439,8 +839,10 @@ void tcpstate_walk_exit(void);
 int tcpstate_walk_audit(struct tcpstate_netns *netns, u32 rechecks, bool wait,
 			struct tcpstate_audit *audit);
 
-/* netlink.c */
+/* netlink.c, nl-*.c: answers and messages */
 int tcpstate_netlink_init(void);
 void tcpstate_netlink_exit(void);
+bool tcpstate_netlink_alert(struct net *net,
+			    const struct tcpstate_alert *alert);
 
 #endif /* _TCPSTATE_H */

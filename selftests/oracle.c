@@ -244,7 +244,7 @@ static const char *cli(void)
 	return from_env("TCPSTATE_CLI", "tcpstate-cli");
 }
 
-static struct json_object *cli_json(const struct ns *ns, const char *arguments, int *status)
+struct json_object *cli_json(const struct ns *ns, const char *arguments, int *status)
 {
 	struct json_object *o;
 

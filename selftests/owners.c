@@ -20,6 +20,7 @@
 
 #include "kselftest_harness.h"
 #include "listing.h"
+#include "traffic.h"
 #include "util.h"
 
 #define SECONDS		600
@@ -144,7 +145,13 @@ static int find(int fd, struct conn_filter filter, struct told_conn *conn)
 	return rc;
 }
 
-#define FIND(conn, ...)	CHECK(find(self->fd, (struct conn_filter){ __VA_ARGS__ }, conn))
+/* What is on its way to a state gets there by itself. */
+static int find_soon(int fd, struct conn_filter filter, struct told_conn *conn)
+{
+	return WAIT_FOR(!find(fd, filter, conn), PATIENCE_MS) ? 0 : -1;
+}
+
+#define FIND(conn, ...)	CHECK(find_soon(self->fd, (struct conn_filter){ __VA_ARGS__ }, conn))
 #define IS(process, PID, COMM) do {					\
 	EXPECT_TRUE((process).told);					\
 	EXPECT_EQ((uint32_t)(PID), (process).pid);			\
@@ -194,6 +201,7 @@ static int make_time_waits(int what, void *arg)
 {
 	struct made *m = arg;
 	unsigned int i;
+	size_t n;
 
 	(void)what;
 	if (ns_enter(m->ns) || enter_cgroup(m->program->cgroup) || setuid(m->program->uid))
@@ -210,6 +218,9 @@ static int make_time_waits(int what, void *arg)
 		if (server < 0)
 			return -1;
 		close(client);
+		/* Not both at once. */
+		if (read_to_end(server, &n))
+			return -1;
 		close(server);
 	}
 	return 0;
@@ -246,7 +257,7 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 
 	mkdir(CGROUPS, 0755);
 	ASSERT_EQ(0, mount("none", CGROUPS, "cgroup2", 0, NULL)) TH_LOG("cgroup2: %m");
-	CHECK(sysctl_set(self->ns, "net/ipv4/ip_local_port_range", "1024 65000"));
+	CHECK(traffic_settings(self->ns));
 	for (i = 0; i < PROGRAMS; i++) {
 		ASSERT_EQ(0, mkdir(programs[i].cgroup, 0755)) TH_LOG("%m");
 		made[i] = (struct made){ self->ns, &programs[i], -1, PORT + i };
@@ -386,8 +397,7 @@ TEST_F_TIMEOUT(owners, prefork, SECONDS)
 	/* Closed by the client before anybody accepted it. */
 	FIND(&c, .dport = local_port(client[2]));
 	shutdown(client[2], SHUT_WR);
-	ASSERT_TRUE(WAIT_FOR(!find(self->fd, (struct conn_filter){
-		.states = 1 << ST_CLOSE_WAIT }, &c), PATIENCE_MS));
+	FIND(&c, .states = 1 << ST_CLOSE_WAIT);
 	EXPECT_TRUE(c.unaccepted);
 	IS(c.owner, getpid(), "owners");
 	CHECK(actor_do(&child[0], 'a'));
@@ -636,8 +646,7 @@ TEST_F_TIMEOUT(owners, threads_and_names, SECONDS)
 	EXPECT_TRUE(c.owner.gone);
 	EXPECT_FALSE(c.closer.told);
 	close(server);
-	ASSERT_TRUE(WAIT_FOR(!find(self->fd, (struct conn_filter){
-		.dport = PORT, .states = 1 << ST_TIME_WAIT }, &c), PATIENCE_MS));
+	FIND(&c, .dport = PORT, .states = 1 << ST_TIME_WAIT);
 	IS(c.owner, a.pid, "leader");
 
 	/* What it did under one name stays under that. */

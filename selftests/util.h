@@ -154,6 +154,10 @@ uint64_t in_any(const struct table *t);
 /* NEW_SYN_RECV as ss shows it. */
 struct table table_as_ss(const struct table *t);
 
+struct json_object;
+
+/* What tcpstate-cli printed, and its exit status; NULL if that is no JSON. */
+struct json_object *cli_json(const struct ns *ns, const char *arguments, int *status);
 int ss_read(const struct ns *ns, struct table *t);
 int cli_read(const struct ns *ns, struct counters *c);
 /* The same with more options, such as -n NAME. */
@@ -293,5 +297,7 @@ struct rig {
 int rig_up(struct rig *rig, const char *parameters);
 /* Both namespaces audited, the module gone, nothing bad in the log. */
 int rig_down(struct rig *rig);
+/* The same where the module may have logged alerts. */
+int rig_down_alerted(struct rig *rig);
 
 #endif

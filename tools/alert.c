@@ -26,33 +26,32 @@ static const struct wording {
 	},
 	[TCPSTATE_EVENT_PORT_EXHAUSTED] = {
 		.name = "port-exhausted",
-		.count = "no port left, connect() refused %s x",
+		.count = "no port left: connect() refused %s x",
 		.total = ", %s x since load",
 	},
 	[TCPSTATE_EVENT_BIND_EXHAUSTED] = {
 		.name = "bind-exhausted",
-		.count = "no port left, bind() to port 0 refused %s x",
+		.count = "no port left: bind() refused %s x",
 		.total = ", %s x since load",
 	},
 	[TCPSTATE_EVENT_TIME_WAIT_LIMIT] = {
 		.name = "time-wait-limit", .used = "%s",
-		.capacity = " of at most %s mini-sockets", .share = true,
+		.capacity = " of %s mini-sockets", .share = true,
 	},
 	[TCPSTATE_EVENT_CLOSE_WAIT_LEAK] = {
 		.name = "close-wait-leak",
-		.count = "%s connections that the application has not closed",
+		.count = "%s connections not closed",
 	},
 };
-
-#define EVENTS (sizeof(wordings) / sizeof(wordings[0]))
 
 /* An event that we do not know has but its number. */
 static const struct wording *wording_of(const struct alert *alert)
 {
 	static const struct wording other;
 
-	return alert->event.value < EVENTS ? &wordings[alert->event.value] :
-					     &other;
+	if (alert->event.value >= ARRAY_SIZE(wordings))
+		return &other;
+	return &wordings[alert->event.value];
 }
 
 static int read_one(struct alert *alert, struct nlattr *attrs, int len)
@@ -204,74 +203,92 @@ const char *alert_event(const struct alert *alert)
 	return wording_of(alert)->name;
 }
 
-/**
- * alert_print_head() - print what an alert is about, and how severe it is
- * @alert: the alert
- * @all_netns: tell in the text, too, of which network namespace
- */
-void alert_print_head(const struct alert *alert, bool all_netns)
+static void print_key(const struct alert *alert)
 {
-	const char *severity = dest_severity(alert->severity);
-	const char *event = alert_event(alert);
-
-	out_string("netns", all_netns ? "%s  " : NULL,
-		   netns_name(alert->key.netns_ino.value));
-	out_string("event", NULL, event);
-	out_string("severity", NULL, severity);
-	out_style(severity && !alert->severity.value ? OUT_GOOD :
-		  dest_style(alert->severity));
-	out_text("%-8s", severity ? severity : "?");
-	out_style(OUT_PLAIN);
-	out_text("  %-15s  ", event ? event : "?");
+	out_string("event", NULL, alert_event(alert));
+	out_string("severity", NULL, dest_severity(alert->severity));
+	out_string("netns", NULL, netns_name(alert->key.netns_ino.value));
+	if (alert->key.daddr.family)
+		dest_key_print(&alert->key);
 }
 
-/**
- * alert_print_rest() - print where an alert is, and its numbers
- * @alert: the alert
- *
- * Not its age, which an edge has not.
- */
-void alert_print_rest(const struct alert *alert)
+static uint64_t taken(const struct alert *alert)
 {
-	const struct wording *say = wording_of(alert);
-	char buf[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX];
-	uint64_t taken = alert->used.value;
+	uint64_t used = alert->used.value, reusable = alert->reusable.value;
 
-	if (alert->reusable.value < taken)
-		taken -= alert->reusable.value;
-	else if (alert->reusable.known)
-		taken = 0;
-	if (alert->key.daddr.family) {
-		dest_key_print(&alert->key);
-		out_words("%s: ", dest_key_text(buf, &alert->key));
-	}
-	out_count("used", say->used, alert->used);
-	out_count("capacity", say->capacity, alert->capacity);
+	return used > reusable ? used - reusable : 0;
+}
+
+/* Briefly, the numbers of a destination are left to the table of these. */
+static void print_numbers(const struct alert *alert, bool brief)
+{
+	static const struct wording silent;
+	const struct wording *say = brief && alert->key.daddr.family ?
+				    &silent : wording_of(alert);
+	char share[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX];
+
+	out_count("used", alert->used.known ? say->used : NULL, alert->used);
+	out_count("capacity", alert->capacity.known ? say->capacity : NULL,
+		  alert->capacity);
 	if (say->share && alert->used.known && alert->capacity.known)
-		out_text(" (%s)", out_share(buf, taken, alert->capacity.value));
+		out_text(" (%s)", out_share(share, taken(alert),
+					    alert->capacity.value));
 	out_count("reusable", number_positive(alert->reusable) ?
 		  say->reusable : NULL, alert->reusable);
 	out_count("count", alert->count.known ? say->count : NULL,
 		  alert->count);
-	out_count("total", alert->total.known ? say->total : NULL,
+	out_count("total", alert->total.known && !brief ? say->total : NULL,
 		  alert->total);
 	out_count("threshold", NULL, alert->threshold);
 	out_seconds("eta_s", alert->eta_ms.known && alert->severity.value ?
 		    say->eta : NULL, alert->eta_ms);
 	process_print("process", &alert->process);
-	if (process_text(who, &alert->process))
+	if (!brief && process_text(who, &alert->process))
 		out_words(", last %s", who);
 }
 
 /**
- * alert_print_all() - print alerts in force
+ * alert_print() - print an alert on the line that has been begun
+ * @alert: the alert
+ * @all_netns: tell in the text, too, of which network namespace
+ */
+void alert_print(const struct alert *alert, bool all_netns)
+{
+	const char *severity = dest_severity(alert->severity);
+	const char *event = alert_event(alert);
+	char buf[DEST_KEY_TEXT_MAX];
+
+	out_words(all_netns ? "%s  " : NULL,
+		  netns_name(alert->key.netns_ino.value));
+	print_key(alert);
+	out_style(severity && !alert->severity.value ? OUT_GOOD :
+		  dest_style(alert->severity));
+	out_text("%-8s", severity ? severity : "?");
+	out_style(OUT_PLAIN);
+	out_text("  %-15s  %s", event ? event : "?", event ? "" :
+		 "an event that this tcpstate-cli does not know");
+	if (alert->key.daddr.family)
+		out_words(alert->used.known || alert->count.known ? "%s: " :
+			  "%s", dest_key_text(buf, &alert->key));
+	print_numbers(alert, false);
+	out_age("age_ms", alert->age_ms.known ? ", for %s" : NULL,
+		alert->age_ms);
+}
+
+/* So many lines of the first screen are for alerts. */
+#define LINES 5
+
+/**
+ * alert_print_all() - print alerts in force, briefly
  * @list: which
  * @netns_ino: only those of this network namespace
  */
 void alert_print_all(const struct alert_list *list, struct number netns_ino)
 {
+	char buf[DEST_KEY_TEXT_MAX];
 	const struct alert *alert;
-	bool any = false;
+	const char *event;
+	unsigned int n = 0;
 	size_t i;
 
 	out_array_open("alerts");
@@ -279,18 +296,28 @@ void alert_print_all(const struct alert_list *list, struct number netns_ino)
 		alert = &list->items[i];
 		if (alert->key.netns_ino.value != netns_ino.value)
 			continue;
-		out_text("%-14s", any ? "" : "alerts");
-		any = true;
-		out_text("  ");
+		event = alert_event(alert);
+		out_mute(n >= LINES);
+		out_text(n++ ? "                " : "alerts          ");
 		out_object_open(NULL);
-		alert_print_head(alert, false);
-		alert_print_rest(alert);
+		print_key(alert);
+		out_style(dest_style(alert->severity));
+		out_words("%s", dest_severity(alert->severity));
+		out_style(OUT_PLAIN);
+		out_words(" %s: ", event);
+		if (alert->key.daddr.family)
+			out_words("%s", dest_key_text(buf, &alert->key));
+		print_numbers(alert, true);
 		out_age("age_ms", alert->age_ms.known ? ", for %s" : NULL,
 			alert->age_ms);
 		out_object_close();
 		out_text("\n");
 	}
+	out_mute(false);
 	out_array_close();
-	if (!any)
+	if (!n)
 		out_text("alerts          none in force\n");
+	else if (n > LINES)
+		out_text("                and %u more, which 'tcpstate-cli monitor' begins with\n",
+			 n - LINES);
 }

@@ -32,8 +32,7 @@ bool alert_same(const struct alert *a, const struct alert *b);
 bool alert_add(struct alert_list *list, const struct alert *alert);
 
 const char *alert_event(const struct alert *alert);
-void alert_print_head(const struct alert *alert, bool all_netns);
-void alert_print_rest(const struct alert *alert);
+void alert_print(const struct alert *alert, bool all_netns);
 void alert_print_all(const struct alert_list *list, struct number netns_ino);
 
 #endif

@@ -55,7 +55,8 @@ static struct {
 	struct measure {
 		const char *label;
 		const char *unit;
-		struct number value;		/* with a unit: in tenths */
+		bool share;			/* in tenths of a percent */
+		struct number value;
 		struct number warning, critical, max;
 	} measures[MEASURES_MAX];
 	unsigned int n_measures;
@@ -80,7 +81,7 @@ static void measure_percent(const char *label, struct number tenths,
 			    const struct thresholds *at)
 {
 	found.measures[found.n_measures++] = (struct measure){
-		.label = label, .unit = "%", .value = tenths,
+		.label = label, .unit = "%", .share = true, .value = tenths,
 		.warning = number_known(at->warning),
 		.critical = number_known(at->critical),
 		.max = number_known(100),
@@ -92,6 +93,14 @@ static void measure_count(const char *label, struct number value,
 {
 	found.measures[found.n_measures++] = (struct measure){
 		.label = label, .unit = "", .value = value, .max = max,
+	};
+}
+
+/* Of what has happened so far: "c" for a counter. */
+static void measure_total(const char *label, uint64_t value)
+{
+	found.measures[found.n_measures++] = (struct measure){
+		.label = label, .unit = "c", .value = number_known(value),
 	};
 }
 
@@ -197,8 +206,7 @@ static int check_port_room(bool all_netns, const struct thresholds *at,
 		measure_percent("port_room", dest_full_tenths(worst), at);
 		measure_count("used", worst->used, worst->capacity);
 		measure_count("reusable", worst->reusable, worst->used);
-		measure_count("refused", number_known(failures),
-			      number_unknown());
+		measure_total("refused", failures);
 	} else if (!code && list.n) {
 		find(UNKNOWN, "how many ports are taken is not known");
 	} else if (!code) {
@@ -257,7 +265,9 @@ static void check_orphans(const struct thresholds *at)
 	char share[OUT_NUMBER_MAX];
 
 	if (!orphans->count.known || !orphans->limit.known) {
-		find(UNKNOWN, "orphans cannot be read here: /proc/net/sockstat and /proc/sys/net/ipv4/tcp_max_orphans are there in the initial network namespace");
+		find(UNKNOWN, "/proc/%s cannot be read here, but in the initial network namespace",
+		     orphans->count.known ? "sys/net/ipv4/tcp_max_orphans" :
+					    "net/sockstat");
 		return;
 	}
 	find(judge(count, limit, at), "%s of at most %s orphans (%s)",
@@ -300,13 +310,13 @@ static void print_measure(const struct measure *measure)
 	char value[OUT_NUMBER_MAX], warning[OUT_NUMBER_MAX];
 	char critical[OUT_NUMBER_MAX], max[OUT_NUMBER_MAX];
 
-	put_number(value, sizeof(value), measure->value, *measure->unit);
+	put_number(value, sizeof(value), measure->value, measure->share);
 	put_number(warning, sizeof(warning), measure->warning, false);
 	put_number(critical, sizeof(critical), measure->critical, false);
 	put_number(max, sizeof(max), measure->max, false);
 	out_object_open(NULL);
 	out_string("label", " %s=", measure->label);
-	if (*measure->unit)
+	if (measure->share)
 		out_percent("value", NULL, measure->value);
 	else
 		out_count("value", NULL, measure->value);
@@ -341,7 +351,7 @@ static void print_verdict(int status)
 		any = true;
 	}
 	out_array_close();
-	out_text(" |");
+	out_text("%s", found.n_measures ? " |" : "");
 	out_array_open("perfdata");
 	for (i = 0; i < found.n_measures; i++)
 		print_measure(&found.measures[i]);
@@ -378,7 +388,7 @@ static int parse_dest(const char *word, struct dest_filter *filter)
 
 	if (!endpoint_parse(word, &prefix->address, &port))
 		return out_fail(OUT_USAGE,
-				"'%s' will not do: '--dest' needs an address and a port, such as 10.0.0.1:80 or [2001:db8::1]:80",
+				"'%s' will not do: '--dest' needs an address and a port, such as 10.0.0.1:80 or [::1]:80",
 				word);
 	prefix->bits = prefix->address.family == AF_INET ? 32 : 128;
 	filter->by_daddr = true;
@@ -392,9 +402,13 @@ static int default_thresholds(struct wishes *port_room,
 {
 	struct config_list list = { 0 };
 	const struct number *values;
+	unsigned int i;
 	int code;
 
 	code = config_get(false, &list);
+	for (i = 0; !code && i <= CONFIG_TIME_WAIT_CRITICAL; i++)
+		if (!list.items[0].values[i].known)
+			code = module_mismatch();
 	if (!code) {
 		values = list.items[0].values;
 		if (!port_room->given) {
@@ -460,7 +474,7 @@ const struct command check_command = {
 	.filters = (const struct filter[]){ { 0 } },
 	.options = (const struct filter[]){
 		[PORT_ROOM] = { .name = "port-room", .argument = "W:C",
-				.help = "percent of the fullest destination's ports that are taken" },
+				.help = "percent taken of the fullest destination's ports" },
 		[DEST] = { .name = "dest", .argument = "ADDR:PORT",
 			   .help = "the port room of this destination only" },
 		[ORPHANS] = { .name = "orphans", .argument = "W:C",

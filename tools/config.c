@@ -70,6 +70,7 @@ int config_read(struct nlattr *attrs, int len, void *list)
 		[TCPSTATE_A_CONFIG_TIME_WAIT_CRITICAL] = { .type = NLA_U32 },
 		[TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING] = { .type = NLA_U32 },
 		[TCPSTATE_A_CONFIG_CLOSE_WAIT_CRITICAL] = { .type = NLA_U32 },
+		[TCPSTATE_A_CONFIG_ALERT_SEQ] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[TCPSTATE_A_CONFIG_MAX + 1];
 	struct config_list *all = list;
@@ -88,6 +89,7 @@ int config_read(struct nlattr *attrs, int len, void *list)
 	config->netns_ino = attr_number(tb[TCPSTATE_A_CONFIG_NETNS_INO]);
 	for (i = 0; i < CONFIG_KEYS; i++)
 		config->values[i] = attr_u32(tb[keys[i].attr]);
+	config->alert_seq = attr_number(tb[TCPSTATE_A_CONFIG_ALERT_SEQ]);
 	return 0;
 }
 
@@ -198,7 +200,7 @@ static int put_values(struct nl_msg *msg, int argc, char **argv)
 
 	if (!argc)
 		return out_fail(OUT_USAGE,
-				"'config set' needs a key and a value: 'tcpstate-cli config' shows the keys");
+				"a key and a value are missing: 'tcpstate-cli config' shows the keys");
 	for (i = 0; i < argc; i += 2) {
 		key = find_key(argv[i]);
 		if (!key)
@@ -217,14 +219,14 @@ static int put_values(struct nl_msg *msg, int argc, char **argv)
 	return OUT_DONE;
 }
 
-static int set(const struct request *request, struct config_list *list)
+static int change(const struct request *request, struct config_list *list)
 {
 	struct nl_msg *msg;
 	int code;
 
 	if (request->all_netns)
 		return out_fail(OUT_USAGE,
-				"'config set' is for one network namespace: name it with -n");
+				"thresholds are set in one network namespace at a time: name it with -n");
 	msg = module_request(TCPSTATE_CMD_CONFIG, false);
 	if (!msg)
 		return ask(NULL, list);
@@ -246,7 +248,7 @@ static int run(const struct request *request)
 		return command_unknown_filter(&config_command, word);
 	code = module_open();
 	if (!code)
-		code = word ? set(request, &list) :
+		code = word ? change(request, &list) :
 			      config_get(request->all_netns, &list);
 	module_close();
 	if (!code) {

@@ -314,34 +314,32 @@ void dest_key_print(const struct dest_key *key)
 		   device_name(key, device) : NULL);
 }
 
-/* The columns, in the order in which they are left out for want of room. */
-enum column {
-	DESTINATION, FULL, USED, OF, TIME_WAIT, REUSABLE, FULL_IN, REFUSED,
-	FROM, OPENED, RATE, BEARS, OUTSIDE, LAST_REFUSED, NETNS, COLUMNS
-};
-
 static void print_eta(const struct dest *dest)
 {
-	struct number full = dest_full_tenths(dest);
+	struct number full = dest_full_tenths(dest), eta = dest->eta_ms;
+	struct number rate = dest->open_rate, most = dest->sustainable_rate;
 	const char *word = NULL;
 
-	if (full.known && full.value >= 1000)
+	if (full.known && full.value >= 1000) {
+		eta = number_known(0);
 		word = "now";
-	else if (dest->open_rate.known && !dest->eta_ms.known)
+	} else if (rate.known && !eta.known) {
 		word = "never";
-	out_seconds("eta_s", word ? NULL : "%s", dest->eta_ms);
+	}
+	out_seconds("eta_s", word ? NULL : "%s", eta);
 	if (word)
 		out_text("%s", word);
-	if (dest->open_rate.known)
-		out_bool("sustainable", NULL, NULL, !dest->eta_ms.known);
+	if (rate.known && most.known)
+		out_bool("sustainable", NULL, NULL, rate.value <= most.value);
 	else
 		out_null("sustainable", NULL);
 }
 
-static void print_row(const struct dest *dest, unsigned int n_columns)
+static void print_row(const struct dest *dest, bool all_netns, bool brief)
 {
 	char buf[ENDPOINT_MAX], who[PROCESS_TEXT_MAX];
 	struct number severity = dest->severity;
+	const char *more = brief ? NULL : "%s";
 
 	out_row_open(true, dest_style(severity));
 	out_string("netns", NULL, netns_name(dest->key.netns_ino.value));
@@ -351,23 +349,52 @@ static void print_row(const struct dest *dest, unsigned int n_columns)
 	out_count("used", "%s", dest->used);
 	out_count("capacity", "%s", dest->capacity);
 	out_percent("used_pct", NULL, tenths(dest->used, dest->capacity));
-	out_count("time_wait", "%s", dest->time_wait);
-	out_count("reusable", "%s", dest->reusable);
+	out_count("time_wait", more, dest->time_wait);
+	out_count("reusable", more, dest->reusable);
 	print_eta(dest);
-	out_some("connect_failures", dest->failures);
+	out_count("connect_failures", "%s", dest->failures);
 	out_words("%s", dest_from_text(buf, &dest->key));
-	out_count("opens", "%s", dest->opens);
-	out_rate("open_rate", "%s", dest->open_rate);
-	out_rate("sustainable_rate", "%s", dest->sustainable_rate);
-	out_some("outside", dest->outside);
+	out_count("opens", more, dest->opens);
+	out_rate("open_rate", more, dest->open_rate);
+	out_rate("sustainable_rate", more, dest->sustainable_rate);
+	out_count("outside", more, dest->outside);
 	out_count("own_range_failures", NULL, dest->own_range_failures);
 	process_print("last_failure", &dest->last_failure);
-	out_words("%s", process_deed_text(who, &dest->last_failure));
+	out_words(more, process_deed_text(who, &dest->last_failure));
 	out_string("severity", NULL, dest_severity(severity));
-	if (n_columns > NETNS)
+	if (all_netns)
 		out_words("%s", netns_name(dest->key.netns_ino.value));
 	out_row_close();
 }
+
+/* In the order in which they go below for want of room. */
+static const struct out_column all_columns[] = {
+	{ .heading = "DESTINATION", .left = true },
+	{ .heading = "FULL" },
+	{ .heading = "USED" },
+	{ .heading = "OF" },
+	{ .heading = "TIME_WAIT" },
+	{ .heading = "REUSABLE" },
+	{ .heading = "FULL IN" },
+	{ .heading = "REFUSED" },
+	{ .heading = "FROM", .left = true },
+	{ .heading = "OPENED" },
+	{ .heading = "RATE" },
+	{ .heading = "SUSTAINS" },
+	{ .heading = "OUTSIDE" },
+	{ .heading = "LAST REFUSED", .left = true },
+	{ .heading = "NETNS", .left = true },
+};
+
+static const struct out_column brief_columns[] = {
+	{ .heading = "DESTINATION", .left = true },
+	{ .heading = "FULL" },
+	{ .heading = "USED" },
+	{ .heading = "OF" },
+	{ .heading = "FULL IN" },
+	{ .heading = "REFUSED" },
+	{ .heading = "FROM", .left = true },
+};
 
 /**
  * dest_print() - print destinations
@@ -379,35 +406,21 @@ static void print_row(const struct dest *dest, unsigned int n_columns)
 void dest_print(const struct dest_list *list, struct number netns_ino,
 		const char *key, bool brief)
 {
-	static const struct out_column columns[] = {
-		[DESTINATION] = { .heading = "DESTINATION", .left = true },
-		[FULL] = { .heading = "FULL" },
-		[USED] = { .heading = "USED" },
-		[OF] = { .heading = "OF" },
-		[TIME_WAIT] = { .heading = "TIME_WAIT" },
-		[REUSABLE] = { .heading = "REUSABLE" },
-		[FULL_IN] = { .heading = "FULL IN" },
-		[REFUSED] = { .heading = "REFUSED" },
-		[FROM] = { .heading = "FROM", .left = true },
-		[OPENED] = { .heading = "OPENED" },
-		[RATE] = { .heading = "RATE" },
-		[BEARS] = { .heading = "BEARS" },
-		[OUTSIDE] = { .heading = "OUTSIDE" },
-		[LAST_REFUSED] = { .heading = "LAST REFUSED", .left = true },
-		[NETNS] = { .heading = "NETNS", .left = true },
-	};
-	unsigned int n_columns = brief ? OPENED : NETNS;
+	bool all_netns = !netns_ino.known;
 	const struct dest *dest;
 	size_t i;
 
-	if (!netns_ino.known)
-		n_columns = COLUMNS;
-	out_table_open(key, columns, n_columns, NULL);
+	if (brief)
+		out_table_open(key, brief_columns, ARRAY_SIZE(brief_columns),
+			       NULL);
+	else
+		out_table_open(key, all_columns,
+			       ARRAY_SIZE(all_columns) - !all_netns, NULL);
 	for (i = 0; i < list->n; i++) {
 		dest = &list->items[i];
-		if (!netns_ino.known ||
+		if (all_netns ||
 		    netns_ino.value == dest->key.netns_ino.value)
-			print_row(dest, n_columns);
+			print_row(dest, all_netns && !brief, brief);
 	}
 	out_table_close();
 }
@@ -438,7 +451,7 @@ static int take(unsigned int which, const char *value, void *arg)
 	case BY_TOP:
 		if (!word_number(value, 1, UINT32_MAX, &filter->top))
 			return out_fail(OUT_USAGE,
-					"'%s' is no number: 'top' needs one from 1 on",
+					"'%s' will not do: 'top' needs a number from 1 on",
 					value);
 		break;
 	}
@@ -475,7 +488,7 @@ static int run(const struct request *request)
 
 const struct command dest_command = {
 	.name = "dest",
-	.summary = "destinations: ports used, room left, who was refused; the fullest first",
+	.summary = "destinations: ports used, room left, who was refused",
 	.filters = (const struct filter[]){
 		[BY_DST] = { .name = "dst", .argument = "ADDR[/LEN]",
 			     .help = "only to these addresses" },

@@ -4,20 +4,26 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "netns.h"
+#include "orphans.h"
 #include "out.h"
 #include "words.h"
 
 #define NAME "tcpstate-cli"
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The first is shown when no object is named. */
 static const struct command *const commands[] = {
 	&overview_command,
 	&state_command,
+	&dest_command,
+	&port_command,
+	&monitor_command,
+	&check_command,
+	&config_command,
 	&audit_command,
 };
 
@@ -35,12 +41,18 @@ static const struct opt {
 	{ 'V', "version", NULL, "print the version" },
 };
 
+/* The options of objects are numbered from here on. */
+#define OWN_OPTION 256
+#define OWN_OPTIONS (ARRAY_SIZE(commands) * COMMAND_OPTIONS)
+
 struct options {
 	unsigned int out_flags;
 	const char *netns;
 	bool all_netns;
 	bool help;
 	bool version;
+	const char *own[COMMAND_OPTIONS];	/* of @own_of */
+	const struct command *own_of;
 };
 
 static void print_option(const struct opt *opt)
@@ -52,54 +64,82 @@ static void print_option(const struct opt *opt)
 	printf("  %-20s  %s\n", names, opt->help);
 }
 
-static void print_synopsis(char *buf, size_t size, const struct command *command)
+static void print_names(char *buf, size_t size, const struct filter *filter,
+			const char *before)
 {
-	const struct filter *filter;
-	size_t len;
+	snprintf(buf, size, "%s%s%s%s", before, filter->name ? filter->name : "",
+		 filter->name && filter->argument ? " " : "",
+		 filter->argument ? filter->argument : "");
+}
 
-	len = snprintf(buf, size, "%s", command->name ? command->name : "");
-	for (filter = command->filters; filter->argument; filter++)
-		len += snprintf(buf + len, size - len, " [%s%s%s]",
-				filter->name ? filter->name : "",
-				filter->name ? " " : "", filter->argument);
+/* Words that do not fit go to a new line, below the first one. */
+static void print_words(const struct filter *filter, const char *before,
+			int begin, int *at)
+{
+	char names[64];
+
+	for (; filter && filter->help; filter++) {
+		print_names(names, sizeof(names), filter, before);
+		if (*at + strlen(names) + 3 > 80) {
+			printf("\n%*s", begin, "");
+			*at = begin;
+		}
+		*at += printf(" [%s]", names);
+	}
+}
+
+static void print_synopsis(const struct command *command)
+{
+	int at = printf("Usage: " NAME " [OPTION]... %s",
+			command->name ? command->name : "");
+	int begin = at;
+
+	print_words(command->filters, "", begin, &at);
+	print_words(command->options, "--", begin, &at);
 }
 
 static void print_usage(void)
 {
-	char synopsis[128];
 	unsigned int i;
 
 	printf("Usage: " NAME " [OPTION]... [OBJECT [FILTER]...]\n\n"
-	       "Where every TCP connection of this network namespace stands.\n\n"
-	       "Objects:\n");
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		print_synopsis(synopsis, sizeof(synopsis), commands[i]);
-		printf("  %-20s  %s\n", commands[i]->name ? synopsis : "(none)",
+	       "Where every TCP connection of this network namespace stands, and what ports\n"
+	       "they leave.\n\n"
+	       "Objects ('" NAME " OBJECT -h' tells what each takes):\n");
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-8s  %s\n",
+		       commands[i]->name ? commands[i]->name : "(none)",
 		       commands[i]->summary);
-	}
 	printf("\nOptions:\n");
 	for (i = 0; i < ARRAY_SIZE(opts); i++)
 		print_option(&opts[i]);
-	printf("\nExit status: 0 done, 1 a negative answer, 2 usage, 3 module or permission.\n");
+	printf("\nExit status: 0 done, 1 a negative answer, 2 usage, 3 module or permission;\n"
+	       "of 'check' 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n");
+}
+
+static void print_table(const char *title, const struct filter *filter,
+			const char *before)
+{
+	char names[64];
+
+	if (!filter || !filter->help)
+		return;
+	printf("\n%s:\n", title);
+	for (; filter->help; filter++) {
+		print_names(names, sizeof(names), filter, before);
+		printf("  %-20s  %s\n", names, filter->help);
+	}
 }
 
 static void print_command_usage(const struct command *command)
 {
-	const struct filter *filter;
-	char synopsis[128], names[32];
-
-	print_synopsis(synopsis, sizeof(synopsis), command);
-	printf("Usage: " NAME " [OPTION]... %s\n\n%c%s.\n", synopsis,
-	       command->summary[0] & ~0x20, command->summary + 1);
-	if (command->filters->argument)
-		printf("\nFilters:\n");
-	for (filter = command->filters; filter->argument; filter++) {
-		snprintf(names, sizeof(names), "%s%s%s",
-			 filter->name ? filter->name : "",
-			 filter->name ? " " : "", filter->argument);
-		printf("  %-20s  %s\n", names, filter->help);
-	}
-	printf("\n'" NAME " -h' shows the options.\n");
+	print_synopsis(command);
+	printf("\n\n%c%s.\n", command->summary[0] & ~0x20,
+	       command->summary + 1);
+	print_table("Filters", command->filters, "");
+	print_table("Options", command->options, "--");
+	printf("\n'" NAME " -h' shows the %soptions.\n",
+	       command->options ? "other " : "");
 }
 
 static const struct command *find_command(const char *name)
@@ -144,17 +184,20 @@ static const struct opt *find_option(int letter)
 	return NULL;
 }
 
-static int unknown_option(const char *word)
+static int unknown_option(const struct command *command, const char *word)
 {
-	const char *names[ARRAY_SIZE(opts)], *near;
+	const char *names[ARRAY_SIZE(opts) + COMMAND_OPTIONS], *near;
+	const struct filter *own = command ? command->options : NULL;
 	char name[64];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(opts); i++)
 		names[i] = opts[i].name;
+	for (; own && own->help; own++)
+		names[i++] = own->name;
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="),
 		 word + 2);
-	near = word_nearest(name, names, ARRAY_SIZE(names));
+	near = word_nearest(name, names, i);
 	if (near)
 		return out_fail(OUT_USAGE,
 				"unknown option '--%s': did you mean '--%s'?",
@@ -171,25 +214,47 @@ struct misuse {
 	const char *word;
 };
 
-static int report_misuse(const struct misuse *misuse)
+/* An object's own option, by its number; NULL: it is none. */
+static const struct filter *own_option(int number,
+				       const struct command **command)
+{
+	unsigned int own = number - OWN_OPTION;
+
+	if (number < OWN_OPTION)
+		return NULL;
+	*command = commands[own / COMMAND_OPTIONS];
+	return &(*command)->options[own % COMMAND_OPTIONS];
+}
+
+static int report_misuse(const struct misuse *misuse,
+			 const struct command *command)
 {
 	const struct opt *opt = find_option(misuse->letter);
+	const struct filter *own = own_option(misuse->letter, &command);
+	const char *argument = own ? own->argument : opt ? opt->argument : NULL;
+	const char *name = own ? own->name : opt ? opt->name : NULL;
 
-	if (opt && misuse->found == ':')
-		return out_fail(OUT_USAGE, "option '--%s' needs a %s",
-				opt->name, opt->argument);
-	if (opt)
+	if (name && misuse->found == ':')
+		return out_fail(OUT_USAGE, "option '--%s' needs a %s", name,
+				argument);
+	if (name)
 		return out_fail(OUT_USAGE, "option '--%s' takes no argument",
-				opt->name);
+				name);
 	if (misuse->letter)
 		return out_fail(OUT_USAGE,
 				"unknown option '-%c': '" NAME " -h' shows those there are",
 				misuse->letter);
-	return unknown_option(misuse->word);
+	return unknown_option(command, misuse->word);
 }
 
 static void set_option(struct options *options, int letter)
 {
+	if (letter >= OWN_OPTION) {
+		own_option(letter, &options->own_of);
+		options->own[(letter - OWN_OPTION) % COMMAND_OPTIONS] =
+			optarg ? optarg : "";
+		return;
+	}
 	switch (letter) {
 	case 'j':
 		options->out_flags |= OUT_JSON;
@@ -216,10 +281,11 @@ static void set_option(struct options *options, int letter)
 static void parse_options(int argc, char **argv, struct options *options,
 			  struct misuse *misuse)
 {
-	struct option longopts[ARRAY_SIZE(opts) + 1] = { 0 };
+	struct option longopts[ARRAY_SIZE(opts) + OWN_OPTIONS + 1] = { 0 };
 	char letters[2 * ARRAY_SIZE(opts) + 2] = ":";
 	char *p = letters + 1;
-	unsigned int i;
+	unsigned int i, c, n = ARRAY_SIZE(opts);
+	const struct filter *own;
 	int letter;
 
 	for (i = 0; i < ARRAY_SIZE(opts); i++) {
@@ -230,6 +296,15 @@ static void parse_options(int argc, char **argv, struct options *options,
 		*p++ = opts[i].letter;
 		if (opts[i].argument)
 			*p++ = ':';
+	}
+	for (c = 0; c < ARRAY_SIZE(commands); c++) {
+		own = commands[c]->options;
+		for (i = 0; own && own[i].help; i++, n++) {
+			longopts[n].name = own[i].name;
+			longopts[n].has_arg = own[i].argument ?
+					      required_argument : no_argument;
+			longopts[n].val = OWN_OPTION + c * COMMAND_OPTIONS + i;
+		}
 	}
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, letters, longopts,
@@ -266,21 +341,16 @@ static int print_version(void)
 	return OUT_DONE;
 }
 
-static int run(int argc, char **argv, const struct options *options)
+static int run(int argc, char **argv, const struct options *options,
+	       const struct command *command)
 {
-	const struct command *command = commands[0];
 	struct request request = { .all_netns = options->all_netns };
 	int code;
 
 	if (options->version)
 		return print_version();
-	if (argc) {
-		command = find_command(argv[0]);
-		if (!command)
-			return unknown_object(argv[0]);
-		request.argc = argc - 1;
-		request.argv = argv + 1;
-	}
+	if (!command)
+		return unknown_object(argv[0]);
 	if (options->help) {
 		if (argc)
 			print_command_usage(command);
@@ -288,9 +358,20 @@ static int run(int argc, char **argv, const struct options *options)
 			print_usage();
 		return OUT_DONE;
 	}
+	if (options->own_of && options->own_of != command)
+		return out_fail(OUT_USAGE,
+				"that option is one of '%s': '" NAME " %s -h' tells more",
+				options->own_of->name, options->own_of->name);
+	if (argc) {
+		request.argc = argc - 1;
+		request.argv = argv + 1;
+	}
+	memcpy(request.options, options->own, sizeof(request.options));
 	if (options->netns && options->all_netns)
 		return out_fail(OUT_USAGE,
 				"-n and -a exclude each other: one network namespace, or all");
+	if (command->machine_wide)
+		orphans_read();
 	if (options->netns) {
 		code = netns_enter(options->netns);
 		if (code)
@@ -299,21 +380,44 @@ static int run(int argc, char **argv, const struct options *options)
 	return command->run(&request);
 }
 
+/* How wide the terminal is, or is said to be; 0: there is none. */
+static unsigned int screen_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t width;
+
+	if (columns && word_number(columns, 1, 10000, &width))
+		return width;
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		return 0;
+	return size.ws_col;
+}
+
 int main(int argc, char **argv)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+	const struct command *command = commands[0];
 	struct options options = { 0 };
 	struct misuse misuse = { 0 };
 	int code, err;
 
 	parse_options(argc, argv, &options, &misuse);
+	argc -= optind;
+	argv += optind;
 	if (!(no_colour && *no_colour) && isatty(STDOUT_FILENO) &&
 	    !(term && !strcmp(term, "dumb")))
 		options.out_flags |= OUT_COLOUR;
 	out_begin(stdout, options.out_flags);
+	out_width(screen_width());
+	if (argc)
+		command = find_command(argv[0]);
+	if (command && command->plugin)
+		out_plugin(command->plugin);
 	if (misuse.found)
-		return report_misuse(&misuse);
-	code = run(argc - optind, argv + optind, &options);
+		code = report_misuse(&misuse, command);
+	else
+		code = run(argc, argv, &options, command);
 	err = out_end();
 	/* A reader that has seen enough is no error. */
 	if (err && err != EPIPE)

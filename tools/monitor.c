@@ -23,6 +23,9 @@
 #include "netns.h"
 #include "nl.h"
 
+/* Messages taken at once. */
+#define BATCH 256
+
 /* The number of the message that comes next from a namespace. */
 struct next {
 	uint64_t netns_ino, seq;
@@ -110,11 +113,8 @@ static void print_alert(const struct alert *alert, bool edge)
 {
 	out_object_open(NULL);
 	print_time();
-	alert_print_head(alert, monitor.all_netns);
-	alert_print_rest(alert);
+	alert_print(alert, monitor.all_netns);
 	out_bool("edge", NULL, NULL, edge);
-	out_age("age_ms", alert->age_ms.known ? ", for %s" : NULL,
-		alert->age_ms);
 	out_object_close();
 	out_text("\n");
 	flush();
@@ -124,10 +124,10 @@ static void print_loss(uint64_t netns_ino, uint64_t count)
 {
 	out_object_open(NULL);
 	print_time();
-	out_string("netns", monitor.all_netns ? "%s  " : NULL,
-		   netns_name(netns_ino));
+	out_words(monitor.all_netns ? "%s  " : NULL, netns_name(netns_ino));
 	out_string("event", NULL, "lost");
 	out_string("severity", NULL, "warning");
+	out_string("netns", NULL, netns_name(netns_ino));
 	out_style(OUT_WARN);
 	out_text("%-8s", "warning");
 	out_style(OUT_PLAIN);
@@ -205,17 +205,48 @@ static bool is_count(const struct alert *alert)
 	       alert->event.value == TCPSTATE_EVENT_BIND_EXHAUSTED;
 }
 
-static void take_edges(const struct alert_list *edges)
+/*
+ * A message names no process, as anybody may listen; who was refused last is
+ * told to those who may know when they ask. Once for all of a batch.
+ */
+static void name_processes(struct alert_list *edges)
+{
+	struct alert_list now = { 0 };
+	bool asked = false;
+	size_t i, j;
+
+	for (i = 0; i < edges->n && !monitor.over; i++) {
+		if (!is_count(&edges->items[i]))
+			continue;
+		if (!asked && alert_get(monitor.all_netns, &now))
+			end(OUT_FAILED);
+		asked = true;
+		for (j = 0; j < now.n; j++)
+			if (alert_same(&now.items[j], &edges->items[i]))
+				edges->items[i].process = now.items[j].process;
+	}
+	alert_forget(&now);
+}
+
+static void take_edges(struct alert_list *edges)
 {
 	const struct alert *alert;
 	size_t i;
 
+	name_processes(edges);
 	for (i = 0; i < edges->n && !monitor.over; i++) {
 		alert = &edges->items[i];
 		count_seq(alert->key.netns_ino.value, alert->seq);
 		if (is_news(alert) || is_count(alert))
 			print_alert(alert, true);
 	}
+	edges->n = 0;
+}
+
+static int report_end(void)
+{
+	return out_fail(OUT_FAILED,
+			"the tcpstate module has been unloaded: start this again when it is back");
 }
 
 /* Return true when something did not fit. */
@@ -228,15 +259,14 @@ static bool hear_all(void)
 
 	while (heard != HEARD_NOTHING && !monitor.over) {
 		heard = module_hear(&reader);
-		take_edges(&edges);
-		edges.n = 0;
+		if (heard != HEARD_SOMETHING || edges.n >= BATCH)
+			take_edges(&edges);
 		if (heard == HEARD_LOSS)
 			loss = true;
 		else if (heard == HEARD_ERROR)
 			end(OUT_FAILED);
 		else if (heard == HEARD_END)
-			end(out_fail(OUT_FAILED,
-				     "the tcpstate module has been unloaded: start this again when it is back"));
+			end(report_end());
 	}
 	alert_forget(&edges);
 	return loss;
@@ -346,7 +376,7 @@ static int run(const struct request *request)
 
 const struct command monitor_command = {
 	.name = "monitor",
-	.summary = "alerts in force, then each as it comes and goes, one line each",
+	.summary = "alerts: those in force, then each as it comes and goes",
 	.filters = (const struct filter[]){ { 0 } },
 	.run = run,
 };

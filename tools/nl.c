@@ -33,6 +33,8 @@
 
 static struct nl_sock *sock;
 static int family;
+static struct nl_sock *ear;	/* for the group of alerts */
+static bool asked_all_netns;	/* by the request made last */
 
 struct exchange {
 	const struct module_reader *reader;
@@ -76,12 +78,135 @@ int module_open(void)
 }
 
 /**
- * module_close() - close the socket
+ * module_close() - close the socket, and that which listens
  */
 void module_close(void)
 {
+	nl_socket_free(ear);
 	nl_socket_free(sock);
+	ear = NULL;
 	sock = NULL;
+}
+
+/* Which group tells that a family goes away; as in the kernel's genetlink.c. */
+#define CTRL_GROUP GENL_ID_CTRL
+
+/**
+ * module_listen() - join the group of alerts
+ * @all_netns: of all network namespaces, instead of our own
+ *
+ * After module_open(); what has been sent since waits for module_hear().
+ *
+ * Return: OUT_DONE, or the exit code after saying what is wrong.
+ */
+int module_listen(bool all_netns)
+{
+	int group, err, on = 1;
+
+	group = genl_ctrl_resolve_grp(sock, TCPSTATE_FAMILY_NAME,
+				      TCPSTATE_MCGRP_ALERTS);
+	if (group < 0)
+		return module_mismatch();
+	ear = nl_socket_alloc();
+	if (!ear)
+		return out_fail(OUT_FAILED, "out of memory");
+	err = genl_connect(ear);
+	/* The kernel lets hear of other namespaces whom it lets ask, and no others. */
+	if (!err && all_netns &&
+	    setsockopt(nl_socket_get_fd(ear), SOL_NETLINK,
+		       NETLINK_LISTEN_ALL_NSID, &on, sizeof(on)))
+		return out_fail(OUT_FAILED,
+				"no permission to hear all network namespaces: it needs CAP_NET_BROADCAST, run it as root");
+	if (!err)
+		err = nl_socket_add_memberships(ear, group, CTRL_GROUP, 0);
+	if (err)
+		return out_fail(OUT_FAILED, "cannot listen to the alerts: %s",
+				nl_geterror(err));
+	return OUT_DONE;
+}
+
+/**
+ * module_listen_fd() - what to wait for
+ *
+ * Return: a descriptor that is readable when module_hear() has something.
+ */
+int module_listen_fd(void)
+{
+	return nl_socket_get_fd(ear);
+}
+
+static bool is_end(struct nlmsghdr *nlh)
+{
+	struct nlattr *name;
+
+	if (nlh->nlmsg_type != GENL_ID_CTRL || !genlmsg_valid_hdr(nlh, 0) ||
+	    genlmsg_hdr(nlh)->cmd != CTRL_CMD_DELFAMILY)
+		return false;
+	name = nla_find(genlmsg_attrdata(genlmsg_hdr(nlh), 0),
+			genlmsg_attrlen(genlmsg_hdr(nlh), 0),
+			CTRL_ATTR_FAMILY_NAME);
+	return name && !nla_strcmp(name, TCPSTATE_FAMILY_NAME);
+}
+
+/**
+ * module_hear() - take one packet, without waiting for it
+ * @reader: what to do with the messages in it
+ *
+ * Return: what came of it.
+ */
+enum heard module_hear(const struct module_reader *reader)
+{
+	static unsigned char buf[BUFFER_SIZE];
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+	struct sockaddr_nl from = { 0 };
+	struct msghdr msg = {
+		.msg_name = &from,
+		.msg_namelen = sizeof(from),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+	ssize_t got = recvmsg(module_listen_fd(), &msg, MSG_DONTWAIT);
+	int len = got;
+
+	if (got < 0 && errno == ENOBUFS)
+		return HEARD_LOSS;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return HEARD_NOTHING;
+	if (got < 0) {
+		out_fail(OUT_FAILED, "cannot listen to the alerts: %s",
+			 strerror(errno));
+		return HEARD_ERROR;
+	}
+	/* Others can send to our port, but they are not the kernel. */
+	if (from.nl_pid)
+		return HEARD_SOMETHING;
+	for (; nlmsg_ok(nlh, len); nlh = nlmsg_next(nlh, &len)) {
+		if (is_end(nlh))
+			return HEARD_END;
+		if (nlh->nlmsg_type != family || !genlmsg_valid_hdr(nlh, 0) ||
+		    genlmsg_hdr(nlh)->cmd != TCPSTATE_CMD_ALERT_NTF)
+			continue;
+		if (reader->message(genlmsg_attrdata(genlmsg_hdr(nlh), 0),
+				    genlmsg_attrlen(genlmsg_hdr(nlh), 0),
+				    reader->arg)) {
+			module_mismatch();
+			return HEARD_ERROR;
+		}
+	}
+	return HEARD_SOMETHING;
+}
+
+static struct nl_msg *make(uint8_t cmd, int flags)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+
+	if (!msg || !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0,
+				 flags, cmd, TCPSTATE_FAMILY_VERSION)) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
 }
 
 /**
@@ -93,14 +218,25 @@ void module_close(void)
  */
 struct nl_msg *module_request(uint8_t cmd, bool all_netns)
 {
-	struct nl_msg *msg = nlmsg_alloc();
+	asked_all_netns = all_netns;
+	return make(cmd, all_netns ? NLM_F_DUMP : NLM_F_ACK);
+}
 
-	if (!msg || !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0,
-				 all_netns ? NLM_F_DUMP : NLM_F_ACK, cmd,
-				 TCPSTATE_FAMILY_VERSION)) {
-		nlmsg_free(msg);
-		return NULL;
-	}
+/**
+ * module_dump() - a request to the module for many of something
+ * @cmd: of enum TCPSTATE_CMD_*
+ * @all_netns: ask for those of all network namespaces
+ * @all_netns_attr: the attribute that says so
+ *
+ * Return: the message, for attributes to be put in and module_ask() to send.
+ */
+struct nl_msg *module_dump(uint8_t cmd, bool all_netns, int all_netns_attr)
+{
+	struct nl_msg *msg = make(cmd, NLM_F_DUMP);
+
+	asked_all_netns = all_netns;
+	if (msg && all_netns)
+		nla_put_flag(msg, all_netns_attr);
 	return msg;
 }
 
@@ -182,7 +318,7 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *nlerr, void *arg)
 	return NL_STOP;
 }
 
-static int refused(const struct exchange *ex, uint8_t cmd, bool all_netns)
+static int refused(const struct exchange *ex, uint8_t cmd)
 {
 	if (ex->error == ENOENT && !*ex->sentence)
 		return out_fail(OUT_FAILED, NOT_LOADED);
@@ -194,9 +330,12 @@ static int refused(const struct exchange *ex, uint8_t cmd, bool all_netns)
 				strerror(ex->error));
 	if (*ex->sentence)
 		return out_fail(OUT_FAILED, "no permission: %s", ex->sentence);
-	if (all_netns)
+	if (asked_all_netns)
 		return out_fail(OUT_FAILED,
 				"no permission to see all network namespaces: run it as root in the initial one");
+	if (cmd == TCPSTATE_CMD_CONFIG)
+		return out_fail(OUT_FAILED,
+				"no permission to change thresholds here: it needs CAP_NET_ADMIN, run it as root");
 	if (cmd == TCPSTATE_CMD_AUDIT)
 		return out_fail(OUT_FAILED,
 				"no permission to audit this network namespace: it needs CAP_NET_ADMIN, run it as root");
@@ -241,12 +380,10 @@ int module_ask(struct nl_msg *msg, const struct module_reader *reader)
 {
 	struct exchange ex = { .reader = reader };
 	uint8_t cmd;
-	bool dump;
 	int i, err;
 
 	if (!msg)
 		return out_fail(OUT_FAILED, "out of memory");
-	dump = nlmsg_hdr(msg)->nlmsg_flags & NLM_F_DUMP;
 	cmd = genlmsg_hdr(nlmsg_hdr(msg))->cmd;
 	for (i = 0; i < DUMP_TRIES; i++) {
 		nlmsg_hdr(msg)->nlmsg_seq = NL_AUTO_SEQ;
@@ -261,14 +398,14 @@ int module_ask(struct nl_msg *msg, const struct module_reader *reader)
 	nlmsg_free(msg);
 	if (err == -NLE_DUMP_INTR)
 		return out_fail(OUT_FAILED,
-				"network namespaces came and went all through %d attempts: try again",
+				"what was to be listed changed all through %d attempts: try again",
 				DUMP_TRIES);
 	if (err < 0)
 		return out_fail(OUT_FAILED,
 				"the conversation with the tcpstate module failed: %s",
 				nl_geterror(err));
 	if (ex.error)
-		return refused(&ex, cmd, dump);
+		return refused(&ex, cmd);
 	if (ex.bad)
 		return module_mismatch();
 	return OUT_DONE;
@@ -282,7 +419,27 @@ int module_ask(struct nl_msg *msg, const struct module_reader *reader)
  */
 struct number attr_number(const struct nlattr *attr)
 {
-	if (!attr)
-		return (struct number){ .known = false };
-	return number_known(nla_get_u64(attr));
+	return attr ? number_known(nla_get_u64(attr)) : number_unknown();
+}
+
+/**
+ * attr_u32() - the number in an attribute
+ * @attr: a u32 whose length has been checked, or NULL
+ *
+ * Return: the number, not known when @attr is NULL.
+ */
+struct number attr_u32(const struct nlattr *attr)
+{
+	return attr ? number_known(nla_get_u32(attr)) : number_unknown();
+}
+
+/**
+ * attr_u16() - the number in an attribute
+ * @attr: a u16 whose length has been checked, or NULL
+ *
+ * Return: the number, not known when @attr is NULL.
+ */
+struct number attr_u16(const struct nlattr *attr)
+{
+	return attr ? number_known(nla_get_u16(attr)) : number_unknown();
 }

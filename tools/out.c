@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,8 @@ struct cell {
 static struct {
 	FILE *stream;
 	unsigned int flags;
+	unsigned int width;		/* of the screen; 0: without an end */
+	const char *plugin;
 	enum out_style style;
 	bool muted;
 
@@ -82,17 +85,68 @@ void out_begin(FILE *stream, unsigned int flags)
 }
 
 /**
+ * out_width() - how wide tables may be
+ * @columns: what does not fit goes below; 0: all does
+ */
+void out_width(unsigned int columns)
+{
+	out.width = columns;
+}
+
+/**
+ * out_plugin() - from here on, say what fails as a Monitoring Plugin does
+ * @name: what its line begins with
+ *
+ * That is on stdout, and always with the exit code for "unknown".
+ */
+void out_plugin(const char *name)
+{
+	out.plugin = name;
+}
+
+/**
+ * out_is_json() - JSON or text?
+ *
+ * Return: true if it is JSON.
+ */
+bool out_is_json(void)
+{
+	return out.flags & OUT_JSON;
+}
+
+/**
+ * out_flush() - hand over what has been printed so far
+ *
+ * Return: 0, or an errno value when not all of it could be written.
+ */
+int out_flush(void)
+{
+	errno = 0;
+	if (fflush(out.stream) || ferror(out.stream))
+		return errno ? errno : EIO;
+	return 0;
+}
+
+/**
+ * out_discard() - forget what could not be handed over
+ *
+ * Nothing is left then that could keep the process from ending.
+ */
+void out_discard(void)
+{
+	__fpurge(out.stream);
+	clearerr(out.stream);
+}
+
+/**
  * out_end() - finish an answer
  *
  * Return: 0, or an errno value when not all of it could be written.
  */
 int out_end(void)
 {
-	int err = 0;
+	int err = out_flush();
 
-	errno = 0;
-	if (fflush(out.stream) || ferror(out.stream))
-		err = errno ? errno : EIO;
 	free(out.rows);
 	free(out.cells);
 	free(out.text);
@@ -103,11 +157,6 @@ int out_end(void)
 	out.cells_size = 0;
 	out.text_size = 0;
 	return err;
-}
-
-static bool is_json(void)
-{
-	return out.flags & OUT_JSON;
 }
 
 /*
@@ -235,7 +284,7 @@ static void json_close(void)
  */
 void out_object_open(const char *key)
 {
-	if (is_json())
+	if (out_is_json())
 		json_open(key, json_object_new_object());
 }
 
@@ -244,7 +293,7 @@ void out_object_open(const char *key)
  */
 void out_object_close(void)
 {
-	if (is_json())
+	if (out_is_json())
 		json_close();
 }
 
@@ -254,7 +303,7 @@ void out_object_close(void)
  */
 void out_array_open(const char *key)
 {
-	if (is_json())
+	if (out_is_json())
 		json_open(key, json_object_new_array());
 }
 
@@ -263,7 +312,7 @@ void out_array_open(const char *key)
  */
 void out_array_close(void)
 {
-	if (is_json())
+	if (out_is_json())
 		json_close();
 }
 
@@ -294,7 +343,7 @@ static const char *style_end(enum out_style style)
  */
 void out_style(enum out_style style)
 {
-	if (is_json() || out.muted)
+	if (out_is_json() || out.muted)
 		return;
 	fputs(style_end(out.style), out.stream);
 	fputs(style_start(style), out.stream);
@@ -369,14 +418,15 @@ static void text_put(const char *format, const char *value, bool unknown)
 
 /**
  * out_text() - what is said in the text only
- * @format: as printf; in a row it is a cell
+ * @format: as printf; in a row it is a cell; nothing from elsewhere, which may
+ *   move the cursor
  */
 void out_text(const char *format, ...)
 {
 	char buf[256];
 	va_list args;
 
-	if (is_json() || out.muted)
+	if (out_is_json() || out.muted)
 		return;
 	va_start(args, format);
 	if (out.in_row) {
@@ -415,7 +465,7 @@ void out_table_open(const char *key, const struct out_column *columns,
 void out_row_open(bool in_text, enum out_style style)
 {
 	out_object_open(NULL);
-	if (is_json())
+	if (out_is_json())
 		return;
 	out.in_row = true;
 	out.row_hidden = !in_text;
@@ -433,16 +483,11 @@ void out_row_open(bool in_text, enum out_style style)
 void out_row_close(void)
 {
 	out_object_close();
-	if (is_json())
+	if (out_is_json())
 		return;
 	while (!out.row_hidden && !out.muted && out.row_cells < out.n_columns)
 		cell_add("%s", "-", true);
 	out.in_row = false;
-}
-
-static bool in_block(unsigned int column, unsigned int block)
-{
-	return !column || out.columns[column].block == block;
 }
 
 static bool row_in_block(const struct cell *cells, unsigned int block)
@@ -485,12 +530,68 @@ static void put_cell(unsigned int column, const char *text, unsigned int len,
 	*blanks = out.columns[column].left ? pad : 0;
 }
 
-static void print_block(unsigned int block)
+/*
+ * The columns from @from on that fit beside the first one; at least one of
+ * them. Return the one to go on with.
+ */
+static unsigned int fit_columns(unsigned int from, unsigned int block,
+				const unsigned int *width, bool *shown)
+{
+	unsigned int i, total = width[0], n = 0;
+
+	memset(shown, 0, out.n_columns * sizeof(*shown));
+	shown[0] = true;
+	for (i = from; i < out.n_columns; i++) {
+		if (out.columns[i].block != block)
+			continue;
+		total += 2 + width[i];
+		if (out.width && total > out.width && n)
+			break;
+		shown[i] = true;
+		n++;
+	}
+	return i;
+}
+
+static void print_columns(unsigned int block, const unsigned int *width,
+			  const bool *shown)
 {
 	const struct cell *cells;
-	unsigned int i, blanks = 0, width[out.n_columns];
-	size_t row, rows = 0;
+	unsigned int i, blanks = 0;
 	const char *heading;
+	size_t row;
+
+	fputs(style_start(OUT_STRONG), out.stream);
+	for (i = 0; i < out.n_columns; i++) {
+		heading = out.columns[i].heading;
+		if (shown[i])
+			put_cell(i, heading, strlen(heading),
+				 width[i] - strlen(heading), &blanks);
+	}
+	fputs(style_end(OUT_STRONG), out.stream);
+	fputc('\n', out.stream);
+	for (row = 0; row < out.n_rows; row++) {
+		cells = &out.cells[row * out.n_columns];
+		if (!row_in_block(cells, block))
+			continue;
+		blanks = 0;
+		fputs(style_start(out.rows[row]), out.stream);
+		for (i = 0; i < out.n_columns; i++)
+			if (shown[i])
+				put_cell(i, out.text + cells[i].at,
+					 cells[i].len,
+					 width[i] - cells[i].width, &blanks);
+		fputs(style_end(out.rows[row]), out.stream);
+		fputc('\n', out.stream);
+	}
+}
+
+static void print_block(unsigned int block)
+{
+	unsigned int i, next = 1, parts = 0, width[out.n_columns];
+	const struct cell *cells;
+	bool shown[out.n_columns];
+	size_t row, rows = 0;
 
 	for (i = 0; i < out.n_columns; i++)
 		width[i] = strlen(out.columns[i].heading);
@@ -509,30 +610,12 @@ static void print_block(unsigned int block)
 		fputc('\n', out.stream);
 	if (block && out.titles)
 		fprintf(out.stream, "%s\n", out.titles[block]);
-
-	fputs(style_start(OUT_STRONG), out.stream);
-	for (i = 0; i < out.n_columns; i++) {
-		heading = out.columns[i].heading;
-		if (in_block(i, block))
-			put_cell(i, heading, strlen(heading),
-				 width[i] - strlen(heading), &blanks);
-	}
-	fputs(style_end(OUT_STRONG), out.stream);
-	fputc('\n', out.stream);
-	for (row = 0; row < out.n_rows; row++) {
-		cells = &out.cells[row * out.n_columns];
-		if (!row_in_block(cells, block))
-			continue;
-		blanks = 0;
-		fputs(style_start(out.rows[row]), out.stream);
-		for (i = 0; i < out.n_columns; i++)
-			if (in_block(i, block))
-				put_cell(i, out.text + cells[i].at,
-					 cells[i].len,
-					 width[i] - cells[i].width, &blanks);
-		fputs(style_end(out.rows[row]), out.stream);
-		fputc('\n', out.stream);
-	}
+	do {
+		if (parts++)
+			fputc('\n', out.stream);
+		next = fit_columns(next, block, width, shown);
+		print_columns(block, width, shown);
+	} while (next < out.n_columns);
 }
 
 /**
@@ -543,7 +626,7 @@ void out_table_close(void)
 	unsigned int i, block, blocks = 1;
 
 	out_array_close();
-	if (is_json() || out.muted)
+	if (out_is_json() || out.muted)
 		return;
 	for (i = 0; i < out.n_columns; i++)
 		if (out.columns[i].block >= blocks)
@@ -568,14 +651,25 @@ void out_string(const char *key, const char *format, const char *value)
 		out_null(key, format);
 		return;
 	}
-	if (!is_json() && !format)
+	if (!out_is_json() && !format)
 		return;
-	copy = clean(value, !is_json());
-	if (is_json())
+	copy = clean(value, !out_is_json());
+	if (out_is_json())
 		json_add(key, json_object_new_string(copy));
 	else
 		text_put(format, copy, false);
 	free(copy);
+}
+
+/**
+ * out_words() - words from elsewhere that are in the text only
+ * @format: text around them, with one %s, or NULL
+ * @value: the words
+ */
+void out_words(const char *format, const char *value)
+{
+	if (!out_is_json() && format)
+		out_string(NULL, format, value);
 }
 
 /**
@@ -589,7 +683,7 @@ void out_bool(const char *key, const char *yes, const char *no, bool value)
 {
 	const char *word = value ? yes : no;
 
-	if (is_json())
+	if (out_is_json())
 		json_add(key, json_object_new_boolean(value));
 	else if (word)
 		text_put("%s", word, false);
@@ -602,7 +696,7 @@ void out_bool(const char *key, const char *yes, const char *no, bool value)
  */
 void out_null(const char *key, const char *format)
 {
-	if (is_json())
+	if (out_is_json())
 		json_add(key, NULL);
 	else
 		text_put(format, "-", true);
@@ -620,10 +714,99 @@ void out_count(const char *key, const char *format, struct number value)
 
 	if (!value.known)
 		out_null(key, format);
-	else if (is_json())
+	else if (out_is_json())
 		json_add(key, json_object_new_uint64(value.value));
 	else if (format)
 		text_put(format, out_grouped(buf, value.value), false);
+}
+
+/**
+ * out_number() - a whole number that is a name, such as a port or a pid
+ * @key: JSON key
+ * @format: text around it, with one %s, or NULL
+ * @value: the number
+ */
+void out_number(const char *key, const char *format, struct number value)
+{
+	char buf[OUT_NUMBER_MAX];
+
+	if (!value.known || out_is_json()) {
+		out_count(key, format, value);
+	} else if (format) {
+		snprintf(buf, sizeof(buf), "%llu",
+			 (unsigned long long)value.value);
+		text_put(format, buf, false);
+	}
+}
+
+/* value / 10^digits, without the error of a double in between. */
+static void json_add_decimal(const char *key, uint64_t value,
+			     unsigned int digits)
+{
+	unsigned int i, unit = 1;
+	char buf[OUT_NUMBER_MAX];
+	int len;
+
+	for (i = 0; i < digits; i++)
+		unit *= 10;
+	if (!(value % unit)) {
+		json_add(key, json_object_new_uint64(value / unit));
+		return;
+	}
+	len = snprintf(buf, sizeof(buf), "%llu.%0*u",
+		       (unsigned long long)value / unit, digits,
+		       (unsigned int)(value % unit));
+	while (buf[len - 1] == '0')
+		buf[--len] = '\0';
+	json_add(key, json_object_new_double_s((double)value / unit, buf));
+}
+
+/**
+ * out_percent() - a share
+ * @key: JSON key, of percent with one decimal
+ * @format: text around it, with one %s, or NULL
+ * @tenths: tenths of a percent; the text is rounded down
+ */
+void out_percent(const char *key, const char *format, struct number tenths)
+{
+	char buf[OUT_NUMBER_MAX];
+
+	if (!tenths.known) {
+		out_null(key, format);
+	} else if (out_is_json()) {
+		json_add_decimal(key, tenths.value, 1);
+	} else if (format) {
+		snprintf(buf, sizeof(buf), "%llu %%",
+			 (unsigned long long)tenths.value / 10);
+		text_put(format, buf, false);
+	}
+}
+
+/**
+ * out_rate() - how often something happens
+ * @key: JSON key, of times per second
+ * @format: text around it, with one %s, or NULL
+ * @per_1000s: times per 1000 seconds
+ */
+void out_rate(const char *key, const char *format, struct number per_1000s)
+{
+	char number[OUT_NUMBER_MAX], buf[OUT_NUMBER_MAX + 2];
+	uint64_t value = per_1000s.value;
+
+	if (!per_1000s.known) {
+		out_null(key, format);
+	} else if (out_is_json()) {
+		json_add_decimal(key, value, 3);
+	} else if (format) {
+		if (value && value < 10000)
+			snprintf(buf, sizeof(buf), "%llu.%llu/s",
+				 (unsigned long long)value / 1000,
+				 (unsigned long long)value % 1000 / 100);
+		else
+			snprintf(buf, sizeof(buf), "%s/s",
+				 out_grouped(number, value / 1000));
+		text_put(format, buf, false);
+	}
 }
 
 /**
@@ -654,17 +837,27 @@ void out_remark(const char *key, enum out_style style, const char *format,
 void out_age(const char *key, const char *format, struct number ms)
 {
 	char buf[OUT_NUMBER_MAX];
-	uint64_t us;
 
-	if (!ms.known) {
+	if (!ms.known)
 		out_null(key, format);
-	} else if (is_json()) {
+	else if (out_is_json())
 		json_add(key, json_object_new_uint64(ms.value));
-	} else if (format) {
-		if (__builtin_mul_overflow(ms.value, 1000, &us))
-			us = UINT64_MAX;
-		text_put(format, out_duration(buf, us, false), false);
-	}
+	else if (format)
+		text_put(format, out_ms(buf, ms.value), false);
+}
+
+/**
+ * out_seconds() - how long something takes
+ * @key: JSON key, of seconds
+ * @format: text around it, with one %s, or NULL
+ * @ms: milliseconds; the text is rounded down
+ */
+void out_seconds(const char *key, const char *format, struct number ms)
+{
+	if (ms.known && out_is_json())
+		json_add_decimal(key, ms.value, 3);
+	else
+		out_age(key, format, ms);
 }
 
 /**
@@ -676,23 +869,33 @@ void out_age(const char *key, const char *format, struct number ms)
 void out_stay(const char *key, const char *format, struct number us)
 {
 	char buf[OUT_NUMBER_MAX];
-	uint64_t ms = us.value / 1000;
-	unsigned int rest = us.value % 1000;
-	int len;
 
-	if (!us.known) {
+	if (!us.known)
 		out_null(key, format);
-	} else if (is_json() && !rest) {
-		json_add(key, json_object_new_uint64(ms));
-	} else if (is_json()) {
-		len = snprintf(buf, sizeof(buf), "%llu.%03u",
-			       (unsigned long long)ms, rest);
-		while (buf[len - 1] == '0')
-			buf[--len] = '\0';
-		json_add(key, json_object_new_double_s(us.value / 1000.0, buf));
-	} else if (format) {
+	else if (out_is_json())
+		json_add_decimal(key, us.value, 3);
+	else if (format)
 		text_put(format, out_duration(buf, us.value, true), false);
-	}
+}
+
+/**
+ * out_share() - how much of it
+ * @buf: at least OUT_NUMBER_MAX bytes
+ * @part: how much
+ * @whole: of how much
+ *
+ * Return: @buf, percent, rounded down, so that 100 is all of it.
+ */
+const char *out_share(char *buf, uint64_t part, uint64_t whole)
+{
+	uint64_t percent = 100;
+
+	if (whole && __builtin_mul_overflow(part, 100, &percent))
+		percent = part / (whole / 100 ?: 1);
+	else if (whole)
+		percent /= whole;
+	snprintf(buf, OUT_NUMBER_MAX, "%llu %%", (unsigned long long)percent);
+	return buf;
 }
 
 /**
@@ -760,14 +963,31 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
 }
 
 /**
+ * out_ms() - a duration for a person
+ * @buf: at least OUT_NUMBER_MAX bytes
+ * @ms: milliseconds; rounded down to the unit printed
+ *
+ * Return: @buf.
+ */
+const char *out_ms(char *buf, uint64_t ms)
+{
+	uint64_t us;
+
+	if (__builtin_mul_overflow(ms, 1000, &us))
+		us = UINT64_MAX;
+	return out_duration(buf, us, false);
+}
+
+/**
  * out_fail() - say why it cannot be done, on stderr
  * @code: the exit code that goes with it
  * @format: one sentence that says what to do, as printf
  *
- * Return: @code.
+ * Return: @code; of a plugin (see out_plugin()) OUT_FAILED.
  */
 int out_fail(enum out_exit code, const char *format, ...)
 {
+	FILE *stream = out.plugin ? out.stream : stderr;
 	struct json_object *object;
 	char buf[1024];
 	va_list args;
@@ -776,14 +996,21 @@ int out_fail(enum out_exit code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(buf, sizeof(buf), format, args);
 	va_end(args);
-	text = clean(buf, !is_json());
-	if (is_json()) {
+	text = clean(buf, !out_is_json());
+	if (out.plugin)
+		code = OUT_FAILED;
+	if (out_is_json()) {
 		object = json_object_new_object();
+		if (out.plugin)
+			json_object_object_add(object, "status",
+					       json_object_new_string("UNKNOWN"));
 		json_object_object_add(object, "error",
 				       json_object_new_string(text));
-		json_print(object, stderr, false);
-		fputc('\n', stderr);
+		json_print(object, stream, false);
+		fputc('\n', stream);
 		json_object_put(object);
+	} else if (out.plugin) {
+		fprintf(stream, "%s UNKNOWN: %s\n", out.plugin, text);
 	} else {
 		fprintf(stderr, "tcpstate-cli: %s\n", text);
 	}

@@ -1,34 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Without an object: one screen of what matters. */
+#include <stdlib.h>
+
+#include "alert.h"
 #include "command.h"
+#include "dest.h"
+#include "nl.h"
 #include "state.h"
+
+/* The fullest destinations that a screen has room for. */
+#define FULLEST 5
+
+struct overview {
+	struct counters_list counters;
+	struct dest_list dests;
+	struct alert_list alerts;
+};
+
+static int get(bool all_netns, struct overview *overview)
+{
+	struct dest_filter filter = { .top = FULLEST };
+
+	/* With more than one namespace, the fullest of each are looked for. */
+	if (all_netns)
+		filter.top = 0;
+	return module_open() ?:
+	       counters_get(all_netns, &overview->counters) ?:
+	       dest_get(all_netns, &filter, &overview->dests) ?:
+	       alert_get(all_netns, &overview->alerts);
+}
+
+/* The first few of a namespace, in the order of the list. */
+static void print_fullest(const struct dest_list *all, struct number netns_ino)
+{
+	struct dest fullest[FULLEST];
+	struct dest_list list = { .items = fullest };
+	size_t i;
+
+	for (i = 0; i < all->n && list.n < FULLEST; i++)
+		if (all->items[i].key.netns_ino.value == netns_ino.value)
+			fullest[list.n++] = all->items[i];
+	out_mute(!list.n);
+	out_text("\n");
+	dest_print(&list, netns_ino, "dest", true);
+	out_mute(false);
+}
 
 static int run(const struct request *request)
 {
-	struct counters_list list = { 0 };
+	struct overview overview = { 0 };
+	const struct counters *counters;
 	size_t i;
 	int code;
 
-	code = counters_get(request->all_netns, &list);
+	code = get(request->all_netns, &overview);
+	module_close();
 	if (!code) {
 		if (request->all_netns)
 			out_array_open(NULL);
-		for (i = 0; i < list.n; i++) {
+		for (i = 0; i < overview.counters.n; i++) {
+			counters = &overview.counters.items[i];
 			if (i)
 				out_text("\n");
 			out_object_open(NULL);
-			counters_print(&list.items[i], "state", 0, true);
+			counters_print(counters, "state", 0, true);
+			alert_print_all(&overview.alerts, counters->netns_ino);
+			print_fullest(&overview.dests, counters->netns_ino);
 			out_object_close();
 		}
 		if (request->all_netns)
 			out_array_close();
 	}
-	counters_forget(&list);
+	counters_forget(&overview.counters);
+	dest_forget(&overview.dests);
+	alert_forget(&overview.alerts);
 	return code;
 }
 
 const struct command overview_command = {
 	.summary = "one screen of what matters",
 	.filters = (const struct filter[]){ { 0 } },
+	.machine_wide = true,
 	.run = run,
 };

@@ -91,9 +91,9 @@ void port_print(const struct port_list *list, bool all_netns)
 		out_row_open(true, OUT_PLAIN);
 		out_number("port", "%s", port->port);
 		out_count("sockets", "%s", port->sockets);
-		out_some("time_wait", port->time_wait);
-		out_some("close_wait", port->close_wait);
-		out_some("listen", port->listen);
+		out_count("time_wait", "%s", port->time_wait);
+		out_count("close_wait", "%s", port->close_wait);
+		out_count("listen", "%s", port->listen);
 		out_string("netns", all_netns ? "%s" : NULL,
 			   netns_name(port->netns_ino.value));
 		out_row_close();
@@ -233,11 +233,13 @@ void port_summary_print(const struct port_summary *sum)
 	out_number("high", " to %s", sum->high);
 	out_text("\n\n");
 	out_count("reserved", "reserved        %s\n", sum->reserved);
-	out_count("bind_blocked", "bind-blocked    %s (taken by bind(), so connect() passes over them)\n",
+	out_count("bind_blocked",
+		  "bind-blocked    %s (taken by bind(): connect() passes over them)\n",
 		  sum->bind_blocked);
 	out_count("capacity", "left            %s to each destination\n",
 		  left_of(sum));
-	out_count("in_use", "in use          %s distinct local ports, inside the range or not\n",
+	out_count("in_use",
+		  "in use          %s distinct local ports, in the range or not\n",
 		  sum->in_use);
 
 	out_style(number_positive(sum->failures) ? OUT_WARN : OUT_PLAIN);
@@ -266,7 +268,7 @@ void port_summary_print(const struct port_summary *sum)
 		  " of at most %s" : NULL, sum->destinations_max);
 	out_text("\n");
 	out_remark("destinations_dropped", OUT_WARN,
-		   "WARNING: connections without a destination since load: %s (no memory, or at the cap)\n",
+		   "WARNING: connections without a destination: %s (no memory, or at the cap)\n",
 		   sum->destinations_dropped);
 	out_object_close();
 }
@@ -326,7 +328,7 @@ struct wanted {
 static int take(unsigned int which, const char *value, void *arg)
 {
 	struct wanted *wanted = arg;
-	const char *names[] = { "summary" };
+	static const char *const names[] = { "summary" };
 	uint64_t port;
 
 	if (which == SUMMARY) {
@@ -382,7 +384,7 @@ static int run(const struct request *request)
 
 const struct command port_command = {
 	.name = "port",
-	.summary = "local ports and what holds each; 'summary': the range, and what is left",
+	.summary = "local ports and what holds each, or the range and what is left of it",
 	.filters = (const struct filter[]){
 		[SUMMARY] = { .name = "summary",
 			      .help = "the range, what is taken of it, and who was refused" },

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "netns.h"
 #include "nl.h"
+#include "orphans.h"
 #include "state.h"
 
 /* More buckets than a u64 of milliseconds has bits mean nothing. */
@@ -283,7 +284,7 @@ void counters_forget(void *list)
 }
 
 /**
- * counters_get() - ask the module
+ * counters_get() - ask the module, which has been opened
  * @all_netns: of all network namespaces, instead of our own
  * @list: empty; the answer, to be freed by counters_forget() either way
  *
@@ -298,12 +299,8 @@ int counters_get(bool all_netns, struct counters_list *list)
 	};
 	int code;
 
-	code = module_open();
-	if (code)
-		return code;
 	code = module_ask(module_request(TCPSTATE_CMD_STATE_GET, all_netns),
 			  &reader);
-	module_close();
 	if (!code && !is_complete(list))
 		code = module_mismatch();
 	return code;
@@ -405,22 +402,33 @@ static void print_transitions(const struct counters *counters,
 	out_mute(false);
 }
 
-/* The limit is on mini-sockets, in either of their two states. */
+/**
+ * counters_minis() - how many mini-sockets there are
+ * @counters: of this network namespace
+ *
+ * Return: those in either of their two states, as the limit counts them.
+ */
+uint64_t counters_minis(const struct counters *counters)
+{
+	return add_saturated(counters->rows[TCPSTATE_STATE_TIME_WAIT].mini.value,
+			     counters->rows[TCPSTATE_STATE_FIN_WAIT2].mini.value);
+}
+
 static void print_limit(const struct counters *counters)
 {
 	const struct state_row *rows = counters->rows;
 	struct number tw = rows[TCPSTATE_STATE_TIME_WAIT].mini;
 	struct number fw2 = rows[TCPSTATE_STATE_FIN_WAIT2].mini;
-	uint64_t minis = add_saturated(tw.value, fw2.value);
+	uint64_t minis = counters_minis(counters);
 	uint64_t limit = counters->limit.value;
-	char buf[OUT_NUMBER_MAX];
+	char buf[OUT_NUMBER_MAX], share[OUT_NUMBER_MAX];
 
 	out_text("mini-sockets    ");
 	if (tw.known && fw2.known)
 		out_text("%s of ", out_grouped(buf, minis));
 	out_count("limit", "at most %s", counters->limit);
 	if (tw.known && fw2.known && limit)
-		out_text(" (%.0f %%)", 100.0 * minis / limit);
+		out_text(" (%s)", out_share(share, minis, limit));
 	out_text("\n");
 }
 
@@ -514,6 +522,8 @@ void counters_print(const struct counters *counters, const char *key,
 	print_time_wait(counters, only);
 	if (!only || only == TCPSTATE_STATE_CLOSE_WAIT)
 		print_close_wait(counters);
+	if (!only)
+		orphans_print();
 	print_exactness(counters);
 	out_object_close();
 }
@@ -532,7 +542,8 @@ static int run(const struct request *request)
 	}
 	if (request->argc > 1)
 		return command_unknown_filter(&state_command, request->argv[1]);
-	code = counters_get(request->all_netns, &list);
+	code = module_open() ?: counters_get(request->all_netns, &list);
+	module_close();
 	if (!code) {
 		if (request->all_netns)
 			out_array_open(NULL);
@@ -555,5 +566,6 @@ const struct command state_command = {
 		{ .argument = "STATE", .help = "only this one, as TIME_WAIT or time-wait" },
 		{ 0 }
 	},
+	.machine_wide = true,
 	.run = run,
 };

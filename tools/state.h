@@ -48,6 +48,7 @@ struct counters_list {
 
 int counters_read(struct nlattr *attrs, int len, void *list);
 void counters_forget(void *list);
+uint64_t counters_minis(const struct counters *counters);
 int counters_get(bool all_netns, struct counters_list *list);
 void counters_print(const struct counters *counters, const char *key,
 		    unsigned int only, bool brief);

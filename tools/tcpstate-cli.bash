@@ -7,7 +7,9 @@ _tcpstate_cli()
 	local cur=$2 prev=$3 word object='' i
 	local options='-j --json -p --pretty -n --netns -a --all-netns
 		-h --help -V --version'
-	local objects='state audit'
+	local objects='state dest port monitor check config audit'
+	local keys='port-room-warning port-room-critical time-wait-warning
+		time-wait-critical close-wait-warning close-wait-critical'
 	local states='ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2
 		TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV'
 
@@ -20,10 +22,6 @@ _tcpstate_cli()
 		fi
 		return
 	fi
-	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-		return
-	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		if [[ $word == -n || $word == --netns ]]; then
@@ -33,6 +31,12 @@ _tcpstate_cli()
 			break
 		fi
 	done
+	if [[ $cur == -* ]]; then
+		[[ $object != check ]] ||
+			options+=' --port-room --dest --orphans --time-wait'
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+		return
+	fi
 	case $object in
 	'')
 		mapfile -t COMPREPLY < <(compgen -W "$objects" -- "$cur")
@@ -41,6 +45,28 @@ _tcpstate_cli()
 		cur=${cur^^}
 		((i != COMP_CWORD - 1)) ||
 			mapfile -t COMPREPLY < <(compgen -W "$states" -- "${cur//-/_}")
+		;;
+	dest)
+		[[ $prev == dst || $prev == dport || $prev == top ]] ||
+			mapfile -t COMPREPLY < <(compgen -W 'dst dport top' -- "$cur")
+		;;
+	port)
+		((i != COMP_CWORD - 1)) ||
+			mapfile -t COMPREPLY < <(compgen -W summary -- "$cur")
+		;;
+	check)
+		case $prev in
+		--port-room | --orphans | --time-wait)
+			mapfile -t COMPREPLY < <(compgen -W 80:95 -- "$cur")
+			;;
+		esac
+		;;
+	config)
+		if ((i == COMP_CWORD - 1)); then
+			mapfile -t COMPREPLY < <(compgen -W set -- "$cur")
+		elif (((COMP_CWORD - i) % 2 == 0)); then
+			mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$cur")
+		fi
 		;;
 	audit)
 		if [[ $prev == rechecks ]]; then

@@ -184,3 +184,79 @@ bool word_number(const char *word, uint64_t min, uint64_t max, uint64_t *value)
 	*value = number;
 	return true;
 }
+
+/**
+ * word_percent() - a percentage as it was typed
+ * @word: 0 to 100, a "%" after it or not
+ * @value: set to it
+ *
+ * Return: false when it is none.
+ */
+bool word_percent(const char *word, uint64_t *value)
+{
+	size_t len = strlen(word);
+	char digits[8];
+
+	if (len && word[len - 1] == '%')
+		len--;
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, word, len);
+	digits[len] = '\0';
+	return word_number(digits, 0, 100, value);
+}
+
+/**
+ * word_duration() - a duration as it was typed
+ * @word: a whole number, and ms, s, m, h or d; seconds without one
+ * @ms: set to it, in milliseconds
+ *
+ * Return: false when it is none, or too long.
+ */
+bool word_duration(const char *word, uint64_t *ms)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {
+		{ "", 1000 }, { "s", 1000 }, { "ms", 1 }, { "m", 60000 },
+		{ "min", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+	};
+	size_t len = strspn(word, "0123456789"), i;
+	char digits[24];
+	uint64_t number;
+
+	if (!len || len >= sizeof(digits))
+		return false;
+	memcpy(digits, word, len);
+	digits[len] = '\0';
+	if (!word_number(digits, 0, UINT64_MAX, &number))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(units); i++)
+		if (!strcmp(word + len, units[i].name))
+			return !__builtin_mul_overflow(number, units[i].ms, ms);
+	return false;
+}
+
+/**
+ * word_thresholds() - two thresholds as they were typed
+ * @word: WARNING:CRITICAL
+ * @parse: reads one
+ * @warning: set to the first
+ * @critical: set to the second, which is not below it
+ *
+ * Return: false when they are none.
+ */
+bool word_thresholds(const char *word, bool (*parse)(const char *, uint64_t *),
+		     uint64_t *warning, uint64_t *critical)
+{
+	const char *colon = strchr(word, ':');
+	char first[32];
+
+	if (!colon || colon - word >= (ptrdiff_t)sizeof(first))
+		return false;
+	memcpy(first, word, colon - word);
+	first[colon - word] = '\0';
+	return parse(first, warning) && parse(colon + 1, critical) &&
+	       *warning <= *critical;
+}

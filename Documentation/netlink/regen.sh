@@ -37,6 +37,10 @@ gen --mode kernel --header -o nl-gen.h
 gen --mode kernel --source -o nl-gen.c
 /usr/bin/python3 "$src/tools/net/ynl/ynl-gen-rst.py" -i "$spec" -o tcpstate.rst
 
+# The generator means the table of groups for a family in the same file.
+sed -i 's/^static \(const struct genl_multicast_group tcpstate_nl_mcgrps\)\[\]/\1[1]/' nl-gen.c
+sed -i '/^extern const struct genl_ops /a extern const struct genl_multicast_group tcpstate_nl_mcgrps[1];' nl-gen.h
+
 cp uapi.h "$out/module/uapi/linux/tcpstate.h"
 # In the kernel tree the UAPI header is <uapi/linux/tcpstate.h>; here it is
 # found beside the module.

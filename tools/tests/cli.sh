@@ -15,7 +15,7 @@ fake=$dir/tcpstate-cli-fake
 work=$(mktemp -d) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR TERM
+unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE
 
 tests=0
 failed=0
@@ -41,10 +41,11 @@ ask() {
 	local scene=$1 code
 	shift
 	{
-		echo "\$ FAKE=$scene tcpstate-cli $*"
+		echo "\$ FAKE=$scene ${FAKE_FORCE:+FAKE_FORCE=$FAKE_FORCE }${FAKE_HEAR:+FAKE_HEAR=$FAKE_HEAR }${COLUMNS:+COLUMNS=$COLUMNS }tcpstate-cli $*"
 		FAKE=$scene "$fake" "$@" >out 2>err </dev/null
 		code=$?
-		cat out
+		sed -E "s/20[0-9]{2}-[0-9]{2}-[0-9]{2}([ T])[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}Z)?/DATE\\1TIME\\2/;
+			s/(DATE.TIME)\.[0-9]{3}/\\1.MMM/" out
 		sed 's/^/stderr: /' err
 		echo "exit $code"
 		echo
@@ -62,16 +63,23 @@ compare() {
 	: >transcript
 }
 
+# What /proc has for all network namespaces.
+mkdir -p proc/net proc/sys/net/ipv4
+printf 'sockets: used 200\nTCP: inuse 5 orphan 61 tw 9 alloc 7 mem 1\n' >proc/net/sockstat
+echo 8192 >proc/sys/net/ipv4/tcp_max_orphans
+
 echo "KTAP version 1"
 : >transcript
 
-ask busy
+FAKE_FORCE=bcf ask busy
+FAKE_FORCE=abcdefghi ask calm
 ask inexact
 ask quiet
 ask busy -a
 awk '!/^stderr|^\$/ && length > 80 { print "# too wide: " $0; bad = 1 }
 	END { exit bad }' transcript
 result "the overview fits into 80 columns" $?
+FAKE_FORCE=bcf ask busy -j
 compare overview
 
 ask busy state
@@ -85,7 +93,6 @@ ask huge state
 ask newer state Fin-Wait-2
 compare state
 
-ask busy -j
 ask busy -j state
 ask busy state -p time_wait
 ask quiet --json state
@@ -105,6 +112,120 @@ ask busy -a audit
 ask last-inexact -a audit
 ask last-inexact -aj audit rechecks 10
 compare audit
+
+ask busy dest
+ask busy dest top 2
+ask busy dest dport 443
+ask busy dest dst 10.0.0.0/8 top 1
+ask busy dest dst 2001:db8:3::17
+ask busy dest dst 10.9.9.9
+COLUMNS=80 ask busy dest
+COLUMNS=40 ask busy dest top 1
+COLUMNS=1 ask busy dest top 1
+ask quiet dest
+ask older dest top 1
+ask unprivileged dest top 1
+ask hostile dest top 1
+ask hostile -j dest top 1
+ask busy -p dest top 2
+ask quiet -j dest
+ask busy -a dest top 3
+ask busy -aj dest dport 8080
+compare dest
+
+ask busy port
+ask busy port 8000
+ask busy port 9
+ask quiet port
+ask busy -a port 8000
+ask busy -j port
+ask quiet -j port
+ask busy -aj port
+ask busy port summary
+ask quiet port summary
+ask older port summary
+ask capped port summary
+ask unprivileged port summary
+ask busy -j port summary
+ask busy -a port summary
+ask busy -aj port summary
+compare port
+
+ask busy config
+ask busy config set port-room-warning 70
+ask busy config set port-room-warning 70% close-wait-critical 10m
+ask busy -j config
+ask busy -ap config
+ask busy config set
+ask busy config sett port-room-warning 70
+ask busy config set port-room-warnin 70
+ask busy config set nonsense 70
+ask busy config set port-room-warning
+ask busy config set port-room-warning 101
+ask busy config set port-room-warning 0
+ask busy config set close-wait-warning 100ms
+ask busy config set close-wait-warning 1w
+ask busy config set time-wait-warning 1 time-wait-warning 2
+ask busy -a config set port-room-warning 70
+ask refused config set port-room-warning 96
+ask eperm config set port-room-warning 96
+compare config
+
+FAKE_HEAR=-abcdefghi ask busy monitor
+FAKE_HEAR=-abcdefghi ask busy -j monitor
+FAKE_FORCE=hf FAKE_HEAR=-d ask busy monitor
+FAKE_FORCE=a FAKE_HEAR=-a-b-b ask busy monitor
+FAKE_FORCE=h,c,c FAKE_HEAR=-c-c ask busy monitor
+FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask busy monitor
+FAKE_FORCE=h,bf FAKE_HEAR=-aoao--d ask busy -j monitor
+FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask older monitor
+FAKE_FORCE=h FAKE_HEAR=-bd ask busy -a monitor
+FAKE_FORCE=h FAKE_HEAR=-u ask busy monitor
+FAKE_HEAR=-u ask busy -j monitor
+ask unloaded monitor
+ask eperm-all -a monitor
+ask busy monitor all
+compare monitor
+
+ask busy check
+ask quiet check
+ask calm check
+ask busy check --port-room 50:100 --dest 10.0.3.17:8080
+ask calm check --dest 127.0.0.1:11211
+ask calm check --port-room 3:4
+ask busy check --dest 10.0.3.18:5432 --port-room 80:95
+ask busy check --dest '[2001:db8:3::17]:443' --port-room 80:95
+ask busy check --dest 10.9.9.9:80
+ask busy check --orphans 1:2
+ask busy check --orphans 0:2
+ask busy check --orphans 0:0
+ask busy check --time-wait 40:50
+ask busy check --time-wait 80:95 --orphans 80:95
+ask capped check --dest 10.0.3.18:5432
+ask capped check --port-room 80:95
+ask older check --port-room 80:95
+ask hostile check --port-room 80:95
+ask busy -p check
+ask busy -a check
+ask unloaded check
+ask unloaded -j check
+ask refused -a check
+ask busy check --port-room
+ask busy check --port-room 95:80
+ask busy check --dest 10.0.0.1
+ask busy check --orphans x:y
+ask busy check --orphan 1:2 nonsense
+ask busy check --port-rom 1:2
+ask busy check -n nowhere
+ask busy -j check --frobnicate
+rm -r proc/sys
+ask busy check --orphans 80:95
+ask busy check --orphans 80:95 --time-wait 1:2
+ask calm check
+ask quiet state
+rm -r proc
+ask quiet state
+compare check
 
 ask unloaded
 ask unloaded -j state
@@ -154,7 +275,26 @@ ask busy -n
 ask busy --netns
 ask busy state --jsonn -j
 ask busy -a -n blue
+ask busy dest tpo 3
+ask busy dest top
+ask busy dest top 0
+ask busy dest top x
+ask busy dest top 1 top 2
+ask busy dest dst nowhere
+ask busy dest dst 10.0.0.0/33
+ask busy dest dport 65536
+ask busy port 65536
+ask busy port sumary
+ask busy port summary 80
+ask busy port 80 81
+ask busy dest --port-room 1:2
+ask busy state --yes
 ask busy -h
+ask busy dest -h
+ask busy port -h
+ask busy monitor -h
+ask busy config -h
+ask busy check -h
 ask busy state --help
 ask busy audit -h
 ask busy stat -h
@@ -186,16 +326,20 @@ missing_in() {
 	FAKE=busy "$fake" -h | awk '
 		/^Objects/ { objects = 1 }
 		/^Options/ { objects = 0 }
-		objects && /^  [a-z]/ { print $1; if ($2 ~ /^\[[a-z]/) print substr($2, 2) }
+		objects && /^  [a-z]/ { print $1 }
 		!objects && /^  -/ { sub(",", "", $1); print $1; print $2 }' >words
-	[ "$(wc -l <words)" -ge 15 ] || echo "# too few words"
+	grep -v '^-' words >objects
+	while read -r word; do
+		FAKE=busy "$fake" "$word" -h | awk '/^  [a-z-]/ { print $1 }' >>words
+	done <objects
+	[ "$(wc -l <words)" -ge 25 ] || echo "# too few words"
 	while read -r word; do
 		grep -qwe "$word" "$1" || echo "# $1 lacks $word"
 	done <words
 }
 
 # In the manual an option is a macro: ".It Fl j , -json".
-sed 's/^\.It Fl \([a-zA-Z]\) , \(-[a-z-]*\)/-\1 -\2/' "$expect/../../tcpstate-cli.8" >manual
+sed 's/^\.It Fl \([a-zA-Z]\) , \(-[a-z-]*\)/-\1 -\2/; s/^\.It Fl -/--/' "$expect/../../tcpstate-cli.8" >manual
 missing_in manual >missing
 cat missing
 ! [ -s missing ]
@@ -238,6 +382,46 @@ code=$?
 exec 3>&-
 [ $code -eq 0 ] && ! [ -s err ]
 result "a closed pipe ends it quietly" $?
+
+# monitor: each of these ends it, and none is an error.
+for how in INT TERM; do
+	mkfifo edges
+	FAKE=busy FAKE_HEAR=-a. "$fake" monitor >edges 2>err &
+	pid=$!
+	exec 3<edges
+	head -n 1 <&3 >out
+	kill -$how $pid
+	wait $pid
+	code=$?
+	exec 3<&-
+	rm edges
+	[ $code -eq 0 ] && grep -q port-room out && ! [ -s err ]
+	result "SIG$how ends the monitor" $?
+done
+
+mkfifo edges
+FAKE=busy FAKE_HEAR=-a. "$fake" monitor >edges 2>err &
+pid=$!
+head -n 1 <edges >out
+wait $pid
+code=$?
+rm edges
+[ $code -eq 0 ] && grep -q port-room out && ! [ -s err ]
+result "so does nobody to read it" $?
+
+# The pipe is full and nobody reads: a signal still ends it.
+mkfifo edges
+FAKE=busy FAKE_HEAR=-$(printf 'ad%.0s' {1..999}). "$fake" -j monitor >edges 2>err &
+pid=$!
+exec 3<edges
+sleep 1
+kill -TERM $pid
+wait $pid
+code=$?
+exec 3<&-
+rm edges
+[ $code -eq 0 ] && ! [ -s err ]
+result "so does a signal while nobody reads" $?
 
 if command -v script >/dev/null; then
 	FAKE=busy script -qec "$fake" /dev/null </dev/null >out 2>&1

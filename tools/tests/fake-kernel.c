@@ -6,7 +6,7 @@
  * unloaded         there is no such family
  * gone             it goes away between two requests
  * unknown-command  an older module that does not know what is asked for
- * eperm            refused without a sentence
+ * eperm            refused without a sentence; eperm-all: to listen to all
  * refused          refused with a sentence; refused-capped: and our request not
  *                  sent back
  * interrupted      the first dump is interrupted; always-interrupted: every one
@@ -17,9 +17,17 @@
  * huge-message     larger than the CLI's buffer
  *
  * all others are scenes of reply.c, FAKE_INO the inode of the namespace.
+ *
+ * What a listener hears is the script in FAKE_HEAR, a letter for each recvmsg():
+ * a to i an alert of reply.c, - nothing, o that messages did not fit (of which
+ * three are lost), u that the module is unloaded, . nothing from then on; at
+ * its end comes a SIGTERM.
+ * FAKE_FORCE are the alerts in force, by the same letters, each time we are
+ * asked up to the next comma.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +42,11 @@
 #include "reply.h"
 
 #define FAMILY_ID 0x2a
+#define GROUP_ID 0x77
 #define NO_FD (-2)
 
 static int fake_fd = NO_FD;
+static int ear_fd = NO_FD;	/* the second one that is opened */
 static unsigned char queue[8][160 * 1024];
 static int queue_len[8];
 static unsigned int head, tail;
@@ -132,6 +142,7 @@ static void answer(const struct nlmsghdr *request, int type, int cmd, int flags,
 static void get_family(const struct nlmsghdr *request)
 {
 	static struct reply reply;
+	int groups, group;
 	uint16_t id = FAMILY_ID;
 
 	if (scene_is("unloaded")) {
@@ -144,6 +155,13 @@ static void get_family(const struct nlmsghdr *request)
 	reply_put_u32(&reply, CTRL_ATTR_VERSION, 1);
 	reply_put_u32(&reply, CTRL_ATTR_HDRSIZE, 0);
 	reply_put_u32(&reply, CTRL_ATTR_MAXATTR, 1);
+	groups = reply_nest(&reply, CTRL_ATTR_MCAST_GROUPS);
+	group = reply_nest(&reply, 1);
+	reply_put_u32(&reply, CTRL_ATTR_MCAST_GRP_ID, GROUP_ID);
+	reply_put(&reply, CTRL_ATTR_MCAST_GRP_NAME, TCPSTATE_MCGRP_ALERTS,
+		  sizeof(TCPSTATE_MCGRP_ALERTS));
+	reply_nest_end(&reply, group);
+	reply_nest_end(&reply, groups);
 	answer(request, GENL_ID_CTRL, CTRL_CMD_NEWFAMILY, 0, &reply);
 	packet_end();
 	if (request->nlmsg_flags & NLM_F_ACK)
@@ -157,20 +175,152 @@ static uint64_t inode(int n)
 	return (ino ? strtoull(ino, NULL, 10) : 4026531840) + n;
 }
 
+static uint32_t thresholds[REPLY_CONFIG_KEYS] = { 80, 95, 80, 95, 60, 600 };
+static uint64_t seq = 4;	/* of the alert that was sent last */
+
+static const struct nlattr *find(const struct nlmsghdr *request, int type)
+{
+	const unsigned char *at = (void *)request + NLMSG_HDRLEN + GENL_HDRLEN;
+	const unsigned char *end = (void *)request + request->nlmsg_len;
+	const struct nlattr *attr;
+
+	for (; at < end; at += NLA_ALIGN(attr->nla_len)) {
+		attr = (const struct nlattr *)at;
+		if ((attr->nla_type & NLA_TYPE_MASK) == type)
+			return attr;
+	}
+	return NULL;
+}
+
+static uint32_t value_of(const struct nlattr *attr)
+{
+	uint32_t value = 0;
+
+	memcpy(&value, (const char *)attr + NLA_HDRLEN,
+	       attr->nla_len - NLA_HDRLEN);
+	return value;
+}
+
+static void configure(const struct nlmsghdr *request, struct reply *reply, int n)
+{
+	const struct nlattr *attr;
+	int i;
+
+	for (i = 0; i < REPLY_CONFIG_KEYS; i++) {
+		attr = find(request, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING + i);
+		if (attr)
+			thresholds[i] = value_of(attr);
+	}
+	reply_config(reply, getenv("FAKE"), inode(n), thresholds, seq);
+}
+
+/* The port asked for, in use or not. */
+static void one_port(const struct nlmsghdr *request, struct reply *reply)
+{
+	const struct nlattr *attr = find(request, TCPSTATE_A_PORT_PORT);
+
+	if (value_of(attr) == 8000) {
+		reply_port(reply, getenv("FAKE"), inode(0), 1);
+		return;
+	}
+	reply_put_u64(reply, TCPSTATE_A_PORT_NETNS_INO, inode(0));
+	reply_put_u16(reply, TCPSTATE_A_PORT_PORT, value_of(attr));
+	reply_put_u32(reply, TCPSTATE_A_PORT_SOCKETS, 0);
+}
+
 static void one(const struct nlmsghdr *request, int flags, int n)
 {
 	const struct genlmsghdr *genl = (void *)(request + 1);
 	static struct reply reply;
 
 	reply.len = 0;
-	if (genl->cmd == TCPSTATE_CMD_STATE_GET)
+	switch (genl->cmd) {
+	case TCPSTATE_CMD_STATE_GET:
 		reply_state(&reply, getenv("FAKE"), inode(n));
-	else
+		break;
+	case TCPSTATE_CMD_AUDIT:
 		reply_audit(&reply, n == 2 && scene_is("last-inexact") ?
 			    "inexact" : getenv("FAKE"), inode(n));
+		break;
+	case TCPSTATE_CMD_PORT_SUMMARY_GET:
+		reply_port_summary(&reply, getenv("FAKE"), inode(n));
+		break;
+	case TCPSTATE_CMD_CONFIG:
+		configure(request, &reply, n);
+		break;
+	case TCPSTATE_CMD_PORT_GET:
+		one_port(request, &reply);
+		break;
+	}
 	if (scene_is("huge-message"))
 		reply_put(&reply, 200, queue, 65000);
 	answer(request, FAMILY_ID, genl->cmd, flags, &reply);
+}
+
+/* The alerts in force now: a letter of FAKE_FORCE each, or none. */
+static bool in_force(struct reply *reply, int n, unsigned int i)
+{
+	static const char *force;
+	bool any;
+
+	if (!force)
+		force = getenv("FAKE_FORCE") ?: "";
+	any = force[i] && force[i] != ',';
+	if (!any) {
+		force += i + (force[i] == ',');
+		return false;
+	}
+	return reply_alert(reply, getenv("FAKE"), inode(n), force[i] - 'a', 0);
+}
+
+/* Those of one namespace, or all where there are several in each. */
+static void some(const struct nlmsghdr *request, int n)
+{
+	const struct genlmsghdr *genl = (void *)(request + 1);
+	const char *scene = getenv("FAKE");
+	static struct reply reply;
+	bool more = true;
+	unsigned int i;
+
+	for (i = 0; more; i++) {
+		reply.len = 0;
+		if (genl->cmd == TCPSTATE_CMD_DEST_GET)
+			more = reply_dest(&reply, scene, inode(n), i);
+		else if (genl->cmd == TCPSTATE_CMD_PORT_GET)
+			more = reply_port(&reply, scene, inode(n), i);
+		else
+			more = in_force(&reply, n, i);
+		if (more)
+			answer(request, FAMILY_ID, genl->cmd, NLM_F_MULTI,
+			       &reply);
+	}
+}
+
+/* Those that are dumped for one namespace, unless asked for all. */
+static bool many(const struct nlmsghdr *request)
+{
+	const struct genlmsghdr *genl = (void *)(request + 1);
+	int all, n;
+
+	switch (genl->cmd) {
+	case TCPSTATE_CMD_DEST_GET:
+		all = TCPSTATE_A_DEST_ALL_NETNS;
+		break;
+	case TCPSTATE_CMD_PORT_GET:
+		all = TCPSTATE_A_PORT_ALL_NETNS;
+		break;
+	case TCPSTATE_CMD_ALERT_GET:
+		all = TCPSTATE_A_ALERT_ALL_NETNS;
+		break;
+	default:
+		return false;
+	}
+	for (n = 0; n < (find(request, all) ? 2 : 1); n++)
+		some(request, n);
+	if (queue_len[tail])
+		packet_end();
+	done(request, 0, NULL);
+	return true;
 }
 
 static void every_netns(const struct nlmsghdr *request)
@@ -181,6 +331,8 @@ static void every_netns(const struct nlmsghdr *request)
 		done(request, EPERM, "all namespaces need CAP_NET_ADMIN in the initial one");
 		return;
 	}
+	if (many(request))
+		return;
 	dumps++;
 	if (scene_is("always-interrupted") ||
 	    (scene_is("interrupted") && dumps == 1))
@@ -228,17 +380,24 @@ int socket(int domain, int type, int protocol)
 		errno = EPERM;
 		return -1;
 	}
-	fake_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return fake_fd;
+	if (fake_fd == NO_FD) {
+		fake_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return fake_fd;
+	}
+	ear_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return ear_fd;
 }
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	(void)fd;
-	(void)level;
-	(void)name;
 	(void)value;
 	(void)len;
+	if (level == SOL_NETLINK && name == NETLINK_LISTEN_ALL_NSID &&
+	    scene_is("eperm-all")) {
+		errno = EPERM;
+		return -1;
+	}
 	return 0;
 }
 
@@ -246,7 +405,7 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	(void)addr;
 	(void)len;
-	return fd == fake_fd ? 0 : -1;
+	return fd == fake_fd || fd == ear_fd ? 0 : -1;
 }
 
 int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -257,7 +416,7 @@ int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	nl->nl_family = AF_NETLINK;
 	nl->nl_pid = getpid();
 	*len = sizeof(*nl);
-	return fd == fake_fd ? 0 : -1;
+	return fd == fake_fd || fd == ear_fd ? 0 : -1;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -277,11 +436,56 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	return msg->msg_iov[0].iov_len;
 }
 
+/* What a listener hears next. */
+static ssize_t hear(struct msghdr *msg)
+{
+	struct nlmsghdr *nlh = msg->msg_iov[0].iov_base;
+	struct genlmsghdr *genl = (struct genlmsghdr *)(nlh + 1);
+	static const char *script;
+	static struct reply reply;
+
+	if (!script)
+		script = getenv("FAKE_HEAR") ?: "";
+	if (*script == '.') {
+		usleep(50000);
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!*script || *script == '-' || *script == 'o') {
+		errno = *script == 'o' ? ENOBUFS : EAGAIN;
+		if (*script == 'o')
+			seq += 3;
+		if (!*script)
+			raise(SIGTERM);
+		else
+			script++;
+		return -1;
+	}
+	reply.len = 0;
+	memset(nlh, 0, NLMSG_HDRLEN + GENL_HDRLEN);
+	nlh->nlmsg_type = FAMILY_ID;
+	genl->cmd = TCPSTATE_CMD_ALERT_NTF;
+	if (*script == 'u') {
+		nlh->nlmsg_type = GENL_ID_CTRL;
+		genl->cmd = CTRL_CMD_DELFAMILY;
+		reply_put(&reply, CTRL_ATTR_FAMILY_NAME, "tcpstate", 9);
+	} else {
+		reply_alert(&reply, getenv("FAKE"), inode(0), *script - 'a',
+			    ++seq);
+	}
+	script++;
+	memcpy(genl + 1, reply.data, reply.len);
+	nlh->nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN + reply.len;
+	return nlh->nlmsg_len;
+}
+
 ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct sockaddr_nl *nl = msg->msg_name;
 	size_t len;
 
+	if (fd == ear_fd)
+		return hear(msg);
 	if (fd != fake_fd)
 		abort();
 	if (head == tail) {

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <linux/netlink.h>
 #include <linux/tcpstate.h>
 
@@ -35,6 +36,17 @@ void reply_put(struct reply *reply, int type, const void *data, int len)
  * @value: the number
  */
 void reply_put_u8(struct reply *reply, int type, uint8_t value)
+{
+	reply_put(reply, type, &value, sizeof(value));
+}
+
+/**
+ * reply_put_u16() - append a number
+ * @reply: to what
+ * @type: its type
+ * @value: the number
+ */
+void reply_put_u16(struct reply *reply, int type, uint16_t value)
 {
 	reply_put(reply, type, &value, sizeof(value));
 }
@@ -303,4 +315,280 @@ void reply_audit(struct reply *reply, const char *scene, uint64_t ino)
 		reply_put_u64(reply, TCPSTATE_A_AUDIT_ENTRY_WALKED, walked);
 		reply_nest_end(reply, nest);
 	}
+}
+
+static void put_address(struct reply *reply, int type, const char *text)
+{
+	unsigned char bytes[16];
+	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+
+	inet_pton(family, text, bytes);
+	reply_put(reply, type, bytes, family == AF_INET ? 4 : 16);
+}
+
+static void put_process(struct reply *reply, int type, const char *comm,
+			uint64_t age_ms)
+{
+	int nest = reply_nest(reply, type);
+
+	if (comm) {
+		reply_put_u32(reply, TCPSTATE_A_PROCESS_PID, 4711);
+		reply_put(reply, TCPSTATE_A_PROCESS_COMM, comm,
+			  strlen(comm) + 1);
+		reply_put_u32(reply, TCPSTATE_A_PROCESS_UID, 33);
+	}
+	reply_put_u64(reply, TCPSTATE_A_PROCESS_AGE_MS, age_ms);
+	reply_nest_end(reply, nest);
+}
+
+/* What a proxy talks to, at the same hour; not in order. */
+static const struct dest {
+	const char *saddr, *daddr;
+	uint16_t dport;
+	uint32_t ifindex, used, time_wait, reusable, capacity, outside;
+	uint64_t opens, failures, age_ms, rate, sustainable, eta_ms;
+	bool rate_known;
+	uint32_t severity;
+	const char *comm;
+} dests[] = {
+	{ .saddr = "10.0.1.4", .daddr = "10.0.3.18", .dport = 5432, .used = 11,
+	  .capacity = 28232, .opens = 12, .rate_known = true,
+	  .sustainable = 0 },
+	{ .saddr = "10.0.1.4", .daddr = "10.0.3.17", .dport = 8080,
+	  .used = 26999, .time_wait = 26870, .reusable = 120,
+	  .capacity = 28232, .opens = 1912004, .rate = 470533, .rate_known = true,
+	  .sustainable = 465104, .eta_ms = 252300, .severity = 2 },
+	{ .saddr = "192.168.100.101", .daddr = "192.168.200.202", .dport = 65000,
+	  .used = 28232, .time_wait = 28102, .capacity = 28232,
+	  .opens = 88211002, .failures = 1203, .age_ms = 3210, .rate = 470533000,
+	  .rate_known = true, .sustainable = 465104, .eta_ms = 0,
+	  .severity = 2, .comm = "nginx" },
+	{ .saddr = "fd00::4", .daddr = "2001:db8:3::17", .dport = 443,
+	  .used = 22899, .time_wait = 3000, .capacity = 28229, .outside = 7,
+	  .opens = 30112, .rate = 700, .rate_known = true, .sustainable = 465054,
+	  .severity = 1, .ifindex = 99999 },
+	{ .saddr = "127.0.0.1", .daddr = "127.0.0.1", .dport = 11211,
+	  .used = 9000, .time_wait = 9000, .reusable = 8000, .capacity = 28232,
+	  .opens = 9000 },
+};
+
+/**
+ * reply_dest() - a destination in the answer to TCPSTATE_CMD_DEST_GET
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ * @i: which one
+ *
+ * Return: false when there is none.
+ */
+bool reply_dest(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i)
+{
+	const struct dest *dest;
+
+	if (is(scene, "calm"))
+		i = i ? ARRAY_SIZE(dests) : 4;
+	if (i >= ARRAY_SIZE(dests) || is(scene, "quiet"))
+		return false;
+	dest = &dests[i];
+	reply_put_u64(reply, TCPSTATE_A_DEST_NETNS_INO, ino);
+	reply_put_u32(reply, TCPSTATE_A_DEST_FAMILY,
+		      strchr(dest->daddr, ':') ? AF_INET6 : AF_INET);
+	if (dest->ifindex)
+		reply_put_u32(reply, TCPSTATE_A_DEST_IFINDEX, dest->ifindex);
+	put_address(reply, TCPSTATE_A_DEST_SADDR, dest->saddr);
+	put_address(reply, TCPSTATE_A_DEST_DADDR, dest->daddr);
+	reply_put_u16(reply, TCPSTATE_A_DEST_DPORT, dest->dport);
+	if (is(scene, "older"))
+		return true;
+	reply_put_u32(reply, TCPSTATE_A_DEST_USED, dest->used);
+	reply_put_u32(reply, TCPSTATE_A_DEST_TIME_WAIT, dest->time_wait);
+	reply_put_u32(reply, TCPSTATE_A_DEST_REUSABLE, dest->reusable);
+	reply_put_u32(reply, TCPSTATE_A_DEST_CAPACITY, dest->capacity);
+	reply_put_u32(reply, TCPSTATE_A_DEST_OUTSIDE, dest->outside);
+	reply_put_u64(reply, TCPSTATE_A_DEST_OPENS, dest->opens);
+	reply_put_u64(reply, TCPSTATE_A_DEST_CONNECT_FAILURES, dest->failures);
+	reply_put_u64(reply, TCPSTATE_A_DEST_OWN_RANGE_FAILURES, 0);
+	if (dest->failures)
+		put_process(reply, TCPSTATE_A_DEST_LAST_FAILURE,
+			    is(scene, "unprivileged") ? NULL :
+			    is(scene, "hostile") ? "a\033[2J|\n=" : dest->comm,
+			    dest->age_ms);
+	if (dest->rate_known)
+		reply_put_u64(reply, TCPSTATE_A_DEST_OPEN_RATE, dest->rate);
+	if (dest->sustainable)
+		reply_put_u64(reply, TCPSTATE_A_DEST_SUSTAINABLE_RATE,
+			      dest->sustainable);
+	if (dest->eta_ms)
+		reply_put_u64(reply, TCPSTATE_A_DEST_ETA_MS, dest->eta_ms);
+	reply_put_u32(reply, TCPSTATE_A_DEST_SEVERITY, dest->severity);
+	return true;
+}
+
+/**
+ * reply_port() - a port in the answer to TCPSTATE_CMD_PORT_GET
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ * @i: which one
+ *
+ * Return: false when there is none.
+ */
+bool reply_port(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i)
+{
+	static const struct {
+		uint16_t port;
+		uint32_t sockets, time_wait, close_wait, listen;
+	} ports[] = {
+		{ 80, 1312, 1000, 0, 2 }, { 8000, 25, 0, 24, 1 },
+		{ 32768, 3, 2, 0, 0 }, { 60999, 1, 1, 0, 0 },
+	};
+
+	if (i >= ARRAY_SIZE(ports) || is(scene, "quiet"))
+		return false;
+	reply_put_u64(reply, TCPSTATE_A_PORT_NETNS_INO, ino);
+	reply_put_u16(reply, TCPSTATE_A_PORT_PORT, ports[i].port);
+	reply_put_u32(reply, TCPSTATE_A_PORT_SOCKETS, ports[i].sockets);
+	reply_put_u32(reply, TCPSTATE_A_PORT_TIME_WAIT, ports[i].time_wait);
+	reply_put_u32(reply, TCPSTATE_A_PORT_CLOSE_WAIT, ports[i].close_wait);
+	reply_put_u32(reply, TCPSTATE_A_PORT_LISTEN, ports[i].listen);
+	return true;
+}
+
+/**
+ * reply_port_summary() - the answer to TCPSTATE_CMD_PORT_SUMMARY_GET
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ */
+void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
+{
+	bool quiet = is(scene, "quiet"), capped = is(scene, "capped");
+
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_NETNS_INO, ino);
+	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_LOW, 32768);
+	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_HIGH, 60999);
+	if (is(scene, "older"))
+		return;
+	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_RESERVED, quiet ? 0 : 50);
+	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_BIND_BLOCKED,
+		      quiet ? 0 : 3);
+	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_IN_USE, quiet ? 0 : 28240);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_CONNECT_FAILURES,
+		      quiet ? 0 : 1203);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_FAILURES,
+		      quiet ? 0 : 2);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_FAILURES,
+		      quiet ? 0 : 17);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_MISSED,
+		      capped ? 1 : 0);
+	if (!quiet)
+		put_process(reply, TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
+			    is(scene, "unprivileged") ? NULL : "squid", 61000);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,
+		      capped ? 65536 : 5);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX, 65536);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
+		      capped ? 44 : 0);
+}
+
+/**
+ * reply_config() - the answer to TCPSTATE_CMD_CONFIG
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ * @values: the thresholds, in the order of their attributes
+ * @seq: how many alerts have been sent
+ */
+void reply_config(struct reply *reply, const char *scene, uint64_t ino,
+		  const uint32_t *values, uint64_t seq)
+{
+	int i;
+
+	reply_put_u64(reply, TCPSTATE_A_CONFIG_NETNS_INO, ino);
+	for (i = 0; i < REPLY_CONFIG_KEYS; i++)
+		reply_put_u32(reply, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING + i,
+			      values[i]);
+	if (!is(scene, "older"))
+		reply_put_u64(reply, TCPSTATE_A_CONFIG_ALERT_SEQ, seq);
+}
+
+/* Edges that may come, and what may be in force. */
+static const struct alert {
+	uint32_t event, severity, threshold;
+	unsigned int dest;		/* of those above, from 1 on */
+	uint64_t used, reusable, capacity, count, total, eta_ms, age_ms;
+} alerts[] = {
+	{ .event = 1, .severity = 1, .threshold = 80, .dest = 2, .used = 22586,
+	  .capacity = 28232, .eta_ms = 252300 },
+	{ .event = 1, .severity = 2, .threshold = 95, .dest = 2, .used = 26999,
+	  .reusable = 120, .capacity = 28232, .eta_ms = 1900 },
+	{ .event = 2, .severity = 2, .dest = 2, .used = 28232,
+	  .capacity = 28232, .count = 12, .total = 1203 },
+	{ .event = 1, .threshold = 70, .dest = 2, .used = 19700,
+	  .capacity = 28232 },
+	{ .event = 3, .severity = 2, .count = 1, .total = 17 },
+	{ .event = 4, .severity = 1, .threshold = 80, .used = 52429,
+	  .capacity = 65536 },
+	{ .event = 5, .severity = 1, .threshold = 60, .count = 17 },
+	{ .event = 1, .severity = 1, .threshold = 80, .dest = 4, .used = 22899,
+	  .capacity = 28229, .age_ms = 61000 },
+	{ .event = 99, .severity = 1 },
+};
+
+/**
+ * reply_alert() - an alert in a notification, or in force
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ * @i: which one
+ * @seq: its number; 0: in force
+ *
+ * Return: false when there is none.
+ */
+bool reply_alert(struct reply *reply, const char *scene, uint64_t ino,
+		 unsigned int i, uint64_t seq)
+{
+	const struct alert *alert = &alerts[i];
+	const struct dest *dest = &dests[alert->dest ? alert->dest - 1 : 0];
+
+	if (i >= ARRAY_SIZE(alerts))
+		return false;
+	reply_put_u64(reply, TCPSTATE_A_ALERT_NETNS_INO, ino);
+	if (seq)
+		reply_put_u64(reply, TCPSTATE_A_ALERT_SEQ, seq);
+	reply_put_u32(reply, TCPSTATE_A_ALERT_EVENT, alert->event);
+	reply_put_u32(reply, TCPSTATE_A_ALERT_SEVERITY, alert->severity);
+	if (is(scene, "older"))
+		return true;
+	if (!seq && alert->age_ms)
+		reply_put_u64(reply, TCPSTATE_A_ALERT_AGE_MS, alert->age_ms);
+	if (alert->dest) {
+		if (dest->ifindex)
+			reply_put_u32(reply, TCPSTATE_A_ALERT_IFINDEX,
+				      dest->ifindex);
+		put_address(reply, TCPSTATE_A_ALERT_SADDR, dest->saddr);
+		put_address(reply, TCPSTATE_A_ALERT_DADDR, dest->daddr);
+		reply_put_u16(reply, TCPSTATE_A_ALERT_DPORT, dest->dport);
+	}
+	if (alert->capacity) {
+		reply_put_u64(reply, TCPSTATE_A_ALERT_USED, alert->used);
+		reply_put_u64(reply, TCPSTATE_A_ALERT_REUSABLE,
+			      alert->reusable);
+		reply_put_u64(reply, TCPSTATE_A_ALERT_CAPACITY,
+			      alert->capacity);
+	}
+	if (alert->count)
+		reply_put_u64(reply, TCPSTATE_A_ALERT_COUNT, alert->count);
+	if (alert->total)
+		reply_put_u64(reply, TCPSTATE_A_ALERT_TOTAL, alert->total);
+	if (alert->threshold)
+		reply_put_u32(reply, TCPSTATE_A_ALERT_THRESHOLD,
+			      alert->threshold);
+	if (alert->eta_ms)
+		reply_put_u64(reply, TCPSTATE_A_ALERT_ETA_MS, alert->eta_ms);
+	if (!seq && alert->count)
+		put_process(reply, TCPSTATE_A_ALERT_PROCESS, "nginx", 3210);
+	return true;
 }

@@ -3,6 +3,7 @@
 #ifndef TCPSTATE_TESTS_REPLY_H
 #define TCPSTATE_TESTS_REPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -14,6 +15,7 @@ struct reply {
 };
 
 void reply_put(struct reply *reply, int type, const void *data, int len);
+void reply_put_u16(struct reply *reply, int type, uint16_t value);
 void reply_put_u8(struct reply *reply, int type, uint8_t value);
 void reply_put_u32(struct reply *reply, int type, uint32_t value);
 void reply_put_u64(struct reply *reply, int type, uint64_t value);
@@ -22,5 +24,16 @@ void reply_nest_end(struct reply *reply, int start);
 
 void reply_state(struct reply *reply, const char *scene, uint64_t ino);
 void reply_audit(struct reply *reply, const char *scene, uint64_t ino);
+bool reply_dest(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i);
+bool reply_port(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i);
+void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino);
+void reply_config(struct reply *reply, const char *scene, uint64_t ino,
+		  const uint32_t *values, uint64_t seq);
+bool reply_alert(struct reply *reply, const char *scene, uint64_t ino,
+		 unsigned int i, uint64_t seq);
+
+#define REPLY_CONFIG_KEYS 6
 
 #endif

@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Alerts: edges with hysteresis, and refusals, told once.
+ *
+ * A probe only puts what may deserve a look into a queue, where a number has
+ * reached a trigger or a call has been refused. A work item looks: it reads
+ * what is exact, sends what there is to send, and sets the next trigger. What
+ * is near a threshold or has an alert in force is looked at again every second;
+ * without such there is no timer.
+ *
+ * An alert rises through every threshold on its way, and clears when its number
+ * is well below the first one. It does not step down: what has been critical
+ * is so until it clears. Refusals do not clear, but are in force for a minute.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitfield.h>
+#include <linux/inet.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/workqueue.h>
+#include <net/ip.h>
+
+#include "compat.h"
+#include "tcpstate.h"
+
+#define LOOK_PERIOD	HZ
+/* For how long a refusal is in force, and how often one line tells of them. */
+#define REFUSED_PERIOD	(60 * HZ)
+/* An alert clears so many percent below its warning, or at half of it. */
+#define CLEAR_BELOW	10
+/* As long as it is not known what bind() has taken of the range, the first
+ * look at a destination is at this part of its warning.
+ */
+#define FLOOR_PART	8
+
+static uint defaults[TCPSTATE_THRESHOLDS] = {
+	[TCPSTATE_PORT_ROOM_WARNING]	= 80,
+	[TCPSTATE_PORT_ROOM_CRITICAL]	= 95,
+	[TCPSTATE_TIME_WAIT_WARNING]	= 80,
+	[TCPSTATE_TIME_WAIT_CRITICAL]	= 95,
+	[TCPSTATE_CLOSE_WAIT_WARNING]	= 60,
+	[TCPSTATE_CLOSE_WAIT_CRITICAL]	= 600,
+};
+module_param_named(port_room_warning, defaults[TCPSTATE_PORT_ROOM_WARNING],
+		   uint, 0444);
+MODULE_PARM_DESC(port_room_warning, "Percent of a destination's ports in use, default of each namespace (80)");
+module_param_named(port_room_critical, defaults[TCPSTATE_PORT_ROOM_CRITICAL],
+		   uint, 0444);
+MODULE_PARM_DESC(port_room_critical, "Likewise (95)");
+module_param_named(time_wait_warning, defaults[TCPSTATE_TIME_WAIT_WARNING],
+		   uint, 0444);
+MODULE_PARM_DESC(time_wait_warning, "Percent of tcp_max_tw_buckets, default of each namespace (80)");
+module_param_named(time_wait_critical, defaults[TCPSTATE_TIME_WAIT_CRITICAL],
+		   uint, 0444);
+MODULE_PARM_DESC(time_wait_critical, "Likewise (95)");
+module_param_named(close_wait_warning, defaults[TCPSTATE_CLOSE_WAIT_WARNING],
+		   uint, 0444);
+MODULE_PARM_DESC(close_wait_warning, "Seconds in CLOSE_WAIT, default of each namespace (60)");
+module_param_named(close_wait_critical, defaults[TCPSTATE_CLOSE_WAIT_CRITICAL],
+		   uint, 0444);
+MODULE_PARM_DESC(close_wait_critical, "Likewise (600)");
+
+static LLIST_HEAD(alert_due);
+static LIST_HEAD(alert_watched);	/* by id; under tcpstate_dest_mutex */
+static u64 alert_last_id;		/* likewise */
+
+static void look_now(struct work_struct *work);
+static void look_again(struct work_struct *work);
+static DECLARE_WORK(now_work, look_now);
+static DECLARE_DELAYED_WORK(again_work, look_again);
+
+/**
+ * tcpstate_alert_thresholds_bad() - check thresholds before they are set
+ * @thresholds: by enum tcpstate_threshold
+ *
+ * Return: a sentence on what is wrong with them, or NULL.
+ */
+const char *tcpstate_alert_thresholds_bad(const u32 *thresholds)
+{
+	int i;
+
+	for (i = 0; i < TCPSTATE_THRESHOLDS; i++) {
+		if (!thresholds[i])
+			return "a threshold of 0 would always be reached";
+		if (i < TCPSTATE_CLOSE_WAIT_WARNING && thresholds[i] > 100)
+			return "a percentage is 100 at most";
+	}
+	for (i = 0; i < TCPSTATE_THRESHOLDS; i += 2)
+		if (thresholds[i] > thresholds[i + 1])
+			return "a warning must not be above its critical";
+	return NULL;
+}
+
+/**
+ * tcpstate_alert_thresholds_set() - set the thresholds of a namespace
+ * @netns: the namespace
+ * @thresholds: by enum tcpstate_threshold, checked
+ *
+ * What they are about is looked at at once.
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ */
+void tcpstate_alert_thresholds_set(struct tcpstate_netns *netns,
+				   const u32 *thresholds)
+{
+	struct tcpstate_dest *dest;
+	unsigned long bucket = 0;
+	u64 id = 0;
+	int i;
+
+	for (i = 0; i < TCPSTATE_THRESHOLDS; i++)
+		WRITE_ONCE(netns->thresholds[i], thresholds[i]);
+	tcpstate_alert_due(&netns->watch);
+	while ((dest = tcpstate_dest_next(&bucket, &id)))
+		if (dest->netns == netns)
+			tcpstate_alert_due(&dest->watch);
+}
+
+/**
+ * tcpstate_alert_netns() - whose namespace something that is watched is
+ * @watch: it
+ *
+ * Return: the namespace.
+ */
+struct tcpstate_netns *tcpstate_alert_netns(struct tcpstate_watch *watch)
+{
+	if (test_bit(TCPSTATE_WATCH_NETNS, &watch->flags))
+		return container_of(watch, struct tcpstate_netns, watch);
+	return container_of(watch, struct tcpstate_dest, watch)->netns;
+}
+
+/* A destination stays as long as any of its flags is set; a namespace is
+ * referenced for as long.
+ */
+static void watch_get(struct tcpstate_watch *watch)
+{
+	if (test_bit(TCPSTATE_WATCH_NETNS, &watch->flags))
+		refcount_inc(&tcpstate_alert_netns(watch)->refs);
+}
+
+static void watch_put(struct tcpstate_watch *watch)
+{
+	if (test_bit(TCPSTATE_WATCH_NETNS, &watch->flags))
+		tcpstate_netns_put(tcpstate_alert_netns(watch));
+}
+
+/**
+ * tcpstate_alert_due() - something deserves a look now
+ * @watch: what hangs on it
+ *
+ * Context: any below hard interrupt, what @watch is of being held or in use.
+ */
+void tcpstate_alert_due(struct tcpstate_watch *watch)
+{
+	if (test_bit(TCPSTATE_WATCH_DUE, &watch->flags) ||
+	    test_and_set_bit(TCPSTATE_WATCH_DUE, &watch->flags))
+		return;
+	watch_get(watch);
+	llist_add(&watch->due, &alert_due);
+	schedule_work(&now_work);
+}
+
+/**
+ * tcpstate_alert_refused() - a call has been refused
+ * @watch: what hangs on who is told of it
+ *
+ * Context: as tcpstate_alert_due().
+ */
+void tcpstate_alert_refused(struct tcpstate_watch *watch)
+{
+	/* What is looked at every second need not be hurried. */
+	if (!test_bit(TCPSTATE_WATCH_WATCHED, &watch->flags))
+		tcpstate_alert_due(watch);
+}
+
+/* Where a destination is, for the log. */
+static void dest_print(const struct tcpstate_dest *dest, char *text,
+		       size_t size)
+{
+	const struct tcpstate_dest_key *key = &dest->key;
+	u16 port = ntohs((__force __be16)FIELD_GET(TCPSTATE_KEY_PORT,
+						   key->rest));
+	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, key->rest);
+	int len;
+
+	if (FIELD_GET(TCPSTATE_KEY_FAMILY, key->rest) == AF_INET)
+		len = scnprintf(text, size, "from %pI4 to %pI4:%u",
+				(u8 *)key->addr, (u8 *)key->addr + 4, port);
+	else
+		len = scnprintf(text, size, "from %pI6c to [%pI6c]:%u",
+				&key->addr[0], &key->addr[2], port);
+	if (device)
+		scnprintf(text + len, size - len, " by device %u", device);
+}
+
+static void log_level(const struct tcpstate_alert *alert)
+{
+	static const char *const severities[] = {
+		[TCPSTATE_SEVERITY_CLEAR] = "clear",
+		[TCPSTATE_SEVERITY_WARNING] = "warning",
+		[TCPSTATE_SEVERITY_CRITICAL] = "critical",
+	};
+	unsigned int percent = alert->capacity ?
+		div64_u64(100 * (alert->used - alert->reusable),
+			  alert->capacity) : 0;
+	char what[128] = "in TIME_WAIT, of tcp_max_tw_buckets", eta[32] = "";
+	const char *severity = severities[alert->severity];
+
+	if (!__ratelimit(&alert->netns->log))
+		return;
+	if (alert->dest)
+		dest_print(alert->dest, what, sizeof(what));
+	if (alert->severity && alert->eta_ms && alert->eta_ms != U64_MAX)
+		scnprintf(eta, sizeof(eta), ", full in %llu s",
+			  div_u64(alert->eta_ms, MSEC_PER_SEC));
+	if (!alert->severity)
+		pr_info("netns %u: clear: %s %llu of %llu (%u %%) %s\n",
+			alert->netns->ino, alert->dest ? "ports" : "sockets",
+			alert->used - alert->reusable, alert->capacity, percent,
+			what);
+	else
+		pr_warn("netns %u: %s: %s %llu of %llu (%u %%) %s%s\n",
+			alert->netns->ino, severity,
+			alert->dest ? "ports" : "sockets",
+			alert->used - alert->reusable, alert->capacity, percent,
+			what, eta);
+}
+
+static void log_refused(const struct tcpstate_alert *alert)
+{
+	struct tcpstate_process process;
+	char what[128] = "";
+
+	if (!tcpstate_process_get(alert->process, &process))
+		return;
+	if (alert->dest) {
+		dest_print(alert->dest, what, sizeof(what));
+		pr_warn("netns %u: no port left %s: %llu connect() refused, last of %s[%d]; %llu of %llu ports in use, %u of them in TIME_WAIT, %llu reusable\n",
+			alert->netns->ino, what, alert->count, process.comm,
+			pid_nr(process.pid), alert->used, alert->capacity,
+			max(atomic_read(&alert->dest->time_wait), 0),
+			alert->reusable);
+	} else {
+		pr_warn("netns %u: no port left to bind: %llu bind() to port 0 refused, last of %s[%d]\n",
+			alert->netns->ino, alert->count, process.comm,
+			pid_nr(process.pid));
+	}
+	put_pid(process.pid);
+}
+
+/* Let @level follow @value of @whole, whose thresholds, in percent, are @at;
+ * say every edge. Return the number at which the next one is.
+ */
+static u64 level_update(struct net *net, struct tcpstate_level *level,
+			struct tcpstate_alert *alert, u64 value, u64 whole,
+			const u32 *at)
+{
+	u32 clear = at[0] > CLEAR_BELOW ? at[0] - CLEAR_BELOW : at[0] / 2;
+
+	while (level->severity < TCPSTATE_SEVERITY_CRITICAL &&
+	       value * 100 >= whole * READ_ONCE(at[level->severity])) {
+		alert->threshold = at[level->severity];
+		level->since = ktime_get_ns();
+		alert->severity = ++level->severity;
+		log_level(alert);
+		tcpstate_netlink_alert(net, alert);
+	}
+	if (level->severity && value * 100 <= whole * clear) {
+		alert->threshold = clear;
+		level->since = ktime_get_ns();
+		level->severity = TCPSTATE_SEVERITY_CLEAR;
+		alert->severity = TCPSTATE_SEVERITY_CLEAR;
+		log_level(alert);
+		tcpstate_netlink_alert(net, alert);
+	}
+	if (level->severity == TCPSTATE_SEVERITY_CRITICAL)
+		return U64_MAX;
+	return div_u64(whole * at[level->severity] + 99, 100);
+}
+
+static bool refused_lately(const struct tcpstate_refusals *refusals)
+{
+	return atomic64_read(&refusals->count) &&
+	       ktime_get_ns() - READ_ONCE(refusals->last.when) <
+	       jiffies_to_nsecs(REFUSED_PERIOD);
+}
+
+/* Say how many have been refused since it was said last. Return whether to look
+ * again.
+ */
+static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
+			    struct tcpstate_alert *alert)
+{
+	u64 count = atomic64_read(&refusals->count);
+
+	alert->severity = TCPSTATE_SEVERITY_CRITICAL;
+	alert->total = count;
+	alert->process = &refusals->last;
+	if (count != refusals->told &&
+	    (!refusals->told ||
+	     time_after_eq(jiffies, refusals->told_at + HZ))) {
+		alert->count = count - refusals->told;
+		if (tcpstate_netlink_alert(net, alert)) {
+			refusals->told = count;
+			refusals->told_at = jiffies;
+		}
+	}
+	if (count != refusals->logged &&
+	    (!refusals->logged ||
+	     time_after_eq(jiffies, refusals->logged_at + REFUSED_PERIOD))) {
+		alert->count = count - refusals->logged;
+		if (__ratelimit(&alert->netns->log)) {
+			log_refused(alert);
+			refusals->logged = count;
+			refusals->logged_at = jiffies;
+		}
+	}
+	return count != refusals->told || count != refusals->logged ||
+	       refused_lately(refusals);
+}
+
+static bool look_dest(struct tcpstate_watch *watch, struct net *net)
+{
+	struct tcpstate_dest *dest = container_of(watch, struct tcpstate_dest,
+						  watch);
+	const u32 *at = &dest->netns->thresholds[TCPSTATE_PORT_ROOM_WARNING];
+	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
+	u32 conns = max(atomic_read(&dest->conns), 0), busy = 0;
+	struct tcpstate_alert alert = {
+		.event = TCPSTATE_EVENT_PORT_ROOM,
+		.netns = dest->netns,
+		.dest = dest,
+		.eta_ms = U64_MAX,
+	};
+	struct tcpstate_dest_use use;
+	struct tcpstate_room *room;
+	bool near, refused;
+	u64 next;
+
+	room = tcpstate_port_room(dest->netns, net, device,
+				  jiffies - LOOK_PERIOD + 1);
+	if (!room)
+		return true;
+	/* Those in use are not more than there are connections. */
+	next = div_u64((u64)room->capacity * at[0] + 99, 100);
+	near = conns >= next && room->capacity;
+	refused = atomic64_read(&dest->refused.count) != dest->refused.told;
+	if (near || refused || dest->room_alert.severity) {
+		if (tcpstate_dest_use(dest, net, room->read_at, &use))
+			return true;
+		busy = use.used - use.reusable;
+		alert.used = dest->seen.used = use.used;
+		alert.reusable = dest->seen.reusable = use.reusable;
+		alert.capacity = dest->seen.capacity = use.capacity;
+		alert.eta_ms = dest->seen.eta_ms = use.eta_ms;
+		if (use.capacity)
+			next = level_update(net, &dest->room_alert, &alert,
+					    busy, use.capacity, at);
+		/* Those that take no port of these are not in its way. */
+		if (next != U64_MAX)
+			next += conns - min(conns, busy);
+	} else {
+		alert.used = dest->seen.used;
+		alert.reusable = dest->seen.reusable;
+		alert.capacity = dest->seen.capacity;
+	}
+	WRITE_ONCE(dest->trigger, min_t(u64, max(next, 1ULL), U32_MAX));
+
+	alert.event = TCPSTATE_EVENT_PORT_EXHAUSTED;
+	alert.threshold = 0;
+	return refusals_update(net, &dest->refused, &alert) || near ||
+	       dest->room_alert.severity;
+}
+
+static void time_wait_numbers(const struct net *net,
+			      struct tcpstate_alert *alert)
+{
+	alert->event = TCPSTATE_EVENT_TIME_WAIT_LIMIT;
+	alert->used = tcpstate_minis(net);
+	alert->capacity =
+		READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
+}
+
+static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
+{
+	const u32 *at = &netns->thresholds[TCPSTATE_TIME_WAIT_WARNING];
+	struct tcpstate_alert alert = {
+		.netns = netns,
+		.eta_ms = U64_MAX,
+	};
+	u64 next = U64_MAX, first;
+
+	time_wait_numbers(net, &alert);
+	first = div_u64(alert.capacity * at[0] + 99, 100);
+	if (alert.capacity)
+		next = level_update(net, &netns->time_wait_alert, &alert,
+				    alert.used, alert.capacity, at);
+	WRITE_ONCE(netns->time_wait_limit, alert.capacity);
+	WRITE_ONCE(netns->time_wait_trigger, min_t(u64, next, U32_MAX));
+	return netns->time_wait_alert.severity || alert.used >= first;
+}
+
+static bool look_bind(struct tcpstate_netns *netns, struct net *net)
+{
+	struct tcpstate_alert alert = {
+		.event = TCPSTATE_EVENT_BIND_EXHAUSTED,
+		.netns = netns,
+		.eta_ms = U64_MAX,
+	};
+
+	return refusals_update(net, &netns->bind_refused, &alert);
+}
+
+static bool look_netns(struct tcpstate_watch *watch, struct net *net)
+{
+	struct tcpstate_netns *netns = container_of(watch, struct tcpstate_netns,
+						    watch);
+	bool again = look_time_wait(netns, net);
+
+	return look_bind(netns, net) || again;
+}
+
+/**
+ * tcpstate_alert_read() - is an alert in force?
+ * @watch: what it would hang on, watched
+ * @event: which alert
+ * @alert: filled in with what the last look has found, if it is
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: whether it is.
+ */
+bool tcpstate_alert_read(struct tcpstate_watch *watch,
+			 enum tcpstate_event event,
+			 struct tcpstate_alert *alert)
+{
+	bool of_netns = test_bit(TCPSTATE_WATCH_NETNS, &watch->flags);
+	struct tcpstate_netns *netns = tcpstate_alert_netns(watch);
+	struct tcpstate_refusals *refusals = NULL;
+	struct tcpstate_level *level = NULL;
+	struct tcpstate_dest *dest = NULL;
+
+	memset(alert, 0, sizeof(*alert));
+	if (!of_netns)
+		dest = container_of(watch, struct tcpstate_dest, watch);
+	alert->event = event;
+	alert->netns = netns;
+	alert->dest = dest;
+	alert->eta_ms = U64_MAX;
+	if (dest) {
+		alert->used = dest->seen.used;
+		alert->reusable = dest->seen.reusable;
+		alert->capacity = dest->seen.capacity;
+		alert->eta_ms = dest->seen.eta_ms;
+	}
+
+	if (event == TCPSTATE_EVENT_PORT_ROOM && dest)
+		level = &dest->room_alert;
+	else if (event == TCPSTATE_EVENT_PORT_EXHAUSTED && dest)
+		refusals = &dest->refused;
+	else if (event == TCPSTATE_EVENT_TIME_WAIT_LIMIT && !dest)
+		level = &netns->time_wait_alert;
+	else if (event == TCPSTATE_EVENT_BIND_EXHAUSTED && !dest)
+		refusals = &netns->bind_refused;
+
+	if (level && level->severity) {
+		alert->severity = level->severity;
+		alert->since = level->since;
+		return true;
+	}
+	if (refusals && refused_lately(refusals)) {
+		alert->severity = TCPSTATE_SEVERITY_CRITICAL;
+		alert->since = READ_ONCE(refusals->last.when);
+		alert->total = atomic64_read(&refusals->count);
+		alert->process = &refusals->last;
+		return true;
+	}
+	return false;
+}
+
+/**
+ * tcpstate_alert_next() - the next of all that is watched
+ * @id: of the one before; 0 for the first
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: it, or NULL after the last.
+ */
+struct tcpstate_watch *tcpstate_alert_next(u64 id)
+{
+	struct tcpstate_watch *watch;
+
+	lockdep_assert_held(&tcpstate_dest_mutex);
+	list_for_each_entry(watch, &alert_watched, watched)
+		if (watch->id > id)
+			return watch;
+	return NULL;
+}
+
+/**
+ * tcpstate_alert_forget() - nothing hangs on it any more
+ * @watch: it, not due
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ */
+void tcpstate_alert_forget(struct tcpstate_watch *watch)
+{
+	lockdep_assert_held(&tcpstate_dest_mutex);
+	if (!test_and_clear_bit(TCPSTATE_WATCH_WATCHED, &watch->flags))
+		return;
+	list_del(&watch->watched);
+	watch_put(watch);
+}
+
+/* The caller holds what @watch is of. */
+static void look_at(struct tcpstate_watch *watch)
+{
+	struct net *net = tcpstate_netns_get_net(tcpstate_alert_netns(watch));
+	bool again = false;
+
+	if (net) {
+		again = watch->look(watch, net);
+		put_net(net);
+	}
+	if (!again) {
+		tcpstate_alert_forget(watch);
+	} else if (!test_and_set_bit(TCPSTATE_WATCH_WATCHED, &watch->flags)) {
+		watch_get(watch);
+		watch->id = ++alert_last_id;
+		list_add_tail(&watch->watched, &alert_watched);
+	}
+	cond_resched();
+}
+
+static void look_now(struct work_struct *work)
+{
+	struct llist_node *first = llist_reverse_order(llist_del_all(&alert_due));
+	struct tcpstate_watch *watch, *next;
+
+	mutex_lock(&tcpstate_dest_mutex);
+	llist_for_each_entry_safe(watch, next, first, due) {
+		/* From here on what happens makes it due once more. It stays:
+		 * what frees it waits for the mutex, or for the reference.
+		 */
+		clear_bit(TCPSTATE_WATCH_DUE, &watch->flags);
+		smp_mb__after_atomic();
+		look_at(watch);
+		watch_put(watch);
+	}
+	if (!list_empty(&alert_watched))
+		schedule_delayed_work(&again_work, LOOK_PERIOD);
+	mutex_unlock(&tcpstate_dest_mutex);
+}
+
+static void look_again(struct work_struct *work)
+{
+	struct tcpstate_watch *watch, *next;
+	unsigned long begin = jiffies;
+
+	mutex_lock(&tcpstate_dest_mutex);
+	list_for_each_entry_safe(watch, next, &alert_watched, watched) {
+		watch_get(watch);
+		look_at(watch);
+		watch_put(watch);
+	}
+	/* Looking is never most of what a CPU does. */
+	if (!list_empty(&alert_watched))
+		schedule_delayed_work(&again_work, LOOK_PERIOD +
+				      8 * (jiffies - begin));
+	mutex_unlock(&tcpstate_dest_mutex);
+}
+
+/**
+ * tcpstate_alert_room_floor() - how many connections are worth a first look
+ * @netns: the namespace
+ * @ports: in its range
+ *
+ * Return: how many.
+ */
+u32 tcpstate_alert_room_floor(const struct tcpstate_netns *netns, u32 ports)
+{
+	u32 warning = READ_ONCE(netns->thresholds[TCPSTATE_PORT_ROOM_WARNING]);
+
+	return max(ports * warning / (100 * FLOOR_PART), 1U);
+}
+
+/**
+ * tcpstate_alert_dest_init() - prepare a destination for alerts
+ * @dest: the destination, all of it 0 that is about alerts
+ */
+void tcpstate_alert_dest_init(struct tcpstate_dest *dest)
+{
+	dest->watch.look = look_dest;
+}
+
+/**
+ * tcpstate_alert_netns_init() - prepare a namespace for alerts
+ * @netns: the namespace, all of it 0 that is about alerts
+ * @net: the same
+ */
+void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
+			       const struct net *net)
+{
+	struct tcpstate_alert alert;
+
+	memcpy(netns->thresholds, defaults, sizeof(defaults));
+	netns->watch.look = look_netns;
+	__set_bit(TCPSTATE_WATCH_NETNS, &netns->watch.flags);
+	raw_spin_lock_init(&netns->bind_refused.last.lock);
+	ratelimit_state_init(&netns->log, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
+	ratelimit_set_flags(&netns->log, RATELIMIT_MSG_ON_RELEASE);
+	time_wait_numbers(net, &alert);
+	netns->time_wait_limit = alert.capacity;
+	netns->time_wait_trigger =
+		div_u64(alert.capacity *
+			netns->thresholds[TCPSTATE_TIME_WAIT_WARNING] + 99, 100);
+}
+
+/**
+ * tcpstate_alert_init() - check the thresholds given as module parameters
+ *
+ * Return: 0, or -EINVAL after a sentence in the log.
+ */
+int tcpstate_alert_init(void)
+{
+	const char *bad = tcpstate_alert_thresholds_bad(defaults);
+
+	if (!bad)
+		return 0;
+	pr_err("%s: refusing to load\n", bad);
+	return -EINVAL;
+}
+
+/**
+ * tcpstate_alert_exit() - nothing is looked at any more afterwards
+ *
+ * Context: process context, every hook gone.
+ */
+void tcpstate_alert_exit(void)
+{
+	struct tcpstate_watch *watch, *next;
+
+	cancel_work_sync(&now_work);
+	cancel_delayed_work_sync(&again_work);
+	mutex_lock(&tcpstate_dest_mutex);
+	llist_for_each_entry_safe(watch, next, llist_del_all(&alert_due), due)
+		watch_put(watch);
+	list_for_each_entry_safe(watch, next, &alert_watched, watched)
+		tcpstate_alert_forget(watch);
+	mutex_unlock(&tcpstate_dest_mutex);
+}

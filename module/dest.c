@@ -1,0 +1,850 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Destinations: what one range of local ports is spent on, outgoing
+ * connections to one remote address and port from one local address.
+ *
+ * A connection is attached to its destination when it enters SYN_SENT, where
+ * all of that is known but the local port, and detached at its end. Nothing
+ * more happens at an event than to put its record into a list and to count;
+ * what is not just a number is found by going through the list when there is
+ * a question: which ports are held, and which of them connect() could take
+ * again.
+ *
+ * Refusals. connect() that finds no port moves no counter of the kernel's: the
+ * socket goes back from SYN_SENT to CLOSE, as one does that is refused by the
+ * peer or interrupted. But the first thing connect() does once it has a port
+ * is to give the socket a new, random sk_txhash. A socket that had no port and
+ * leaves SYN_SENT with the sk_txhash it came with never got one. (It has no
+ * memory for a bind bucket then, or indeed no port. The local port tells less:
+ * a socket used before keeps an old one, and may be given the same again.)
+ *
+ * The forecast. Let opens be the rate at which connections are opened, early
+ * that at which they end without TIME_WAIT, and growth that at which those not
+ * in TIME_WAIT become more; all three are counted exactly over the last 5 to 10
+ * seconds. What is left of opens enters TIME_WAIT. When each port now in
+ * TIME_WAIT comes back is known from its timer, or, where connect() may take
+ * it again, from its time stamp: the ports in use t seconds from now are
+ *
+ *	in use + (opens - early) * t - those back by then
+ *
+ * until what is opened now comes back, too; from then on only growth counts,
+ * and without growth it never is full. The rate that is sustainable is the
+ * capacity over the mean time for which a port is held (Little's law: those
+ * not in TIME_WAIT by the rate of opens, and what TIME_WAIT lasts for the part
+ * that enters it).
+ */
+#include <linux/bitfield.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "chain.h"
+#include "compat.h"
+#include "tcpstate.h"
+
+/* Without a limit set, destinations may take up to this part of memory. */
+#define MEMORY_SHARE	32
+#define BUCKETS_MAX	BIT(17)
+#define SWEEP_PERIOD	(10 * HZ)
+/* For how long a refusal keeps a destination without connections. */
+#define REFUSED_KEPT_NS	(600 * NSEC_PER_SEC)
+/* Records looked at under a shard's lock at a time. */
+#define PEERS_BATCH	64
+/* From so many connections on a sweep has a destination looked at. */
+#define CHECKED_CONNS		8
+/* Opens are too few to tell their rate from before that. */
+#define RATE_MIN_NS	NSEC_PER_SEC
+
+static uint max_destinations;
+module_param(max_destinations, uint, 0444);
+MODULE_PARM_DESC(max_destinations, "Destinations kept at most (default: what a 32nd of memory holds)");
+
+static uint max_destinations_netns;
+module_param(max_destinations_netns, uint, 0444);
+MODULE_PARM_DESC(max_destinations_netns, "Destinations of one namespace at most (default: half of max_destinations)");
+
+static struct hlist_bl_head *dest_table __read_mostly;
+static unsigned int dest_shift __read_mostly;	/* of a hash: leaves a bucket */
+static unsigned long dest_buckets __read_mostly;
+static u64 dest_secret[4] __read_mostly;
+static struct kmem_cache *dest_cache __read_mostly;
+static atomic_t dest_count;
+static atomic64_t dest_last_id;
+
+/* Guards that destinations stay, and what is said in DOC: data and locking. */
+DEFINE_MUTEX(tcpstate_dest_mutex);
+
+static void sweep(struct work_struct *work);
+static DECLARE_DELAYED_WORK(sweep_work, sweep);
+
+static __always_inline struct tcpstate_dest_key key_of(const struct sock *sk)
+{
+	struct tcpstate_dest_key key = {};
+	u16 family = AF_INET;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6 &&
+	    !ipv6_addr_v4mapped(&sk->sk_v6_daddr)) {
+		family = AF_INET6;
+		memcpy(&key.addr[0], &sk->sk_v6_rcv_saddr,
+		       sizeof(struct in6_addr));
+		memcpy(&key.addr[2], &sk->sk_v6_daddr,
+		       sizeof(struct in6_addr));
+	}
+#endif
+	if (family == AF_INET) {
+		memcpy(&key.addr[0], &sk->sk_rcv_saddr, sizeof(__be32));
+		memcpy((u8 *)&key.addr[0] + sizeof(__be32), &sk->sk_daddr,
+		       sizeof(__be32));
+	}
+	key.rest = FIELD_PREP(TCPSTATE_KEY_FAMILY, family) |
+		   FIELD_PREP(TCPSTATE_KEY_PORT, (__force u16)sk->sk_dport) |
+		   FIELD_PREP(TCPSTATE_KEY_DEVICE, (u32)sk->sk_bound_dev_if);
+	return key;
+}
+
+/* Addresses are chosen by users: who does not know the secret cannot make
+ * them meet in one bucket.
+ */
+static __always_inline u64 fold(u64 a, u64 b)
+{
+	return a * b ^ mul_u64_u64_shr(a, b, 64);
+}
+
+static __always_inline struct hlist_bl_head *
+bucket_of(const struct tcpstate_netns *netns,
+	  const struct tcpstate_dest_key *key)
+{
+	u64 hash = fold(key->addr[0] ^ dest_secret[0],
+			key->rest ^ (unsigned long)netns ^ dest_secret[1]);
+
+	if (key->addr[3])
+		hash ^= fold(key->addr[1] ^ key->addr[2] ^ dest_secret[2],
+			     key->addr[3] ^ dest_secret[3]);
+	return &dest_table[hash * GOLDEN_RATIO_64 >> dest_shift];
+}
+
+static __always_inline bool same(const struct tcpstate_dest *dest,
+				 const struct tcpstate_netns *netns,
+				 const struct tcpstate_dest_key *key)
+{
+	return dest->key.addr[0] == key->addr[0] &&
+	       dest->key.rest == key->rest && dest->netns == netns &&
+	       dest->key.addr[1] == key->addr[1] &&
+	       dest->key.addr[2] == key->addr[2] &&
+	       dest->key.addr[3] == key->addr[3];
+}
+
+/* In an RCU read side, with tcpstate_dest_mutex, or the bucket locked. */
+static __always_inline struct tcpstate_dest *
+chain_find(struct hlist_bl_head *bucket, const struct tcpstate_netns *netns,
+	   const struct tcpstate_dest_key *key)
+{
+	struct hlist_bl_node *pos = tcpstate_chain_first(bucket);
+	struct tcpstate_dest *dest;
+
+	for (; pos; pos = rcu_dereference_raw(pos->next)) {
+		dest = hlist_bl_entry(pos, struct tcpstate_dest, node);
+		if (same(dest, netns, key))
+			return dest;
+	}
+	return NULL;
+}
+
+static bool count_take(atomic_t *count, unsigned int max)
+{
+	int old = atomic_read(count);
+
+	do {
+		if (old >= (int)max)
+			return false;
+	} while (!atomic_try_cmpxchg(count, &old, old + 1));
+	return true;
+}
+
+static struct tcpstate_dest *dest_alloc(struct tcpstate_netns *netns,
+					const struct net *net,
+					const struct tcpstate_dest_key *key)
+{
+	struct tcpstate_dest *dest;
+	int low, high;
+
+	if (!count_take(&netns->dests, max_destinations_netns))
+		return NULL;
+	if (!count_take(&dest_count, max_destinations))
+		goto err_netns;
+	dest = kmem_cache_zalloc(dest_cache, GFP_ATOMIC | __GFP_NOWARN);
+	if (!dest)
+		goto err_count;
+
+	refcount_inc(&netns->refs);
+	dest->netns = netns;
+	dest->key = *key;
+	inet_get_local_port_range((struct net *)net, &low, &high);
+	dest->trigger = tcpstate_alert_room_floor(netns, high - low + 1);
+	dest->mark_due = jiffies + TCPSTATE_MARK_PERIOD;
+	raw_spin_lock_init(&dest->mark_lock);
+	dest->marks[0].at = ktime_get_ns();
+	dest->marks[1].at = dest->marks[0].at;
+	raw_spin_lock_init(&dest->refused.last.lock);
+	tcpstate_alert_dest_init(dest);
+	return dest;
+
+err_count:
+	atomic_dec(&dest_count);
+err_netns:
+	atomic_dec(&netns->dests);
+	return NULL;
+}
+
+static void dest_free_rcu(struct rcu_head *rcu)
+{
+	struct tcpstate_dest *dest = container_of(rcu, struct tcpstate_dest,
+						  rcu);
+
+	put_pid(dest->refused.last.pid);
+	kmem_cache_free(dest_cache, dest);
+}
+
+/* Not in the table, or not any more. */
+static void dest_free(struct tcpstate_dest *dest)
+{
+	atomic_dec(&dest_count);
+	atomic_dec(&dest->netns->dests);
+	tcpstate_netns_put(dest->netns);
+	call_rcu(&dest->rcu, dest_free_rcu);
+}
+
+/* Count one more record attached; return how many there are now, or 0: it is
+ * about to be freed.
+ */
+static __always_inline u32 dest_take(struct tcpstate_dest *dest)
+{
+	return max(atomic_inc_return(&dest->conns), 0);
+}
+
+static noinline struct tcpstate_dest *
+dest_add(struct tcpstate_netns *netns, const struct net *net,
+	 struct hlist_bl_head *bucket, const struct tcpstate_dest_key *key)
+{
+	struct tcpstate_dest *fresh = dest_alloc(netns, net, key), *dest;
+
+	if (!fresh) {
+		atomic64_inc(&netns->dests_dropped);
+		return NULL;
+	}
+	atomic_set(&fresh->conns, 1);
+	hlist_bl_lock(bucket);
+	/* One that is about to be freed is still there, behind this one. */
+	dest = chain_find(bucket, netns, key);
+	if (!dest || !dest_take(dest)) {
+		fresh->id = atomic64_inc_return(&dest_last_id);
+		tcpstate_chain_add(bucket, &fresh->node);
+		swap(dest, fresh);
+		fresh = NULL;
+	}
+	hlist_bl_unlock(bucket);
+	if (fresh)
+		dest_free(fresh);
+	schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
+	return dest;
+}
+
+static struct tcpstate_shard *shard_of(struct tcpstate_dest *dest,
+				       const struct tcpstate_conn *conn)
+{
+	/* Past the bits that are the same in all of them. */
+	return &dest->shards[((unsigned long)conn >> 8) % TCPSTATE_SHARDS];
+}
+
+static u64 early_ends(struct tcpstate_dest *dest)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < TCPSTATE_SHARDS; i++)
+		sum += READ_ONCE(dest->shards[i].early);
+	return sum;
+}
+
+/**
+ * tcpstate_dest_opens() - connections opened to a destination
+ * @dest: the destination
+ *
+ * Return: how many, since it has been kept.
+ */
+u64 tcpstate_dest_opens(struct tcpstate_dest *dest)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < TCPSTATE_SHARDS; i++)
+		sum += READ_ONCE(dest->shards[i].opens);
+	return sum;
+}
+
+/* Those attached that are not in TIME_WAIT. */
+static s32 held(struct tcpstate_dest *dest)
+{
+	return atomic_read(&dest->conns) - atomic_read(&dest->time_wait);
+}
+
+/* Interrupts off. */
+static noinline void mark(struct tcpstate_dest *dest)
+{
+	struct tcpstate_dest_mark now = { .at = ktime_get_ns() };
+
+	if (!raw_spin_trylock(&dest->mark_lock))
+		return;
+	now.opens = tcpstate_dest_opens(dest);
+	now.early = early_ends(dest);
+	now.held = held(dest);
+	/* After a pause the old one says nothing of now. */
+	dest->marks[0] = time_after(jiffies, dest->mark_due +
+				    TCPSTATE_MARK_PERIOD) ?
+			 now : dest->marks[1];
+	dest->marks[1] = now;
+	WRITE_ONCE(dest->mark_due, jiffies + TCPSTATE_MARK_PERIOD);
+	raw_spin_unlock(&dest->mark_lock);
+}
+
+/**
+ * tcpstate_dest_attach() - a record is that of an outgoing connection
+ * @netns: its namespace
+ * @conn: the record, seen by nobody else yet, or its bucket locked
+ * @sk: the object it is to stand for
+ * @state: the state it is in, or about to enter
+ * @fresh: it is being opened right now
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_dest_attach(struct tcpstate_netns *netns,
+			  struct tcpstate_conn *conn, const struct sock *sk,
+			  int state, bool fresh)
+{
+	struct tcpstate_dest_key key = key_of(sk);
+	struct hlist_bl_head *bucket = bucket_of(netns, &key);
+	struct tcpstate_dest *dest = chain_find(bucket, netns, &key);
+	struct tcpstate_shard *shard;
+	u32 conns = 0;
+
+	if (likely(dest))
+		conns = dest_take(dest);
+	if (unlikely(!conns)) {
+		dest = dest_add(netns, sock_net(sk), bucket, &key);
+		if (!dest)
+			return;
+		conns = 1;
+	}
+	conn->dest = dest;
+	if (unlikely(state == TCP_TIME_WAIT))
+		atomic_inc(&dest->time_wait);
+
+	shard = shard_of(dest, conn);
+	hlist_bl_lock(&shard->conns);
+	hlist_bl_add_head(&conn->peer, &shard->conns);
+	shard->opens += fresh;
+	hlist_bl_unlock(&shard->conns);
+
+	if (unlikely(time_after(jiffies, READ_ONCE(dest->mark_due))))
+		mark(dest);
+	if (unlikely(conns >= READ_ONCE(dest->trigger)))
+		tcpstate_alert_due(&dest->watch);
+}
+
+/**
+ * tcpstate_dest_detach() - a record ends that is attached to a destination
+ * @conn: the record
+ * @state: the state it was in
+ * @opened: it had got a port
+ *
+ * Context: interrupts off, the record's bucket locked.
+ */
+void tcpstate_dest_detach(struct tcpstate_conn *conn, int state, bool opened)
+{
+	struct tcpstate_dest *dest = conn->dest;
+	struct tcpstate_shard *shard = shard_of(dest, conn);
+
+	hlist_bl_lock(&shard->conns);
+	__hlist_bl_del(&conn->peer);
+	if (unlikely(!opened))
+		shard->opens--;
+	else if (state != TCP_TIME_WAIT)
+		shard->early++;
+	hlist_bl_unlock(&shard->conns);
+	conn->dest = NULL;
+
+	if (state == TCP_TIME_WAIT)
+		atomic_dec(&dest->time_wait);
+	/* A sweep may free it from here on, after a grace period. */
+	atomic_dec(&dest->conns);
+}
+
+/**
+ * tcpstate_dest_outgoing() - is a connection that was not seen to begin an
+ *	outgoing one, its port chosen by connect()?
+ * @sk: socket or mini-socket: its chain is locked, or the socket is
+ *
+ * One bound by hand before it was connected cannot be told from one that was
+ * accepted, and is not taken for outgoing.
+ *
+ * Return: whether it is.
+ */
+bool tcpstate_dest_outgoing(const struct sock *sk)
+{
+	switch (inet_sk_state_load(sk)) {
+	case TCP_SYN_SENT:
+		return true;
+	case TCP_LISTEN:
+	case TCP_SYN_RECV:
+		return false;
+	default:
+		return tcpstate_connect_bound(sk);
+	}
+}
+
+/**
+ * tcpstate_dest_refuse() - connect() has found no port
+ * @netns: the namespace
+ * @dest: the destination; NULL if it is not kept
+ * @sk: the socket
+ *
+ * Context: process context, interrupts off.
+ */
+void tcpstate_dest_refuse(struct tcpstate_netns *netns,
+			  struct tcpstate_dest *dest, const struct sock *sk)
+{
+	if (tcpstate_own_port_range(sk)) {
+		atomic64_inc(&netns->own_range_refused);
+		if (dest)
+			atomic64_inc(&dest->own_range_refused);
+		return;
+	}
+	atomic64_inc(&netns->connect_refused);
+	if (!dest)
+		return;
+	tcpstate_process_note(&dest->refused.last);
+	atomic64_inc(&dest->refused.count);
+	tcpstate_alert_refused(&dest->watch);
+}
+
+/**
+ * tcpstate_dest_find() - look up a destination
+ * @netns: its namespace
+ * @key: its key
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: the destination, or NULL.
+ */
+struct tcpstate_dest *
+tcpstate_dest_find(const struct tcpstate_netns *netns,
+		   const struct tcpstate_dest_key *key)
+{
+	lockdep_assert_held(&tcpstate_dest_mutex);
+	return chain_find(bucket_of(netns, key), netns, key);
+}
+
+/**
+ * tcpstate_dest_next() - the next destination of a walk over all
+ * @bucket: where the walk is; 0 at its beginning
+ * @id: where in that bucket; 0 at its beginning
+ *
+ * What is there all the time is met once. May be called again, @bucket and @id
+ * as it left them, after the mutex has been let go.
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: the destination, or NULL after the last.
+ */
+struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id)
+{
+	struct hlist_bl_node *pos;
+	struct tcpstate_dest *dest;
+
+	lockdep_assert_held(&tcpstate_dest_mutex);
+	for (; *bucket < dest_buckets; ++*bucket, *id = 0) {
+		if (!(*bucket % 1024))
+			cond_resched();
+		pos = tcpstate_chain_first(&dest_table[*bucket]);
+		for (; pos; pos = rcu_dereference_raw(pos->next)) {
+			dest = hlist_bl_entry(pos, struct tcpstate_dest, node);
+			if (*id && dest->id >= *id)
+				continue;
+			*id = dest->id;
+			return dest;
+		}
+	}
+	return NULL;
+}
+
+/* What is looked for in the records of a destination. */
+struct use_walk {
+	struct net			*net;
+	const struct tcpstate_room	*room;
+	struct tcpstate_dest_use	*use;
+	bool				reuse;	/* tcp_tw_reuse, here */
+	bool				stamps;	/* and there are time stamps */
+	u64				time_wait_ms;	/* in all */
+};
+
+static void use_mini(struct use_walk *walk,
+		     const struct inet_timewait_sock *tw, u64 since, u64 now)
+{
+	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
+	struct tcpstate_dest_use *use = walk->use;
+	u32 ms = jiffies_to_msecs(max(left, 0L));
+
+	if (READ_ONCE(tw->tw_substate) == TCP_TIME_WAIT) {
+		walk->time_wait_ms += ms + div_u64(now - since, NSEC_PER_MSEC);
+		if (walk->reuse && tcpstate_tw_stamp(tw)) {
+			walk->stamps = true;
+			ms = min(ms, tcpstate_tw_reusable_in(tw, walk->net));
+			if (!ms) {
+				use->reusable++;
+				return;
+			}
+		}
+	}
+	use->back[min_t(u32, ms / MSEC_PER_SEC, TCPSTATE_HOLD_SECONDS - 1)]++;
+}
+
+/* The record is in its shard as long as that is locked, and so its object is
+ * there; but a socket may hand over to its mini-socket meanwhile. Its memory
+ * stays that of a socket in an RCU read side.
+ */
+static void use_conn(struct use_walk *walk, const struct tcpstate_conn *conn,
+		     u64 now)
+{
+	const struct sock *sk, *again = READ_ONCE(conn->obj);
+	struct tcpstate_dest_use *use = walk->use;
+	u64 since = conn->since;
+	unsigned int port;
+	bool mini, gone;
+
+	do {
+		sk = again;
+		if (!sk)
+			return;
+		mini = inet_sk_state_load(sk) == TCP_TIME_WAIT;
+		port = READ_ONCE(sk->sk_num);
+		/* Its port has been taken already: only its record is left. */
+		gone = mini &&
+		       hlist_nulls_unhashed(&inet_twsk(sk)->tw_node);
+		smp_rmb();	/* what was read was of the object then */
+		again = READ_ONCE(conn->obj);
+	} while (again != sk);
+
+	if (!port || gone)	/* or connect() is choosing one */
+		return;
+	if (!test_bit(port, walk->room->inside)) {
+		use->outside++;
+		return;
+	}
+	use->used++;
+	if (mini)
+		use_mini(walk, inet_twsk(sk), min(since, now), now);
+}
+
+static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
+{
+	struct tcpstate_conn cursor = {};	/* no object: nobody minds it */
+	struct hlist_bl_node *pos, *last;
+	u64 now = ktime_get_ns();
+	int n;
+
+	local_irq_disable();
+	hlist_bl_lock(&shard->conns);
+	hlist_bl_add_head(&cursor.peer, &shard->conns);
+	while ((pos = cursor.peer.next)) {
+		for (n = 0; pos && n < PEERS_BATCH; n++, pos = pos->next) {
+			use_conn(walk, hlist_bl_entry(pos, struct tcpstate_conn,
+						      peer), now);
+			last = pos;
+		}
+		__hlist_bl_del(&cursor.peer);
+		hlist_bl_add_behind(&cursor.peer, last);
+		hlist_bl_unlock(&shard->conns);
+		local_irq_enable();
+		cond_resched();
+		local_irq_disable();
+		hlist_bl_lock(&shard->conns);
+	}
+	__hlist_bl_del(&cursor.peer);
+	hlist_bl_unlock(&shard->conns);
+	local_irq_enable();
+}
+
+/* tcp_twsk_unique(): 2 stands for "through loopback only". */
+static bool reuse_applies(const struct tcpstate_dest *dest,
+			  const struct net *net)
+{
+	const struct tcpstate_dest_key *key = &dest->key;
+	int reuse = READ_ONCE(net->ipv4.sysctl_tcp_tw_reuse);
+
+	if (reuse != 2)
+		return reuse;
+	if (FIELD_GET(TCPSTATE_KEY_DEVICE, key->rest) == LOOPBACK_IFINDEX)
+		return true;
+	if (FIELD_GET(TCPSTATE_KEY_FAMILY, key->rest) == AF_INET) {
+		const __be32 *addr = (const __be32 *)key->addr;
+
+		return ipv4_is_loopback(addr[0]) || ipv4_is_loopback(addr[1]);
+	}
+	return ipv6_addr_loopback((const struct in6_addr *)&key->addr[0]) ||
+	       ipv6_addr_loopback((const struct in6_addr *)&key->addr[2]);
+}
+
+/* All rates are per 1000 seconds; see the top of this file. */
+static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
+{
+	struct tcpstate_dest_use *use = walk->use;
+	struct tcpstate_dest_mark from, now = { .at = ktime_get_ns() };
+	s64 opens, early, growth, entering, free, less;
+	u64 period_ms, mean_ms, hold_ms = 60 * MSEC_PER_SEC;
+	unsigned int second;
+
+	raw_spin_lock_irq(&dest->mark_lock);
+	from = dest->marks[0];
+	raw_spin_unlock_irq(&dest->mark_lock);
+	now.opens = tcpstate_dest_opens(dest);
+	now.early = early_ends(dest);
+	now.held = held(dest);
+
+	use->eta_ms = U64_MAX;
+	if (now.at - from.at < RATE_MIN_NS)
+		return;
+	/* Per 1000 seconds, which is thousandths per second, too. */
+	period_ms = div_u64(now.at - from.at, NSEC_PER_MSEC);
+	opens = div64_s64((s64)(now.opens - from.opens) * 1000000, period_ms);
+	early = div64_s64((s64)(now.early - from.early) * 1000000, period_ms);
+	growth = div64_s64((s64)(now.held - from.held) * 1000000, period_ms);
+	opens = max(opens, 0LL);
+	entering = max(opens - early - growth, 0LL);
+	use->rate = opens;
+	use->rate_known = true;
+
+	if (walk->stamps)
+		hold_ms = tcpstate_reuse_delay_ms(walk->net);
+	else if (use->time_wait)
+		hold_ms = clamp_t(u64, div_u64(walk->time_wait_ms,
+					       use->time_wait), 1,
+				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
+	mean_ms = hold_ms;
+	if (opens)
+		mean_ms = div64_u64((u64)max(now.held, 0) * 1000000 +
+				    hold_ms * entering, opens);
+	use->sustainable = div64_u64((u64)use->capacity * 1000000,
+				     max(mean_ms, 1ULL));
+
+	free = 1000LL * (use->capacity - (use->used - use->reusable));
+	if (free <= 0) {
+		use->eta_ms = 0;
+		return;
+	}
+	for (second = 0; second < DIV_ROUND_UP(hold_ms, MSEC_PER_SEC);
+	     second++) {
+		less = opens - early - 1000LL * use->back[second];
+		if (less >= free) {
+			use->eta_ms = second * MSEC_PER_SEC +
+				      div64_s64(free * MSEC_PER_SEC, less);
+			return;
+		}
+		free -= less;
+	}
+	/* A few more or less are no trend. */
+	if (growth > opens / 20)
+		use->eta_ms = second * MSEC_PER_SEC +
+			      div64_s64(free * MSEC_PER_SEC, growth);
+}
+
+/**
+ * tcpstate_dest_use() - what connections to a destination hold
+ * @dest: the destination
+ * @net: its namespace, held by the caller
+ * @since: what there is of ports must have been read at these jiffies or later
+ * @use: filled in
+ *
+ * Context: process context, tcpstate_dest_mutex held. Goes through all records
+ * attached.
+ * Return: 0, or -ENOMEM.
+ */
+int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
+		      unsigned long since, struct tcpstate_dest_use *use)
+{
+	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
+	struct use_walk walk = {
+		.net = net,
+		.room = tcpstate_port_room(dest->netns, net, device, since),
+		.use = use,
+		.reuse = reuse_applies(dest, net),
+	};
+	int i;
+
+	if (!walk.room)
+		return -ENOMEM;
+	memset(use, 0, sizeof(*use));
+	use->capacity = walk.room->capacity;
+	use->time_wait = max(atomic_read(&dest->time_wait), 0);
+	for (i = 0; i < TCPSTATE_SHARDS; i++)
+		use_shard(&walk, &dest->shards[i]);
+	forecast(dest, &walk);
+	return 0;
+}
+
+/**
+ * tcpstate_dest_max() - the cap on one namespace's destinations
+ *
+ * Return: how many.
+ */
+u64 tcpstate_dest_max(void)
+{
+	return max_destinations_netns;
+}
+
+static bool refused_lately(struct tcpstate_dest *dest)
+{
+	return dest->refused.last.pid &&
+	       ktime_get_ns() - READ_ONCE(dest->refused.last.when) <
+	       REFUSED_KEPT_NS;
+}
+
+/* Is @dest, with nothing attached, to be forgotten? */
+static bool forget(struct tcpstate_dest *dest)
+{
+	bool idle = dest->idle;
+
+	dest->idle = true;
+	if (test_bit(TCPSTATE_WATCH_DUE, &dest->watch.flags))
+		return false;
+	if (READ_ONCE(dest->netns->dying))
+		return true;
+	return idle && !dest->watch.flags && !refused_lately(dest);
+}
+
+/* By the only one who does: take @dest out of its chain. */
+static void unhash(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
+{
+	local_irq_disable();
+	hlist_bl_lock(bucket);
+	__hlist_bl_del(&dest->node);
+	hlist_bl_unlock(bucket);
+	local_irq_enable();
+}
+
+static void sweep_bucket(struct hlist_bl_head *bucket)
+{
+	struct hlist_bl_node *pos = tcpstate_chain_first(bucket), *next;
+	struct tcpstate_dest *dest;
+
+	for (; pos; pos = next) {
+		dest = hlist_bl_entry(pos, struct tcpstate_dest, node);
+		next = rcu_dereference_raw(pos->next);
+		if (atomic_read(&dest->conns)) {
+			dest->idle = false;
+			/* What there is of ports may have become less. */
+			if (atomic_read(&dest->conns) >= CHECKED_CONNS)
+				tcpstate_alert_due(&dest->watch);
+			continue;
+		}
+		if (!forget(dest) ||
+		    atomic_cmpxchg(&dest->conns, 0, INT_MIN / 2))
+			continue;
+		unhash(bucket, dest);
+		tcpstate_alert_forget(&dest->watch);
+		dest_free(dest);
+	}
+}
+
+static void sweep(struct work_struct *work)
+{
+	unsigned long i;
+
+	mutex_lock(&tcpstate_dest_mutex);
+	for (i = 0; i < dest_buckets; i++) {
+		if (!hlist_bl_empty(&dest_table[i]))
+			sweep_bucket(&dest_table[i]);
+		if (!(i % 256))
+			cond_resched();
+	}
+	mutex_unlock(&tcpstate_dest_mutex);
+	if (atomic_read(&dest_count))
+		schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
+}
+
+/**
+ * tcpstate_dest_init() - make the table of destinations
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int tcpstate_dest_init(void)
+{
+	u64 fit = (u64)totalram_pages() * PAGE_SIZE / MEMORY_SHARE /
+		  sizeof(struct tcpstate_dest);
+
+	if (!max_destinations)
+		max_destinations = min_t(u64, fit, INT_MAX / 2);
+	if (!max_destinations_netns)
+		max_destinations_netns = max(max_destinations / 2, 1U);
+	max_destinations = min_t(uint, max_destinations, INT_MAX / 2);
+	max_destinations_netns = min(max_destinations_netns, max_destinations);
+
+	dest_buckets = clamp(roundup_pow_of_two(max_destinations) / 2, 2UL,
+			     BUCKETS_MAX);
+	dest_shift = BITS_PER_LONG_LONG - ilog2(dest_buckets);
+	get_random_bytes(dest_secret, sizeof(dest_secret));
+	dest_table = kvcalloc(dest_buckets, sizeof(*dest_table), GFP_KERNEL);
+	if (!dest_table)
+		return -ENOMEM;
+	dest_cache = kmem_cache_create("tcpstate_dest",
+				       sizeof(struct tcpstate_dest), 0,
+				       SLAB_HWCACHE_ALIGN, NULL);
+	if (!dest_cache) {
+		kvfree(dest_table);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * tcpstate_dest_stop() - nothing is forgotten or found due any more by itself
+ *
+ * Context: process context, every hook gone.
+ */
+void tcpstate_dest_stop(void)
+{
+	cancel_delayed_work_sync(&sweep_work);
+}
+
+/**
+ * tcpstate_dest_exit() - undo tcpstate_dest_init()
+ *
+ * Context: process context. Every record flushed, no alert looked for.
+ */
+void tcpstate_dest_exit(void)
+{
+	struct tcpstate_dest *dest;
+	unsigned long i;
+
+	for (i = 0; i < dest_buckets; i++) {
+		while (!hlist_bl_empty(&dest_table[i])) {
+			dest = hlist_bl_entry(tcpstate_chain_first(&dest_table[i]),
+					      struct tcpstate_dest, node);
+			unhash(&dest_table[i], dest);
+			dest_free(dest);
+		}
+		if (!(i % 256))
+			cond_resched();
+	}
+	rcu_barrier();
+	kmem_cache_destroy(dest_cache);
+	kvfree(dest_table);
+}

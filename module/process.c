@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who did something last, and how that is told: only in the pid and user
+ * namespaces of the reader.
+ */
+#include <linux/cred.h>
+#include <linux/ktime.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/user_namespace.h>
+#include <net/netlink.h>
+
+#include "tcpstate.h"
+
+/**
+ * tcpstate_process_note() - the running process did it
+ * @process: where that is kept
+ *
+ * Context: process context; interrupts may be off.
+ */
+void tcpstate_process_note(struct tcpstate_process *process)
+{
+	struct pid *pid = get_pid(task_tgid(current));
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&process->lock, flags);
+	swap(process->pid, pid);
+	process->uid = current_uid();
+	process->when = ktime_get_ns();
+	/* It may be changing its name this moment. */
+	strscpy_pad(process->comm, current->group_leader->comm,
+		    sizeof(process->comm));
+	raw_spin_unlock_irqrestore(&process->lock, flags);
+	put_pid(pid);
+}
+
+/**
+ * tcpstate_process_get() - who did it
+ * @process: where that is kept
+ * @copy: filled in, with a reference on its pid, which may be NULL
+ *
+ * Return: whether anybody did it.
+ */
+bool tcpstate_process_get(struct tcpstate_process *process,
+			  struct tcpstate_process *copy)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&process->lock, flags);
+	copy->pid = get_pid(process->pid);
+	copy->uid = process->uid;
+	copy->when = process->when;
+	memcpy(copy->comm, process->comm, sizeof(copy->comm));
+	raw_spin_unlock_irqrestore(&process->lock, flags);
+	return copy->pid;
+}
+
+/**
+ * tcpstate_process_put_attr() - tell the running process who did it
+ * @skb: the message
+ * @attr: the attribute that is a process
+ * @process: where that is kept
+ *
+ * Context: process context.
+ * Return: 0, or -EMSGSIZE.
+ */
+int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
+			      struct tcpstate_process *process)
+{
+	struct tcpstate_process copy;
+	struct nlattr *nest;
+	uid_t uid;
+	pid_t pid;
+
+	if (!tcpstate_process_get(process, &copy))
+		return 0;
+	pid = pid_nr_ns(copy.pid, task_active_pid_ns(current));
+	uid = from_kuid(current_user_ns(), copy.uid);
+	put_pid(copy.pid);
+
+	nest = nla_nest_start(skb, attr);
+	if (!nest)
+		return -EMSGSIZE;
+	if ((pid && nla_put_u32(skb, TCPSTATE_A_PROCESS_PID, pid)) ||
+	    nla_put_string(skb, TCPSTATE_A_PROCESS_COMM, copy.comm) ||
+	    (uid != (uid_t)-1 &&
+	     nla_put_u32(skb, TCPSTATE_A_PROCESS_UID, uid)) ||
+	    nla_put_u64_64bit(skb, TCPSTATE_A_PROCESS_AGE_MS,
+			      div_u64(ktime_get_ns() - copy.when, NSEC_PER_MSEC),
+			      TCPSTATE_A_PROCESS_PAD)) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Destinations: the room that is announced is the room that connect() finds,
+ * to the port, whatever it is that makes it smaller. The oracle is the kernel:
+ * connections are opened until it refuses one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "room.h"
+
+#define SECONDS	240
+#define LOW	40000
+#define HIGH	40099	/* 100 ports */
+#define PORTS	(HIGH - LOW + 1)
+
+FIXTURE(dest) {
+	struct rig rig;
+	struct crowd crowd;
+	struct pair pair;
+};
+
+FIXTURE_SETUP(dest)
+{
+	pair_init(&self->pair, IPV4, PORT);
+	CHECK(rig_up(&self->rig, NULL));
+	CHECK(range_set(&self->rig.net.client, LOW, HIGH));
+	/* What is not answered is not given up while a test runs. */
+	CHECK(sysctl_set(&self->rig.net.client, "net/ipv4/tcp_syn_retries", "20"));
+}
+
+FIXTURE_TEARDOWN(dest)
+{
+	crowd_close(&self->crowd);
+	pair_close(&self->pair);
+	EXPECT_OK(rig_down_alerted(&self->rig));
+}
+
+#define NET	(&self->rig.net)
+#define CLIENT	(&self->rig.net.client)
+#define SERVER	(&self->rig.net.server)
+#define CROWD	(&self->crowd)
+
+/*
+ * One connection tells what the capacity is; then as many succeed as were
+ * announced, within @slack, and everything is in use.
+ */
+static int room_is_true(const struct ns *ns, const struct target *target, struct crowd *crowd,
+			unsigned int expected, unsigned int slack)
+{
+	struct room before, after;
+	int n;
+
+	if (open_until_refused(ns, target, crowd, 1) != 1 || room_read(ns, target, &before))
+		return -1;
+	if (before.capacity != expected || before.reusable || before.failures)
+		return fail("capacity %ju where %u is right; reusable %ju, failures %ju",
+			    before.capacity, expected, before.reusable, before.failures);
+	n = open_until_refused(ns, target, crowd, expected + 1);
+	if (n < 0 || room_read(ns, target, &after))
+		return -1;
+	if (before.used + n + slack < expected || before.used + n > expected)
+		return fail("%ju in use, then %d opened, of %u", before.used, n, expected);
+	if (after.used != before.used + n || after.capacity != expected || after.reusable ||
+	    after.failures != 1 || after.opens != before.opens + n)
+		return fail("then: used %ju, capacity %ju, reusable %ju, failures %ju, opens %ju",
+			    after.used, after.capacity, after.reusable, after.failures,
+			    after.opens);
+	return 0;
+}
+
+#define ROOM(target, expected)	CHECK(room_is_true(CLIENT, target, CROWD, expected, 0))
+
+/* 16: every port of the range, then EADDRNOTAVAIL; 17: a second destination has its own. */
+TEST_F_TIMEOUT(dest, range_used_up, SECONDS)
+{
+	int f;
+
+	CHECK(wire(CLIENT, LOSE));
+	for (f = IPV4; f < FAMILIES; f++) {
+		struct target target = { .family = f, .port = PORT + f };
+
+		ROOM(&target, PORTS);
+	}
+}
+
+/* An IPv4 destination is the same for a mapped address. */
+TEST_F_TIMEOUT(dest, mapped_is_ipv4, SECONDS)
+{
+	struct target v4 = { .family = IPV4, .port = PORT };
+	struct target mapped = { .family = MAPPED, .port = PORT };
+	struct room room;
+
+	CHECK(wire(CLIENT, LOSE));
+	ASSERT_EQ(30, open_until_refused(CLIENT, &v4, CROWD, 30));
+	ASSERT_EQ(PORTS - 30, open_until_refused(CLIENT, &mapped, CROWD, PORTS));
+	CHECK(room_read(CLIENT, &v4, &room));
+	ASSERT_EQ(PORTS, room.used);
+	ASSERT_EQ(1, room.failures);
+}
+
+/* 22: a reserved port, a listener, a bound port, and one that is two of these. */
+TEST_F_TIMEOUT(dest, taken_ports, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct target target6 = { .family = IPV6, .port = PORT };
+	struct sockaddr_storage sa;
+	struct summary summary;
+	socklen_t len;
+	int fd;
+
+	CHECK(wire(CLIENT, LOSE));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/ip_local_reserved_ports", "39990-40009,40050"));
+	fd = tcp_listen(CLIENT, IPV4, 40020);
+	ASSERT_GE(fd, 0) TH_LOG("%s", why());
+	CHECK(crowd_add(CROWD, fd));
+	fd = tcp_listen(CLIENT, IPV6, 40050);	/* reserved, too */
+	ASSERT_GE(fd, 0) TH_LOG("%s", why());
+	CHECK(crowd_add(CROWD, fd));
+	/* Bound only, to another address and by another family. */
+	fd = tcp_socket(CLIENT, IPV6);
+	len = local_address(&sa, IPV6, 40030);
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
+	CHECK(crowd_add(CROWD, fd));
+	/* Out of the range. */
+	fd = tcp_listen(CLIENT, IPV4, HIGH + 1);
+	CHECK(crowd_add(CROWD, fd));
+
+	ROOM(&target, PORTS - 11 - 2);
+	ROOM(&target6, PORTS - 11 - 2);
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(LOW, summary.low);
+	ASSERT_EQ(HIGH, summary.high);
+	ASSERT_EQ(11, summary.reserved);
+	ASSERT_EQ(2, summary.bind_blocked);
+	ASSERT_EQ(2, summary.connect_failures);
+	ASSERT_EQ(2, summary.destinations);
+	ASSERT_EQ(PORTS - 11 - 2 + 3, summary.in_use);
+}
+
+/* A client that bound its port by hand takes it from everybody, and is outside. */
+TEST_F_TIMEOUT(dest, bound_by_hand, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct room room;
+	int fd;
+
+	CHECK(wire(CLIENT, LOSE));
+	fd = tcp_dial(CLIENT, IPV4, PORT, 40040);
+	ASSERT_GE(fd, 0) TH_LOG("%s", why());
+	CHECK(crowd_add(CROWD, fd));
+	fd = tcp_dial(CLIENT, IPV4, PORT, LOW - 1);
+	ASSERT_GE(fd, 0) TH_LOG("%s", why());
+	CHECK(crowd_add(CROWD, fd));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(0, room.used);
+	ASSERT_EQ(2, room.outside);
+	ASSERT_EQ(2, room.opens);
+	ROOM(&target, PORTS - 1);
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(2, room.outside);
+}
+
+/* With an odd number of ports one connect() looks at one less. */
+TEST_F_TIMEOUT(dest, odd_range, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+
+	CHECK(wire(CLIENT, LOSE));
+	CHECK(range_set(CLIENT, LOW, HIGH - 1));
+	CHECK(room_is_true(CLIENT, &target, CROWD, PORTS - 1, 1));
+}
+
+/* 24: the room follows the range at once. */
+TEST_F_TIMEOUT(dest, range_changed, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct room room;
+
+	CHECK(wire(CLIENT, LOSE));
+	ROOM(&target, PORTS);
+	CHECK(range_set(CLIENT, LOW, HIGH + 20));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(PORTS + 20, room.capacity);
+	ASSERT_EQ(PORTS, room.used);
+	ASSERT_EQ(20, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	CHECK(range_set(CLIENT, LOW + 50, HIGH));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(PORTS - 50, room.capacity);
+	ASSERT_EQ(PORTS - 50, room.used);
+	ASSERT_EQ(70, room.outside);
+}
+
+/* 31: a bound device or a VRF has a room of its own. */
+TEST_F_TIMEOUT(dest, bound_device, SECONDS)
+{
+	struct target plain = { .family = IPV4, .port = PORT };
+	struct target bound = { .family = IPV4, .port = PORT, .device = "wire" };
+	struct target vrf = { .family = IPV4, .port = PORT, .device = "red" };
+	int fd;
+
+	CHECK(wire(CLIENT, LOSE));
+	ROOM(&bound, PORTS);
+	ROOM(&plain, PORTS);
+	if (run(CLIENT, "ip link add red type vrf table 10 && ip link set red up && "
+		"ip link add inred type dummy && ip link set inred master red up && "
+		"ip addr add 10.9.0.9/24 dev inred && tc qdisc add dev inred root blackhole"))
+		SKIP(return, "no VRF: %s", why());
+	/* What is bound in the VRF is in the way there, and there alone. */
+	fd = target_socket(CLIENT, &vrf);
+	ASSERT_GE(fd, 0) TH_LOG("%s", why());
+	{
+		struct sockaddr_storage sa;
+		socklen_t len = address(&sa, IPV4, "0.0.0.0", "::", 40033);
+
+		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
+	}
+	CHECK(crowd_add(CROWD, fd));
+	ROOM(&vrf, PORTS - 1);
+}
+
+/* Those there at load count like any other; what was refused then does not. */
+TEST_F_TIMEOUT(dest, seeded, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct target target6 = { .family = IPV6, .port = PORT };
+	struct room room;
+	int fd, i;
+
+	CHECK(module_unload());
+	/* In SYN_SENT, ESTABLISHED, TIME_WAIT and FIN_WAIT2, and accepted ones. */
+	CHECK(pair_listen(NET, &self->pair));
+	for (i = 0; i < 3; i++) {
+		CHECK(pair_open(NET, &self->pair));
+		CHECK(pair_to_time_wait(&self->pair));
+	}
+	for (i = 0; i < 4; i++) {
+		fd = target_connect(CLIENT, &target);
+		ASSERT_GE(fd, 0) TH_LOG("%s", why());
+		close(fd);
+	}
+	for (i = 0; i < 5; i++) {
+		fd = target_connect(CLIENT, &target);
+		ASSERT_GE(fd, 0) TH_LOG("%s", why());
+		CHECK(crowd_add(CROWD, fd));
+	}
+	CHECK(wire(CLIENT, LOSE));
+	ASSERT_EQ(6, open_until_refused(CLIENT, &target, CROWD, 6));
+	ASSERT_EQ(PORTS, open_until_refused(CLIENT, &target6, CROWD, PORTS + 1));
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	CHECK(module_load(NULL));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(18, room.used);
+	ASSERT_EQ(3, room.time_wait);
+	ASSERT_EQ(0, room.opens);
+	ASSERT_EQ(0, room.failures);
+	ASSERT_EQ(PORTS - 18, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	CHECK(room_read(CLIENT, &target6, &room));
+	ASSERT_EQ(PORTS, room.used);
+	ASSERT_EQ(0, open_until_refused(CLIENT, &target6, CROWD, 1));
+	/* Nothing that was accepted is outgoing. */
+	CHECK(run(SERVER, "tcpstate-cli -j dest | grep -qx '\\[\\]'"));
+	CHECK(same_as_ss(CLIENT));
+}
+
+struct reuse {
+	const char *tw_reuse, *stamps;
+	bool local, reusable;
+};
+
+static const struct reuse reuses[] = {
+	{ "0", "1", false, false }, { "0", "1", true, false },
+	{ "1", "1", false, true }, { "1", "1", true, true },
+	{ "2", "1", false, false }, { "2", "1", true, true },
+	{ "1", "0", false, false }, { "1", "0", true, false },
+	{ "2", "0", true, false },
+};
+
+/* 23: @n connections that end in TIME_WAIT here. */
+static int make_time_wait(struct net *net, const struct target *target, struct pair *p,
+			  unsigned int n)
+{
+	p->family = target->family;
+	p->port = target->port;
+	while (n--) {
+		if (target->local ? pair_open_local(&net->client, p) : pair_open(net, p))
+			return -1;
+		if (pair_to_time_wait(p))
+			return -1;
+	}
+	close_fd(&p->listener);
+	return 0;
+}
+
+/* 23: tcp_tw_reuse and time stamps: what is said to be reusable is what is reused. */
+TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(reuses); i++) {
+		const struct reuse *r = &reuses[i];
+		struct target target = {
+			.family = i % FAMILIES, .port = PORT + i, .local = r->local,
+		};
+		struct room room;
+		int n, expected;
+
+		TH_LOG("tcp_tw_reuse %s, tcp_timestamps %s, %s", r->tw_reuse, r->stamps,
+		       r->local ? "loopback" : "wire");
+		CHECK(wire(CLIENT, PASS));
+		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_timestamps", r->stamps));
+		CHECK(make_time_wait(NET, &target, &self->pair, 30));
+		CHECK(room_read(CLIENT, &target, &room));
+		ASSERT_EQ(30, room.time_wait);
+		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", r->tw_reuse));
+		if (r->reusable) {
+			ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
+					     room.reusable == 30, 5000))
+				TH_LOG("%ju reusable", room.reusable);
+		} else {
+			sleep(2);
+		}
+		CHECK(room_read(CLIENT, &target, &room));
+		ASSERT_EQ(30, room.used);
+		ASSERT_EQ(r->reusable ? 30 : 0, room.reusable);
+		expected = PORTS - room.used + room.reusable;
+		/* Unanswered, so that nothing comes back meanwhile. */
+		CHECK(run(CLIENT, "tc qdisc replace dev %s root blackhole",
+			  r->local ? "lo" : "wire"));
+		n = open_until_refused(CLIENT, &target, CROWD, PORTS + 1);
+		ASSERT_EQ(expected, n) TH_LOG("%s", why());
+		CHECK(room_read(CLIENT, &target, &room));
+		ASSERT_EQ(PORTS, room.used);
+		ASSERT_EQ(0, room.reusable);
+		CHECK(run(CLIENT, "tc qdisc del dev lo root 2>/dev/null; true"));
+		crowd_close(CROWD);
+	}
+}
+
+/* A mini-socket in FIN_WAIT2 holds its port, and is not reusable. */
+TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct table table;
+	struct room room;
+	int i, fd;
+
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
+	CHECK(pair_listen(NET, &self->pair));
+	for (i = 0; i < 40; i++) {
+		fd = target_connect(CLIENT, &target);
+		ASSERT_GE(fd, 0) TH_LOG("%s", why());
+		close(fd);
+	}
+	/* One or the other may be a full socket still. */
+	ASSERT_TRUE(WAIT_FOR(!ss_read(CLIENT, &table) && in_state(&table, ST_FIN_WAIT2) == 40 &&
+			     table.mini >= 20, PATIENCE_MS));
+	sleep(2);
+	CHECK(wire(CLIENT, LOSE));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(40, room.used);
+	ASSERT_EQ(0, room.time_wait);
+	ASSERT_EQ(0, room.reusable);
+	ASSERT_EQ(PORTS - 40, open_until_refused(CLIENT, &target, CROWD, PORTS));
+}
+
+/* 18: all of them ESTABLISHED: just as exhausted; a port given back is room again. */
+TEST_F_TIMEOUT(dest, established, SECONDS)
+{
+	struct target target = { .family = IPV6, .port = PORT };
+	struct room room;
+	int i, fd;
+
+	self->pair.family = IPV6;
+	CHECK(pair_listen(NET, &self->pair));
+	for (i = 0; i < PORTS; i++) {
+		fd = target_connect(CLIENT, &target);
+		ASSERT_GE(fd, 0) TH_LOG("%s", why());
+		CHECK(crowd_add(CROWD, fd));
+	}
+	ASSERT_EQ(0, open_until_refused(CLIENT, &target, CROWD, 1));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(PORTS, room.used);
+	ASSERT_EQ(0, room.time_wait);
+	ASSERT_EQ(1, room.failures);
+	for (i = 0; i < 10; i++)
+		CHECK(close_reset(&CROWD->fds[i]));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(PORTS - 10, room.used);
+	ASSERT_EQ(10, open_until_refused(CLIENT, &target, CROWD, PORTS));
+}
+
+/* A process that is not root sees the numbers, and no process. */
+TEST_F_TIMEOUT(dest, unprivileged, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	struct room room;
+
+	CHECK(wire(CLIENT, LOSE));
+	ROOM(&target, PORTS);
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ((uint64_t)getpid(), room.failed_pid);
+	ASSERT_EQ(0, room.failed_uid);
+	ASSERT_STREQ("dest", room.failed_comm);
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli -j dest | "
+		  "grep -q '\"used\": *%u'", PORTS));
+	ASSERT_NE(0, run_status(CLIENT, "setpriv --reuid 65534 --clear-groups "
+				"tcpstate-cli -j dest | grep -q '\"pid\"'"));
+}
+
+TEST_HARNESS_MAIN

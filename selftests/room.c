@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The room that tcpstate announces, and the room that connect() finds. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <json-c/json.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "room.h"
+
+static socklen_t target_address(struct sockaddr_storage *sa, const struct target *target)
+{
+	if (target->host4)
+		return address(sa, target->family, target->host4, "::1", target->port);
+	return target->local ? local_address(sa, target->family, target->port) :
+			       server_address(sa, target->family, target->port);
+}
+
+/* As tcpstate shows it: a mapped address is an IPv4 address. */
+static const char *target_text(const struct target *target)
+{
+	if (target->family != IPV6)
+		return target->host4 ? target->host4 : target->local ? "127.0.0.1" : "10.9.0.2";
+	return target->local ? "::1" : "fd09::2";
+}
+
+static uint64_t value(struct json_object *from, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(from, key, &o) && o ? json_object_get_uint64(o) :
+							       UINT64_MAX;
+}
+
+static void text(struct json_object *from, const char *key, char *to, size_t size)
+{
+	struct json_object *o;
+
+	snprintf(to, size, "%s", json_object_object_get_ex(from, key, &o) && o ?
+		 json_object_get_string(o) : "");
+}
+
+static void room_from(struct json_object *o, struct room *room)
+{
+	struct json_object *last;
+
+	*room = (struct room){
+		.used = value(o, "used"),
+		.capacity = value(o, "capacity"),
+		.reusable = value(o, "reusable"),
+		.outside = value(o, "outside"),
+		.time_wait = value(o, "time_wait"),
+		.opens = value(o, "opens"),
+		.failures = value(o, "connect_failures"),
+		.own_range_failures = value(o, "own_range_failures"),
+		.eta_s = value(o, "eta_s"),
+	};
+	text(o, "severity", room->severity, sizeof(room->severity));
+	if (json_object_object_get_ex(o, "last_failure", &last) && last) {
+		room->failed_pid = value(last, "pid");
+		room->failed_uid = value(last, "uid");
+		text(last, "comm", room->failed_comm, sizeof(room->failed_comm));
+	}
+}
+
+int rooms_read(const struct ns *ns, const struct target *target, struct room *room, size_t *n)
+{
+	struct json_object *list, *o, *device;
+	char arguments[128];
+	int status;
+	size_t i;
+
+	snprintf(arguments, sizeof(arguments), "-j dest dst %s dport %u", target_text(target),
+		 target->port);
+	list = cli_json(ns, arguments, &status);
+	if (!list)
+		return -1;
+	if (status || !json_object_is_type(list, json_type_array)) {
+		fail("'tcpstate-cli %s' ended with %d: %s", arguments, status, output());
+		json_object_put(list);
+		return -1;
+	}
+	*n = 0;
+	for (i = 0; i < json_object_array_length(list); i++) {
+		o = json_object_array_get_idx(list, i);
+		if (!json_object_object_get_ex(o, "device", &device))
+			device = NULL;
+		if (!device != !target->device ||
+		    (device && strcmp(json_object_get_string(device), target->device)))
+			continue;
+		if (!(*n)++)
+			room_from(o, room);
+	}
+	json_object_put(list);
+	return 0;
+}
+
+int room_read(const struct ns *ns, const struct target *target, struct room *room)
+{
+	size_t n;
+
+	if (rooms_read(ns, target, room, &n))
+		return -1;
+	return n == 1 ? 0 : fail("%zu destinations are %s port %u", n, target_text(target),
+				 target->port);
+}
+
+int summary_read(const struct ns *ns, struct summary *summary)
+{
+	struct json_object *o;
+	int status;
+
+	o = cli_json(ns, "-j port summary", &status);
+	if (!o)
+		return -1;
+	*summary = (struct summary){
+		.low = value(o, "low"),
+		.high = value(o, "high"),
+		.reserved = value(o, "reserved"),
+		.bind_blocked = value(o, "bind_blocked"),
+		.in_use = value(o, "in_use"),
+		.connect_failures = value(o, "connect_failures"),
+		.own_range_failures = value(o, "own_range_failures"),
+		.bind_failures = value(o, "bind_failures"),
+		.bind_missed = value(o, "bind_missed"),
+		.destinations = value(o, "destinations"),
+		.destinations_max = value(o, "destinations_max"),
+		.destinations_dropped = value(o, "destinations_dropped"),
+	};
+	json_object_put(o);
+	return status ? fail("tcpstate-cli port summary ended with %d", status) : 0;
+}
+
+int range_set(const struct ns *ns, unsigned int low, unsigned int high)
+{
+	char range[32];
+
+	snprintf(range, sizeof(range), "%u %u", low, high);
+	return sysctl_set(ns, "net/ipv4/ip_local_port_range", range);
+}
+
+int target_socket(const struct ns *ns, const struct target *target)
+{
+	int fd = tcp_socket(ns, target->family);
+
+	if (fd >= 0 && target->device &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, target->device, strlen(target->device))) {
+		close(fd);
+		return fail("SO_BINDTODEVICE %s: %m", target->device);
+	}
+	return fd;
+}
+
+int target_dial(int fd, const struct target *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = target_address(&sa, target);
+
+	if (set_nonblocking(fd, true))
+		return errno;
+	return !connect(fd, (struct sockaddr *)&sa, len) || errno == EINPROGRESS ? 0 : errno;
+}
+
+int target_connect(const struct ns *ns, const struct target *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = target_address(&sa, target);
+	int fd = target_socket(ns, target);
+
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, len)) {
+		fail("connect: %m");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int crowd_add(struct crowd *crowd, int fd)
+{
+	if (crowd->n == crowd->size) {
+		crowd->size = crowd->size ? 2 * crowd->size : 64;
+		crowd->fds = realloc(crowd->fds, crowd->size * sizeof(*crowd->fds));
+		if (!crowd->fds)
+			return fail("no memory");
+	}
+	crowd->fds[crowd->n++] = fd;
+	return 0;
+}
+
+void crowd_close(struct crowd *crowd)
+{
+	while (crowd->n)
+		close(crowd->fds[--crowd->n]);
+	free(crowd->fds);
+	crowd->fds = NULL;
+	crowd->size = 0;
+}
+
+int open_until_refused(const struct ns *ns, const struct target *target, struct crowd *crowd,
+		       unsigned int max)
+{
+	unsigned int n;
+	int fd, err;
+
+	for (n = 0; n < max; n++) {
+		fd = target_socket(ns, target);
+		if (fd < 0 || crowd_add(crowd, fd))
+			return -1;
+		err = target_dial(fd, target);
+		if (err == EADDRNOTAVAIL)
+			break;
+		if (err)
+			return fail("connect number %u: %s", n, strerror(err));
+	}
+	return n;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The room that tcpstate announces, and the room that connect() finds. */
+#ifndef TCPSTATE_SELFTESTS_ROOM_H
+#define TCPSTATE_SELFTESTS_ROOM_H
+
+#include "util.h"
+
+/* Where connections go: a port of the server's, or of loopback. */
+struct target {
+	enum family family;
+	bool local;
+	const char *host4;	/* another address than these, if not NULL */
+	uint16_t port;
+	const char *device;	/* that the sockets are bound to, or NULL */
+};
+
+/* What `tcpstate-cli -j dest` says of one destination. */
+struct room {
+	uint64_t used, capacity, reusable, outside, time_wait, opens;
+	uint64_t failures, own_range_failures, failed_pid, failed_uid;
+	uint64_t eta_s;		/* UINT64_MAX: never, or not known */
+	char failed_comm[32], severity[16];
+};
+
+/* The destinations that are @target; *n how many, the first of them in *room. */
+int rooms_read(const struct ns *ns, const struct target *target, struct room *room, size_t *n);
+/* The same where there is to be one. */
+int room_read(const struct ns *ns, const struct target *target, struct room *room);
+
+/* What `tcpstate-cli -j port summary` says. */
+struct summary {
+	uint64_t low, high, reserved, bind_blocked, in_use, connect_failures;
+	uint64_t own_range_failures, bind_failures, bind_missed;
+	uint64_t destinations, destinations_max, destinations_dropped;
+};
+
+int summary_read(const struct ns *ns, struct summary *summary);
+
+int range_set(const struct ns *ns, unsigned int low, unsigned int high);
+
+/* An unbound socket of @target's family, bound to its device. */
+int target_socket(const struct ns *ns, const struct target *target);
+/* connect() without waiting: 0, or its errno. */
+int target_dial(int fd, const struct target *target);
+/* The same, and wait for the answer. */
+int target_connect(const struct ns *ns, const struct target *target);
+
+/* Sockets, to be closed all at once. */
+struct crowd {
+	int *fds;
+	unsigned int n, size;
+};
+
+int crowd_add(struct crowd *crowd, int fd);
+void crowd_close(struct crowd *crowd);
+
+/*
+ * Open connections until the kernel has no port left, but not more than @max;
+ * return how many succeeded, -1 if one failed for another reason. They are not
+ * waited for: they stay in SYN_SENT if nobody answers.
+ */
+int open_until_refused(const struct ns *ns, const struct target *target, struct crowd *crowd,
+		       unsigned int max);
+
+#endif

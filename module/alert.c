@@ -23,6 +23,7 @@
 #include <net/ip.h>
 
 #include "compat.h"
+#include "leak.h"
 #include "tcpstate.h"
 
 #define LOOK_PERIOD	HZ
@@ -113,6 +114,7 @@ void tcpstate_alert_thresholds_set(struct tcpstate_netns *netns,
 	for (i = 0; i < TCPSTATE_THRESHOLDS; i++)
 		WRITE_ONCE(netns->thresholds[i], thresholds[i]);
 	tcpstate_alert_due(&netns->watch);
+	tcpstate_leak_check();
 	while ((dest = tcpstate_dest_next(&bucket, &id)))
 		if (dest->netns == netns)
 			tcpstate_alert_due(&dest->watch);
@@ -419,7 +421,8 @@ static bool look_netns(struct tcpstate_watch *watch, struct net *net)
 						    watch);
 	bool again = look_time_wait(netns, net);
 
-	return look_bind(netns, net) || again;
+	again |= look_bind(netns, net);
+	return tcpstate_leak_look(netns, net) || again;
 }
 
 /**
@@ -461,10 +464,14 @@ bool tcpstate_alert_read(struct tcpstate_watch *watch,
 		refusals = &dest->refused;
 	else if (event == TCPSTATE_EVENT_TIME_WAIT_LIMIT && !dest)
 		level = &netns->time_wait_alert;
+	else if (event == TCPSTATE_EVENT_CLOSE_WAIT_LEAK && !dest)
+		level = &netns->leak.level;
 	else if (event == TCPSTATE_EVENT_BIND_EXHAUSTED && !dest)
 		refusals = &netns->bind_refused;
 
 	if (level && level->severity) {
+		if (level == &netns->leak.level)
+			tcpstate_leak_fill(netns, alert);
 		alert->severity = level->severity;
 		alert->since = level->since;
 		return true;
@@ -607,6 +614,7 @@ void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
 	netns->watch.look = look_netns;
 	__set_bit(TCPSTATE_WATCH_NETNS, &netns->watch.flags);
 	raw_spin_lock_init(&netns->bind_refused.last.lock);
+	raw_spin_lock_init(&netns->leak.process.lock);
 	ratelimit_state_init(&netns->log, DEFAULT_RATELIMIT_INTERVAL,
 			     DEFAULT_RATELIMIT_BURST);
 	ratelimit_set_flags(&netns->log, RATELIMIT_MSG_ON_RELEASE);
@@ -635,14 +643,17 @@ int tcpstate_alert_init(void)
 /**
  * tcpstate_alert_exit() - nothing is looked at any more afterwards
  *
- * Context: process context, every hook gone.
+ * Context: process context, every hook and every record gone.
  */
 void tcpstate_alert_exit(void)
 {
 	struct tcpstate_watch *watch, *next;
 
+	tcpstate_leak_exit();
 	cancel_work_sync(&now_work);
 	cancel_delayed_work_sync(&again_work);
+	/* These two may have had it look once more, and there is nothing. */
+	tcpstate_leak_exit();
 	mutex_lock(&tcpstate_dest_mutex);
 	llist_for_each_entry_safe(watch, next, llist_del_all(&alert_due), due)
 		watch_put(watch);

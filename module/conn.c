@@ -21,6 +21,7 @@
 #include "chain.h"
 #include "clock.h"
 #include "compat.h"
+#include "leak.h"
 #include "owner.h"
 #include "stock.h"
 #include "tcpstate.h"
@@ -687,11 +688,13 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 
 	if (unlikely(!conn)) {
 		tcpstate_conn_begin(sk, state);
-		return;
+	} else {
+		tcpstate_owner_event(conn, sk, state);
+		if (unlikely(!conn_move_fast(conn, sk, state)))
+			conn_move_slow(conn, sk, state);
 	}
-	tcpstate_owner_event(conn, sk, state);
-	if (unlikely(!conn_move_fast(conn, sk, state)))
-		conn_move_slow(conn, sk, state);
+	if (state == TCP_CLOSE_WAIT)
+		tcpstate_leak_note();
 }
 
 /**

@@ -151,6 +151,50 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 	}
 }
 
+static u64 block_oldest(struct tcpstate_cpu *block, enum tcpstate_age age)
+{
+	struct tcpstate_ages *ages = &block->ages[age];
+	unsigned long flags;
+	u64 oldest;
+
+	tcpstate_conn_settle(block);
+	if (hlist_bl_empty(&ages->newest))
+		return 0;
+	local_irq_save(flags);
+	hlist_bl_lock(&ages->newest);
+	oldest = ages->oldest ? ages->oldest->since : 0;
+	hlist_bl_unlock(&ages->newest);
+	local_irq_restore(flags);
+	return oldest;
+}
+
+/**
+ * tcpstate_count_oldest() - since when the oldest has been in its state
+ * @netns: the namespace
+ * @age: the state
+ *
+ * Context: any below hard interrupt. The cost grows with CPUs.
+ * Return: when it entered the state, nanoseconds of CLOCK_MONOTONIC; 0 if
+ * there is none.
+ */
+u64 tcpstate_count_oldest(struct tcpstate_netns *netns, enum tcpstate_age age)
+{
+	u64 oldest = block_oldest(&netns->shared, age), other;
+	struct tcpstate_cpu *block;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		/* Pairs with tcpstate_netns_block_add(). */
+		block = smp_load_acquire(per_cpu_ptr(netns->cpus, cpu));
+		if (!block)
+			continue;
+		other = block_oldest(block, age);
+		if (other && (!oldest || other < oldest))
+			oldest = other;
+	}
+	return oldest;
+}
+
 /**
  * tcpstate_count_sum() - add up the counters of a namespace
  * @netns: the namespace

@@ -16,6 +16,7 @@
  *   dest.c	destinations: what a range of local ports is spent on
  *   port.c	local ports, and what connect() could get of them
  *   alert.c	thresholds, their edges, and refusals
+ *   leak.c	connections that are not closed
  *   process.c	who did something
  *   netlink.c	answers to tcpstate-cli and others; nl-*.c, one per object
  */

@@ -153,6 +153,7 @@ static void netns_free(struct rcu_head *rcu)
 	tcpstate_owner_forget(netns);
 	free_percpu(netns->cpus);
 	put_pid(netns->bind_refused.last.pid);
+	put_pid(netns->leak.process.pid);
 	kfree(netns);
 }
 

@@ -173,6 +173,22 @@ static int put_numbers(struct sk_buff *skb, const struct tcpstate_alert *alert)
 	       -EMSGSIZE : 0;
 }
 
+static int put_leak(struct sk_buff *skb, const struct tcpstate_leak *leak)
+{
+	u64 age = ktime_get_ns() - leak->oldest;
+
+	/* When it is over there is no oldest. */
+	if (!leak->level.severity)
+		return 0;
+	return tcpstate_put_u64(skb, TCPSTATE_A_ALERT_OLDEST_MS,
+				div_u64(age, NSEC_PER_MSEC)) ||
+	       nla_put_u16(skb, TCPSTATE_A_ALERT_SPORT, leak->sport) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_ALERT_UNACCEPTED,
+				leak->unaccepted) ||
+	       nla_put_u32(skb, TCPSTATE_A_ALERT_TREND, leak->trend) ?
+	       -EMSGSIZE : 0;
+}
+
 /* @seq is 0 but in a message to the group. */
 static int fill_alert(struct sk_buff *skb, u32 portid, u32 nlseq, int flags,
 		      u8 cmd, const struct tcpstate_alert *alert, u64 seq,
@@ -201,6 +217,7 @@ static int fill_alert(struct sk_buff *skb, u32 portid, u32 nlseq, int flags,
 				      div_u64(age, NSEC_PER_MSEC))) ||
 	    (alert->dest && tcpstate_put_dest(skb, alert->dest, &attrs)) ||
 	    put_numbers(skb, alert) ||
+	    (alert->leak && put_leak(skb, alert->leak)) ||
 	    (named && alert->process &&
 	     tcpstate_process_put_attr(skb, TCPSTATE_A_ALERT_PROCESS,
 				       alert->process))) {

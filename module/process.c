@@ -10,6 +10,7 @@
 #include <linux/user_namespace.h>
 #include <net/netlink.h>
 
+#include "owner.h"
 #include "tcpstate.h"
 
 /**
@@ -30,6 +31,31 @@ void tcpstate_process_note(struct tcpstate_process *process)
 	/* It may be changing its name this moment. */
 	strscpy_pad(process->comm, current->group_leader->comm,
 		    sizeof(process->comm));
+	raw_spin_unlock_irqrestore(&process->lock, flags);
+	put_pid(pid);
+}
+
+/**
+ * tcpstate_process_set() - an owner did it
+ * @process: where that is kept
+ * @owner: the owner, held; NULL if nobody is known
+ * @when: when it did, nanoseconds of CLOCK_MONOTONIC
+ *
+ * Context: process context.
+ */
+void tcpstate_process_set(struct tcpstate_process *process,
+			  const struct tcpstate_owner *owner, u64 when)
+{
+	struct pid *pid = owner ? get_pid(owner->tgid) : NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&process->lock, flags);
+	swap(process->pid, pid);
+	process->when = when;
+	if (owner) {
+		process->uid = owner->uid;
+		memcpy(process->comm, owner->comm, sizeof(process->comm));
+	}
 	raw_spin_unlock_irqrestore(&process->lock, flags);
 	put_pid(pid);
 }

@@ -215,6 +215,34 @@ struct tcpstate_level {
 };
 
 /**
+ * struct tcpstate_leak - what is in CLOSE_WAIT for too long
+ * @level: the alert
+ * @over: connections that are
+ * @unaccepted: those of them that nobody has accepted
+ * @oldest: when the oldest entered it, nanoseconds of CLOCK_MONOTONIC
+ * @sport: its local port
+ * @process: its owner
+ * @trend: whether there were more, or fewer, a while ago
+ * @said: trends that the log has been told of, a bit mask
+ * @marked: how many there were then
+ * @marked_at: jiffies of then
+ *
+ * As the last look found it; all under tcpstate_dest_mutex.
+ */
+struct tcpstate_leak {
+	struct tcpstate_level	level;
+	u32			over;
+	u32			unaccepted;
+	u64			oldest;
+	u16			sport;
+	struct tcpstate_process	process;
+	enum tcpstate_trend	trend;
+	unsigned int		said;
+	u32			marked;
+	unsigned long		marked_at;
+};
+
+/**
  * struct tcpstate_watch - something that alerts may be about
  * @due: in the queue of what is to be looked at at once
  * @watched: among what is looked at every second; under tcpstate_dest_mutex
@@ -304,6 +332,7 @@ struct tcpstate_cpu {
  * @thresholds: by enum tcpstate_threshold; written under tcpstate_dest_mutex
  * @watch: what alerts about the namespace as a whole hang on
  * @time_wait_alert: time-wait-limit; under tcpstate_dest_mutex
+ * @leak: close-wait-leak
  * @alert_seq: messages sent; under tcpstate_dest_mutex
  * @rooms: what has been read of ports, by l3mdev; under tcpstate_dest_mutex
  * @log: keeps alerts from flooding the log
@@ -338,6 +367,7 @@ struct tcpstate_netns {
 	u32			thresholds[TCPSTATE_THRESHOLDS];
 	struct tcpstate_watch	watch;
 	struct tcpstate_level	time_wait_alert;
+	struct tcpstate_leak	leak;
 	u64			alert_seq;
 	struct list_head	rooms;
 	struct ratelimit_state	log;
@@ -672,6 +702,7 @@ void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
 void tcpstate_count_sum(struct tcpstate_netns *netns,
 			struct tcpstate_counts *sum);
 void tcpstate_count_edge(unsigned int edge, int *from, int *to);
+u64 tcpstate_count_oldest(struct tcpstate_netns *netns, enum tcpstate_age age);
 
 /* netns.c: namespaces, their memory and their caps */
 extern struct mutex tcpstate_netns_mutex;
@@ -784,6 +815,7 @@ void tcpstate_port_refuse(const struct sock *sk);
  * @threshold: that was crossed; 0: none
  * @eta_ms: until it is full; U64_MAX: never, or not known
  * @process: who did it, or NULL
+ * @leak: what else there is to say of close-wait-leak, or NULL
  */
 struct tcpstate_alert {
 	enum tcpstate_event		event;
@@ -799,6 +831,7 @@ struct tcpstate_alert {
 	u32				threshold;
 	u64				eta_ms;
 	struct tcpstate_process		*process;
+	const struct tcpstate_leak	*leak;
 };
 
 int tcpstate_alert_init(void);
@@ -821,6 +854,8 @@ bool tcpstate_alert_read(struct tcpstate_watch *watch,
 
 /* process.c: who did something */
 void tcpstate_process_note(struct tcpstate_process *process);
+void tcpstate_process_set(struct tcpstate_process *process,
+			  const struct tcpstate_owner *owner, u64 when);
 bool tcpstate_process_get(struct tcpstate_process *process,
 			  struct tcpstate_process *copy);
 int tcpstate_process_put_attr(struct sk_buff *skb, int attr,

@@ -24,6 +24,7 @@
 #include <net/sock.h>
 
 #include "compat.h"
+#include "leak.h"
 #include "tcpstate.h"
 
 /* Sockets of one chain looked at with their own lock at a time. */
@@ -305,6 +306,8 @@ static void walk_run(struct walk *walk)
 		tcpstate_conn_free(walk->fresh);
 		walk->fresh = NULL;
 	}
+	if (walk->added)	/* some of it in CLOSE_WAIT, perhaps */
+		tcpstate_leak_check();
 }
 
 static void walk_second(struct work_struct *work)

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Connections that the application does not close: CLOSE_WAIT for too long.
+ *
+ * The first connection to enter CLOSE_WAIT arms a timer, which looks at the
+ * oldest of each namespace and comes again when that could be too old. There is
+ * no timer while there is no such connection. What is too old is looked at by
+ * alert.c, every second until it is over.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/ratelimit.h>
+#include <linux/workqueue.h>
+#include <net/inet_sock.h>
+#include <net/sock.h>
+
+#include "leak.h"
+#include "owner.h"
+#include "tcpstate.h"
+
+/* The alert clears when the oldest is so much younger than the warning. */
+#define CLEAR_PERCENT	90
+/* Is it more or less than so long ago? */
+#define TREND_PERIOD	(10 * HZ)
+/* The timer comes at least so often. */
+#define MAX_PERIOD	(3600 * HZ)
+
+bool tcpstate_leak_armed __read_mostly;
+
+static void leak_check(struct work_struct *work);
+static DECLARE_DELAYED_WORK(leak_work, leak_check);
+
+/**
+ * tcpstate_leak_arm() - there is a connection in CLOSE_WAIT
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_leak_arm(void)
+{
+	WRITE_ONCE(tcpstate_leak_armed, true);
+	schedule_delayed_work(&leak_work, HZ);
+}
+
+/**
+ * tcpstate_leak_check() - have the oldest looked at now
+ *
+ * Context: any.
+ */
+void tcpstate_leak_check(void)
+{
+	mod_delayed_work(system_wq, &leak_work, 0);
+}
+
+/* Jiffies until what began at @oldest has lasted @seconds: 0 if it has. */
+static unsigned long time_left(u64 oldest, u64 now, u32 seconds)
+{
+	u64 due = oldest + (u64)seconds * NSEC_PER_SEC;
+
+	return due > now ? nsecs_to_jiffies(due - now) + 1 : 0;
+}
+
+static void leak_check(struct work_struct *work)
+{
+	unsigned long next = MAX_PERIOD, left;
+	struct tcpstate_netns *netns;
+	bool any = false;
+	u64 id = 0, oldest;
+	u32 warning;
+
+	/* What enters CLOSE_WAIT from here on arms the timer again. Pairs with
+	 * the reading of it after the record has got its new state.
+	 */
+	WRITE_ONCE(tcpstate_leak_armed, false);
+	smp_mb();
+	for (;;) {
+		mutex_lock(&tcpstate_netns_mutex);
+		netns = tcpstate_netns_next(id);
+		mutex_unlock(&tcpstate_netns_mutex);
+		if (!netns)
+			break;
+		id = netns->id + 1;
+		oldest = tcpstate_count_oldest(netns, TCPSTATE_AGE_CLOSE_WAIT);
+		any |= oldest;
+		if (oldest) {
+			warning = READ_ONCE(netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING]);
+			left = time_left(oldest, ktime_get_ns(), warning);
+			/* While it is looked at, that is not for us to do. */
+			if (!left) {
+				tcpstate_alert_due(&netns->watch);
+				left = (unsigned long)warning * HZ;
+			}
+			next = min(next, left);
+		}
+		put_net(netns->net);
+		cond_resched();
+	}
+	if (!any)
+		return;
+	WRITE_ONCE(tcpstate_leak_armed, true);
+	schedule_delayed_work(&leak_work, next);
+}
+
+/**
+ * struct leak_walk - one look at what is in CLOSE_WAIT
+ * @netns: the namespace
+ * @before: what entered it before is too old
+ * @over: how many are
+ * @unaccepted: how many of these nobody has accepted
+ * @oldest: when the oldest entered it; 0 without any
+ * @sport: its local port
+ * @owner: its owner; good while tcpstate_owner_mutex is held
+ */
+struct leak_walk {
+	const struct tcpstate_netns	*netns;
+	u64				before;
+	u32				over;
+	u32				unaccepted;
+	u64				oldest;
+	u16				sport;
+	struct tcpstate_owner		*owner;
+};
+
+static void leak_conn(struct tcpstate_conn *conn, void *arg)
+{
+	struct leak_walk *walk = arg;
+	struct tcpstate_owner *owner;
+	u64 since = READ_ONCE(conn->since);
+	bool unaccepted;
+
+	if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) != TCP_CLOSE_WAIT ||
+	    READ_ONCE(conn->home)->netns != walk->netns)
+		return;
+	if (since > walk->before && walk->oldest && since >= walk->oldest)
+		return;
+	owner = tcpstate_owner_holder(conn, &unaccepted);
+	if (since <= walk->before) {
+		walk->over++;
+		walk->unaccepted += unaccepted;
+	}
+	if (!walk->oldest || since < walk->oldest) {
+		const struct sock *sk = conn->obj;
+
+		walk->oldest = since;
+		walk->sport = ntohs(inet_sk(sk)->inet_sport);
+		walk->owner = owner;
+	}
+}
+
+static void leak_walk(struct leak_walk *walk, struct tcpstate_leak *leak)
+{
+	unsigned long bucket;
+
+	mutex_lock(&tcpstate_owner_mutex);
+	for (bucket = 0; bucket < tcpstate_conn_buckets(); bucket++) {
+		tcpstate_conn_visit(bucket, leak_conn, walk);
+		if (!(bucket % 256))
+			cond_resched();
+	}
+	leak->over = walk->over;
+	leak->unaccepted = walk->unaccepted;
+	/* When it clears it tells of the last one that was too old. */
+	if (walk->over) {
+		leak->oldest = walk->oldest;
+		leak->sport = walk->sport;
+		tcpstate_process_set(&leak->process, walk->owner,
+				     walk->oldest);
+	}
+	mutex_unlock(&tcpstate_owner_mutex);
+}
+
+static void log_leak(const struct tcpstate_netns *netns, u32 threshold)
+{
+	static const char *const trends[] = {
+		[TCPSTATE_TREND_STEADY] = "",
+		[TCPSTATE_TREND_GROWING] = "; they are becoming more: it leaks",
+		[TCPSTATE_TREND_RECOVERING] = "; they are becoming fewer: it is late, but closes them",
+	};
+	const struct tcpstate_leak *leak = &netns->leak;
+	struct tcpstate_process process = {};
+	char who[48] = "", queue[80] = "";
+
+	if (!__ratelimit((struct ratelimit_state *)&netns->log))
+		return;
+	if (!leak->level.severity) {
+		pr_info("netns %u: clear: no connection in CLOSE_WAIT for %u s\n",
+			netns->ino, threshold);
+		return;
+	}
+	if (tcpstate_process_get((struct tcpstate_process *)&leak->process,
+				 &process))
+		scnprintf(who, sizeof(who), ", of %s[%d]", process.comm,
+			  pid_nr(process.pid));
+	put_pid(process.pid);
+	if (leak->unaccepted)
+		scnprintf(queue, sizeof(queue),
+			  "; %u never accepted: the accept queue is not being drained",
+			  leak->unaccepted);
+	pr_warn("netns %u: %s: %u in CLOSE_WAIT for more than %u s, the oldest for %llu s on port %u%s%s%s\n",
+		netns->ino, leak->level.severity == TCPSTATE_SEVERITY_CRITICAL ?
+		"critical" : "warning", leak->over, threshold,
+		div_u64(ktime_get_ns() - leak->oldest, NSEC_PER_SEC),
+		leak->sport, who, queue, trends[leak->trend]);
+}
+
+/**
+ * tcpstate_leak_fill() - what the last look at a namespace found
+ * @netns: the namespace
+ * @alert: filled in
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ */
+void tcpstate_leak_fill(struct tcpstate_netns *netns,
+			struct tcpstate_alert *alert)
+{
+	alert->event = TCPSTATE_EVENT_CLOSE_WAIT_LEAK;
+	alert->netns = netns;
+	alert->eta_ms = U64_MAX;
+	alert->count = netns->leak.over;
+	alert->process = &netns->leak.process;
+	alert->leak = &netns->leak;
+}
+
+static void leak_edge(struct tcpstate_netns *netns, struct net *net,
+		      enum tcpstate_severity severity, u32 threshold)
+{
+	struct tcpstate_alert alert = {
+		.severity = severity,
+		.threshold = threshold,
+	};
+
+	netns->leak.level.severity = severity;
+	netns->leak.level.since = ktime_get_ns();
+	tcpstate_leak_fill(netns, &alert);
+	log_leak(netns, threshold);
+	tcpstate_netlink_alert(net, &alert);
+}
+
+/* More, or fewer, than a while ago? */
+static void leak_trend(struct tcpstate_netns *netns, u32 threshold)
+{
+	struct tcpstate_leak *leak = &netns->leak;
+	enum tcpstate_trend was = leak->trend;
+
+	if (time_before(jiffies, leak->marked_at + TREND_PERIOD))
+		return;
+	leak->trend = leak->over > leak->marked ? TCPSTATE_TREND_GROWING :
+		      leak->over < leak->marked ? TCPSTATE_TREND_RECOVERING :
+						  TCPSTATE_TREND_STEADY;
+	leak->marked = leak->over;
+	leak->marked_at = jiffies;
+	/* Each of the two is said once. */
+	if (leak->trend != was && !(leak->said & BIT(leak->trend))) {
+		leak->said |= BIT(leak->trend);
+		if (leak->trend != TCPSTATE_TREND_STEADY)
+			log_leak(netns, threshold);
+	}
+}
+
+/**
+ * tcpstate_leak_look() - does a namespace leak?
+ * @netns: the namespace
+ * @net: the same, held by the caller
+ *
+ * Says every edge. The cost grows with connections, when there is a leak.
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: whether to look again in a second.
+ */
+bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
+{
+	const u32 *at = &netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING];
+	struct tcpstate_leak *leak = &netns->leak;
+	u64 now = ktime_get_ns(), oldest;
+	struct leak_walk walk = { .netns = netns };
+
+	oldest = tcpstate_count_oldest(netns, TCPSTATE_AGE_CLOSE_WAIT);
+	if (!leak->level.severity &&
+	    (!oldest || time_left(oldest, now, at[0])))
+		return false;
+
+	walk.before = now - min_t(u64, now, (u64)at[0] * NSEC_PER_SEC);
+	leak_walk(&walk, leak);
+	if (!leak->level.severity) {
+		leak->trend = TCPSTATE_TREND_STEADY;
+		leak->said = 0;
+		leak->marked = leak->over;
+		leak->marked_at = jiffies;
+	}
+	while (leak->level.severity < TCPSTATE_SEVERITY_CRITICAL &&
+	       walk.oldest &&
+	       !time_left(walk.oldest, now, at[leak->level.severity]))
+		leak_edge(netns, net, leak->level.severity + 1,
+			  at[leak->level.severity]);
+	if (leak->level.severity &&
+	    (!walk.oldest || time_left(walk.oldest, now,
+				       at[0] * CLEAR_PERCENT / 100))) {
+		leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]);
+		tcpstate_leak_check();
+	}
+	if (leak->level.severity)
+		leak_trend(netns, at[0]);
+	return leak->level.severity;
+}
+
+/**
+ * tcpstate_leak_exit() - the timer does not come again
+ *
+ * Context: process context, every hook gone. Sleeps.
+ */
+void tcpstate_leak_exit(void)
+{
+	cancel_delayed_work_sync(&leak_work);
+}

@@ -3,11 +3,14 @@
  * The generic netlink family, counters and audits. Operations, attributes and
  * policies are generated from Documentation/netlink/specs/tcpstate.yaml.
  */
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "netlink.h"
 
@@ -29,7 +32,7 @@ enum netlink_part {
 
 #define STATE_SIZE							\
 	(nla_total_size(0) + nla_total_size(sizeof(u32)) +		\
-	 7 * nla_total_size_64bit(sizeof(u64)) + nla_total_size(0) +	\
+	 8 * nla_total_size_64bit(sizeof(u64)) + nla_total_size(0) +	\
 	 nla_total_size(TCPSTATE_DWELL_BUCKETS * sizeof(u64)))
 #define TRANSITION_SIZE							\
 	(nla_total_size(0) + 2 * nla_total_size(sizeof(u32)) +		\
@@ -81,9 +84,44 @@ static int put_oldest(struct sk_buff *skb, const struct tcpstate_counts *counts,
 	       -EMSGSIZE : 0;
 }
 
-static int put_state(struct sk_buff *skb, const struct tcpstate_counts *counts,
-		     int state, u64 now)
+/* How long retransmissions go on at most, as tcp_model_timeout() has it for a
+ * path of the shortest time-out; the last of them is waited for, too.
+ */
+static u64 retransmitting_ms(unsigned int times)
 {
+	unsigned int doublings = ilog2(TCP_RTO_MAX / TCP_RTO_MIN), i;
+	u64 sum = 0;
+
+	for (i = 0; i <= times; i++)
+		sum += i <= doublings ? (u64)TCP_RTO_MIN << i : TCP_RTO_MAX;
+	return jiffies_to_msecs(sum + TCP_RTO_MAX);
+}
+
+/* What is longer in @state than this is stuck; 0 where nothing is. */
+static u64 stuck_after_ms(const struct net *net, int state)
+{
+	u64 timeout;
+
+	switch (state) {
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+		return retransmitting_ms(min_t(unsigned int, U8_MAX,
+				  READ_ONCE(net->ipv4.sysctl_tcp_retries2)));
+	case TCP_FIN_WAIT2:
+		timeout = jiffies_to_msecs(READ_ONCE(net->ipv4.sysctl_tcp_fin_timeout));
+		/* Its timer may be an eighth late. */
+		return timeout + timeout / 8;
+	default:
+		return 0;
+	}
+}
+
+static int put_state(struct sk_buff *skb, const struct net *net,
+		     const struct tcpstate_counts *counts, int state, u64 now)
+{
+	u64 stuck_after = stuck_after_ms(net, state);
+
 	u64 sockets[TCPSTATE_FAMILIES], mini = 0;
 	struct nlattr *nest;
 	int family;
@@ -121,7 +159,10 @@ static int put_state(struct sk_buff *skb, const struct tcpstate_counts *counts,
 	    (tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_ENTERED,
 		     state == TCP_CLOSE ? 0 : counts->entered[state]) ||
 	     put_oldest(skb, counts, state, now) ||
-	     put_dwell(skb, counts, state)))
+	     put_dwell(skb, counts, state) ||
+	     (stuck_after &&
+	      tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
+			       stuck_after))))
 		goto cancel;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -259,7 +300,7 @@ static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++)
 		if ((parts & PART_STATES) && (!only || only == state) &&
-		    put_state(skb, counts, state, now))
+		    put_state(skb, netns->net, counts, state, now))
 			goto cancel;
 	if ((parts & PART_REST) && !only && put_rest(skb, netns, counts))
 		goto cancel;

@@ -46,6 +46,8 @@
  *   peers	the bit lock of one shard of a destination: which records are
  *		attached to it, and what is counted of them.
  *   process	tcpstate_process.lock: who did something last.
+ *   owner	owner.c's lock: its table, and the owners of each namespace. The
+ *		table is read without.
  *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
  *		their own share; taken only when memory was short.
  *   age	the bit lock of one namespace's, CPU's and state's list of ages.
@@ -55,6 +57,10 @@
  * look at any. The mutex also guards what process context knows of namespaces
  * and destinations: rooms, thresholds and alerts. tcpstate_netns_mutex nests in
  * it.
+ *
+ * An owner that a record names stays; what nobody names is dropped by owner.c's
+ * work item, with tcpstate_owner_mutex held, or with its namespace, and freed
+ * after a grace period. That mutex nests in tcpstate_dest_mutex.
  *
  * Counters are per namespace and CPU, written by that CPU alone, and added up
  * by readers. Walking the kernel's tables nests the bucket lock in theirs

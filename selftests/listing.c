@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,9 +13,10 @@
 #include "linux/tcpstate.h"
 #include "listing.h"
 
-#define ATTRS	(TCPSTATE_A_CONN_MAX + 1)
+#define ATTRS	64
 
-_Static_assert(TCPSTATE_A_OWNER_MAX < ATTRS && TCPSTATE_A_PROCESS_MAX < ATTRS, "ATTRS");
+_Static_assert(TCPSTATE_A_OWNER_MAX < ATTRS && TCPSTATE_A_PROCESS_MAX < ATTRS &&
+	       TCPSTATE_A_ALERT_MAX < ATTRS, "ATTRS");
 
 /* --- netlink --- */
 
@@ -336,6 +338,110 @@ void owner_list_free(struct owner_list *list)
 {
 	free(list->owner);
 	memset(list, 0, sizeof(*list));
+}
+
+static int take_group(const struct nlattr **attrs, void *arg)
+{
+	const struct nlattr *groups[ATTRS], *group[ATTRS];
+	int i;
+
+	if (!attrs[CTRL_ATTR_MCAST_GROUPS])
+		return 0;
+	parse(groups, attrs[CTRL_ATTR_MCAST_GROUPS] + 1, size_of(attrs[CTRL_ATTR_MCAST_GROUPS]));
+	for (i = 0; i < ATTRS; i++) {
+		if (!groups[i])
+			continue;
+		parse(group, groups[i] + 1, size_of(groups[i]));
+		*(int *)arg = number(group[CTRL_ATTR_MCAST_GRP_ID], 0);
+	}
+	return 0;
+}
+
+int alerts_subscribe(int fd)
+{
+	char buffer[512], sentence[256];
+	struct nlmsghdr *nlh = request(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, NLM_F_ACK);
+	int group = 0, error;
+
+	put(nlh, CTRL_ATTR_FAMILY_NAME, TCPSTATE_FAMILY_NAME, sizeof(TCPSTATE_FAMILY_NAME));
+	if (ask(fd, nlh, take_group, &group, &error, sentence, sizeof(sentence)))
+		return -1;
+	return group ? set_option(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group) :
+		       fail("no multicast group");
+}
+
+static int take_alert(const struct nlattr **attrs, void *arg)
+{
+	struct told_alert *alert = arg;
+
+	memset(alert, 0, sizeof(*alert));
+	alert->event = number(attrs[TCPSTATE_A_ALERT_EVENT], 0);
+	alert->severity = number(attrs[TCPSTATE_A_ALERT_SEVERITY], -1);
+	alert->threshold = number(attrs[TCPSTATE_A_ALERT_THRESHOLD], 0);
+	alert->trend = number(attrs[TCPSTATE_A_ALERT_TREND], 0);
+	alert->sport = number(attrs[TCPSTATE_A_ALERT_SPORT], 0);
+	alert->count = number(attrs[TCPSTATE_A_ALERT_COUNT], 0);
+	alert->unaccepted = number(attrs[TCPSTATE_A_ALERT_UNACCEPTED], 0);
+	alert->oldest_ms = number(attrs[TCPSTATE_A_ALERT_OLDEST_MS], 0);
+	take_process(&alert->process, attrs[TCPSTATE_A_ALERT_PROCESS]);
+	return 0;
+}
+
+int alert_next(int fd, struct told_alert *alert, int ms)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	const struct nlattr *attrs[ATTRS];
+	static char buffer[1 << 16];
+	struct nlmsghdr *nlh = (void *)buffer;
+	int n;
+
+	if (poll(&poller, 1, ms) != 1)
+		return fail("no alert in %d ms", ms);
+	n = recv(fd, buffer, sizeof(buffer), 0);
+	if (n < 0 || !NLMSG_OK(nlh, (unsigned int)n))
+		return fail("no message: %m");
+	parse(attrs, (char *)NLMSG_DATA(nlh) + GENL_HDRLEN, NLMSG_PAYLOAD(nlh, GENL_HDRLEN));
+	return take_alert(attrs, alert);
+}
+
+/* One answer and its acknowledgment. */
+static int simple(int fd, struct nlmsghdr *nlh, struct told_alert *alert)
+{
+	struct told_alert ignored;
+	char sentence[256];
+	int error;
+
+	if (ask(fd, nlh, take_alert, alert ? alert : &ignored, &error, sentence,
+		sizeof(sentence)))
+		return -1;
+	return error ? fail("error %d: %s", error, sentence) : 0;
+}
+
+int alert_get(int fd, uint32_t event, struct told_alert *alert)
+{
+	char buffer[512];
+	struct nlmsghdr *nlh;
+	int family = family_of(fd);
+
+	if (family < 0)
+		return -1;
+	nlh = request(buffer, family, TCPSTATE_CMD_ALERT_GET, NLM_F_ACK);
+	put(nlh, TCPSTATE_A_ALERT_EVENT, &event, sizeof(event));
+	return simple(fd, nlh, alert);
+}
+
+int config_set(int fd, int attr, uint32_t value, int attr2, uint32_t value2)
+{
+	char buffer[512];
+	struct nlmsghdr *nlh;
+	int family = family_of(fd);
+
+	if (family < 0)
+		return -1;
+	nlh = request(buffer, family, TCPSTATE_CMD_CONFIG, NLM_F_ACK);
+	put(nlh, attr, &value, sizeof(value));
+	put(nlh, attr2, &value2, sizeof(value2));
+	return simple(fd, nlh, NULL);
 }
 
 /* --- ss --- */

@@ -79,6 +79,20 @@ struct owner_list {
 int owner_list(int fd, int by, struct owner_list *list);
 void owner_list_free(struct owner_list *list);
 
+struct told_alert {
+	uint32_t event, severity, threshold, trend;
+	uint16_t sport;
+	uint64_t count, unaccepted, oldest_ms;
+	struct told_process process;
+};
+
+/* Of the namespace of @fd: what comes within @ms; what is in force. */
+int alerts_subscribe(int fd);
+int alert_next(int fd, struct told_alert *alert, int ms);
+int alert_get(int fd, uint32_t event, struct told_alert *alert);
+/* Set two thresholds; the attributes are those of the operation. */
+int config_set(int fd, int attr, uint32_t value, int attr2, uint32_t value2);
+
 /* A generic netlink socket in @ns. */
 int socket_for(const struct ns *ns);
 

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The alert close-wait-leak: raised once, cleared once, not raised by a handler
+ * that is slow but closes; with owner, port and number, accepted or not.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "linux/tcpstate.h"
+#include "listing.h"
+#include "util.h"
+
+#define SECONDS	300
+#define LEAKS	12
+
+FIXTURE(leak) {
+	struct rig rig;
+	const struct ns *ns;
+	int fd, events, listener;
+	int client[LEAKS], server[LEAKS];
+};
+
+FIXTURE_SETUP(leak)
+{
+	int i;
+
+	for (i = 0; i < LEAKS; i++) {
+		self->client[i] = -1;
+		self->server[i] = -1;
+	}
+	CHECK(rig_up(&self->rig, NULL));
+	self->ns = &self->rig.net.server;
+	self->fd = socket_for(self->ns);
+	self->events = socket_for(self->ns);
+	ASSERT_LE(0, self->events);
+	CHECK(alerts_subscribe(self->events));
+	self->listener = tcp_listen(self->ns, IPV4, PORT);
+	ASSERT_LE(0, self->listener);
+}
+
+FIXTURE_TEARDOWN(leak)
+{
+	int i;
+
+	for (i = 0; i < LEAKS; i++) {
+		close_fd(&self->client[i]);
+		close_fd(&self->server[i]);
+	}
+	close_fd(&self->listener);
+	close(self->fd);
+	close(self->events);
+	EXPECT_OK(rig_down_alerted(&self->rig));
+}
+
+static int thresholds(int fd, uint32_t warning, uint32_t critical)
+{
+	return config_set(fd, TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING, warning,
+			  TCPSTATE_A_CONFIG_CLOSE_WAIT_CRITICAL, critical);
+}
+
+/* One that its peer has closed, accepted or not. */
+static int leak_one(const struct net *net, int listener, int *client, int *server)
+{
+	*client = tcp_connect(&net->client, IPV4, PORT, 0);
+	if (*client < 0)
+		return -1;
+	if (server) {
+		*server = tcp_accept(listener);
+		if (*server < 0)
+			return -1;
+	}
+	return shutdown(*client, SHUT_WR);
+}
+
+static int next_alert(int events, struct told_alert *a, int severity)
+{
+	if (alert_next(events, a, 20000))
+		return -1;
+	if (a->event != TCPSTATE_EVENT_CLOSE_WAIT_LEAK || a->severity != (uint32_t)severity)
+		return fail("event %u of severity %u", a->event, a->severity);
+	return 0;
+}
+
+TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
+{
+	uint64_t start, took;
+	struct told_alert a;
+	struct told_conn c;
+	struct conn_list list;
+	int i;
+
+	CHECK(thresholds(self->fd, 3, 6));
+	start = now_ms();
+	for (i = 0; i < 3; i++)
+		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
+			       &self->server[i]));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	took = now_ms() - start;
+	EXPECT_LE(3000, took);
+	EXPECT_GE(6000, took);
+	EXPECT_EQ(3, a.threshold);
+	EXPECT_EQ(PORT, a.sport);
+	EXPECT_EQ(0, a.unaccepted);
+	EXPECT_LE(1, a.count);
+	EXPECT_LE(3000, a.oldest_ms);
+	EXPECT_GE(now_ms() - start, a.oldest_ms);
+	EXPECT_FALSE(a.process.told);
+
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CRITICAL));
+	EXPECT_EQ(6, a.threshold);
+	EXPECT_EQ(3, a.count);
+	/* Who asks, and may, is told whose it is. */
+	CHECK(alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a));
+	EXPECT_EQ(TCPSTATE_SEVERITY_CRITICAL, a.severity);
+	EXPECT_TRUE(a.process.told);
+	EXPECT_EQ((uint32_t)getpid(), a.process.pid);
+	EXPECT_STREQ("leak", a.process.comm);
+	CHECK(conn_list(self->fd, &(struct conn_filter){
+		.states = 1 << ST_CLOSE_WAIT, .older_ms = 3000, .top = 1 }, &list));
+	ASSERT_EQ(1, list.n);
+	c = list.conn[0];
+	conn_list_free(&list);
+	took = now_ms() - start;
+	EXPECT_GE(took, c.age_ms);
+	/* Within 5 %: the three were made within a moment of each other. */
+	EXPECT_LE(took * 90 / 100, c.age_ms);
+	EXPECT_EQ((uint32_t)getpid(), c.owner.pid);
+
+	for (i = 0; i < 3; i++)
+		close_fd(&self->server[i]);
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+	EXPECT_NE(0, alert_next(self->events, &a, 4000));
+	EXPECT_NE(0, alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a));
+}
+
+TEST_F_TIMEOUT(leak, slow_handler, SECONDS)
+{
+	struct told_alert a;
+	int i;
+
+	/* 50 s of 60, at a tenth of it. */
+	CHECK(thresholds(self->fd, 6, 60));
+	for (i = 0; i < 3; i++) {
+		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
+			       &self->server[i]));
+		EXPECT_NE(0, alert_next(self->events, &a, 4500));
+		close_fd(&self->server[i]);
+	}
+	EXPECT_NE(0, alert_next(self->events, &a, 3000));
+}
+
+TEST_F_TIMEOUT(leak, never_accepted, SECONDS)
+{
+	struct told_alert a;
+	int i;
+
+	CHECK(thresholds(self->fd, 2, 600));
+	for (i = 0; i < 4; i++)
+		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i], NULL));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	EXPECT_EQ(a.count, a.unaccepted);
+	EXPECT_EQ(PORT, a.sport);
+	/* The listener's. */
+	CHECK(alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a));
+	EXPECT_EQ((uint32_t)getpid(), a.process.pid);
+	for (i = 0; i < 4; i++) {
+		self->server[i] = tcp_accept(self->listener);
+		ASSERT_LE(0, self->server[i]);
+	}
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.count == 4 && !a.unaccepted, 20000));
+	for (i = 0; i < 4; i++)
+		close_fd(&self->server[i]);
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+}
+
+TEST_F_TIMEOUT(leak, grows_and_recovers, SECONDS)
+{
+	struct told_alert a;
+	int i;
+
+	CHECK(thresholds(self->fd, 2, 600));
+	for (i = 0; i < LEAKS; i++) {
+		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
+			       &self->server[i]));
+		if (!i)
+			CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+		usleep(1000000);
+	}
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.trend == TCPSTATE_TREND_GROWING, 30000));
+	for (i = 1; i < LEAKS; i++)
+		close_fd(&self->server[i]);
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.trend == TCPSTATE_TREND_RECOVERING, 30000));
+	close_fd(&self->server[0]);
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+}
+
+TEST_HARNESS_MAIN

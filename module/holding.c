@@ -347,23 +347,28 @@ static int put_row(struct sk_buff *skb, const struct tcpstate_netns *netns,
 	return tcpstate_put_u64(skb, TCPSTATE_A_OWNER_NETNS_INO, netns->ino) ||
 	       put_key(skb, row, by) ||
 	       (row->gone && nla_put_flag(skb, TCPSTATE_A_OWNER_GONE)) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CONNECTIONS, held->connections) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT, held->time_wait) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CONNECTIONS,
+				held->connections) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT,
+				held->time_wait) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_MADE,
-		       row->made[TCPSTATE_MADE_TIME_WAIT]) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_FIN_WAIT2, held->fin_wait2) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT, held->close_wait) ||
+				row->made[TCPSTATE_MADE_TIME_WAIT]) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_FIN_WAIT2,
+				held->fin_wait2) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT,
+				held->close_wait) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
-		       row->made[TCPSTATE_MADE_CLOSE_WAIT]) ||
+				row->made[TCPSTATE_MADE_CLOSE_WAIT]) ||
 	       (held->oldest &&
 		tcpstate_put_u64(skb, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
-			div_u64(ktime_get_ns() - held->oldest,
-				NSEC_PER_MSEC))) ||
+				 div_u64(ktime_get_ns() - held->oldest,
+					 NSEC_PER_MSEC))) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_RATE,
-		       row->rate[TCPSTATE_MADE_TIME_WAIT]) ||
+				row->rate[TCPSTATE_MADE_TIME_WAIT]) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
-		       row->rate[TCPSTATE_MADE_CLOSE_WAIT]) ||
-	       (dropped && tcpstate_put_u64(skb, TCPSTATE_A_OWNER_DROPPED, dropped)) ?
+				row->rate[TCPSTATE_MADE_CLOSE_WAIT]) ||
+	       (dropped &&
+		tcpstate_put_u64(skb, TCPSTATE_A_OWNER_DROPPED, dropped)) ?
 	       -EMSGSIZE : 0;
 }
 

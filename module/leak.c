@@ -70,10 +70,9 @@ static void leak_check(struct work_struct *work)
 	u64 id = 0, oldest;
 	u32 warning;
 
-	/* What enters CLOSE_WAIT from here on arms the timer again. Pairs with
-	 * the reading of it after the record has got its new state.
-	 */
+	/* What enters CLOSE_WAIT from here on arms the timer again. */
 	WRITE_ONCE(tcpstate_leak_armed, false);
+	/* Pairs with the reading of it, after a record has got its new state. */
 	smp_mb();
 	for (;;) {
 		mutex_lock(&tcpstate_netns_mutex);
@@ -175,8 +174,8 @@ static void log_leak(const struct tcpstate_netns *netns, u32 threshold)
 {
 	static const char *const trends[] = {
 		[TCPSTATE_TREND_STEADY] = "",
-		[TCPSTATE_TREND_GROWING] = "; they are becoming more: it leaks",
-		[TCPSTATE_TREND_RECOVERING] = "; they are becoming fewer: it is late, but closes them",
+		[TCPSTATE_TREND_GROWING] = "; ever more: it leaks",
+		[TCPSTATE_TREND_RECOVERING] = "; ever fewer: it is late, but closes them",
 	};
 	const struct tcpstate_leak *leak = &netns->leak;
 	struct tcpstate_process process = {};

@@ -434,12 +434,13 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	    put_addresses(skb, line) ||
 	    nla_put_u16(skb, TCPSTATE_A_CONN_SPORT, line->sport) ||
 	    nla_put_u16(skb, TCPSTATE_A_CONN_DPORT, line->dport) ||
-	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_AGE_MS, div_u64(age, NSEC_PER_MSEC)) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_AGE_MS,
+			     div_u64(age, NSEC_PER_MSEC)) ||
 	    (line->seeded && nla_put_flag(skb, TCPSTATE_A_CONN_AGE_AT_LEAST)) ||
 	    (line->mini &&
 	     (nla_put_flag(skb, TCPSTATE_A_CONN_MINI) ||
 	      tcpstate_put_u64(skb, TCPSTATE_A_CONN_TIMEOUT_MS,
-		      jiffies_to_msecs(line->timeout)))) ||
+			       jiffies_to_msecs(line->timeout)))) ||
 	    (line->inode &&
 	     tcpstate_put_u64(skb, TCPSTATE_A_CONN_INODE, line->inode)) ||
 	    put_owners(skb, line, reader)) {

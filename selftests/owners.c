@@ -669,6 +669,54 @@ TEST_F_TIMEOUT(owners, threads_and_names, SECONDS)
 	close(listener);
 }
 
+static int dial_over_wire(int what, void *arg)
+{
+	struct dialler *d = arg;
+
+	(void)what;
+	d->fd = tcp_connect(d->ns, IPV6, d->port, 0);
+	return d->fd < 0 ? -1 : 0;
+}
+
+/* Its process is gone, its peer out of reach: it lingers, and has an owner. */
+TEST_F_TIMEOUT(owners, lingering, SECONDS)
+{
+	static const char *const comms[] = { "finwait1", "lastack" };
+	static const int states[] = { ST_FIN_WAIT1, ST_LAST_ACK };
+	const struct net *net = &self->rig.net;
+	struct dialler d = { &net->client, PORT, -1 };
+	int listener = tcp_listen(&net->server, IPV6, PORT), server[2], i;
+	struct actor a[2];
+	struct told_conn c;
+
+	ASSERT_LE(0, listener);
+	for (i = 0; i < 2; i++) {
+		CHECK(actor_start(&a[i], comms[i], dial_over_wire, &d));
+		CHECK(actor_do(&a[i], 'd'));
+		server[i] = tcp_accept(listener);
+		ASSERT_LE(0, server[i]);
+	}
+	close_fd(&server[1]);
+	FIND(&c, .states = 1 << ST_CLOSE_WAIT);
+	IS(c.owner, a[1].pid, "lastack");
+	CHECK(wire(&net->client, LOSE));
+	for (i = 0; i < 2; i++) {
+		CHECK(actor_end(&a[i]));
+		FIND(&c, .states = 1 << states[i]);
+		IS(c.owner, a[i].pid, comms[i]);
+		EXPECT_TRUE(c.owner.gone);
+		EXPECT_FALSE(c.closer.told);
+		EXPECT_EQ(0, c.inode);
+	}
+	/* SOCK_DESTROY ends them, and what is told of them. */
+	CHECK(run(self->ns, "ss -K dport = :%d", PORT));
+	ASSERT_TRUE(WAIT_FOR(find(self->fd, (struct conn_filter){ .dport = PORT }, &c),
+			     PATIENCE_MS));
+	CHECK(wire(&net->client, PASS));
+	close(server[0]);
+	close(listener);
+}
+
 /* A pid that has been given to somebody else. */
 TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 {

@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(conn)
 			pair_close(&self->pair[g][i]);
 	for (f = IPV4; f < FAMILIES; f++)
 		close_fd(&self->listener[f]);
-	EXPECT_OK(rig_down(&self->rig));
+	EXPECT_OK(rig_down_alerted(&self->rig));
 }
 
 static int open_group(const struct net *net, const int *listener, struct pair *group)

@@ -1036,13 +1036,24 @@ bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
 }
 
 /**
- * tcpstate_conn_buckets() - how many buckets the table of records has
+ * tcpstate_conn_next() - the next bucket of the table that has a record
+ * @bucket: the lowest number that will do; set to that of the bucket
  *
- * Return: the number.
+ * Context: process context. May sleep.
+ * Return: whether there is one.
  */
-unsigned long tcpstate_conn_buckets(void)
+bool tcpstate_conn_next(unsigned long *bucket)
 {
-	return conn_buckets;
+	unsigned long i;
+
+	for (i = *bucket; i < conn_buckets; i++) {
+		if (!(i % 256))
+			cond_resched();
+		if (!hlist_bl_empty(&conn_table[i]))
+			break;
+	}
+	*bucket = i;
+	return i < conn_buckets;
 }
 
 /**
@@ -1061,8 +1072,6 @@ void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 	struct hlist_bl_node *pos;
 	unsigned long flags;
 
-	if (hlist_bl_empty(chain))
-		return;
 	local_irq_save(flags);
 	hlist_bl_lock(chain);
 	hlist_bl_for_each_entry(conn, pos, chain, node)

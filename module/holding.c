@@ -141,11 +141,8 @@ static void survey_walk(struct survey *survey)
 	hlist_for_each_entry_rcu(owner, &survey->netns->owners, list)
 		memset(&owner->holding, 0, sizeof(owner->holding));
 	rcu_read_unlock();
-	for (bucket = 0; bucket < tcpstate_conn_buckets(); bucket++) {
+	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
 		tcpstate_conn_visit(bucket, survey_conn, survey);
-		if (!(bucket % 256))
-			cond_resched();
-	}
 }
 
 static void row_key(struct row_key *key, const struct tcpstate_owner *owner,

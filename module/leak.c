@@ -153,11 +153,8 @@ static void leak_walk(struct leak_walk *walk, struct tcpstate_leak *leak)
 	unsigned long bucket;
 
 	mutex_lock(&tcpstate_owner_mutex);
-	for (bucket = 0; bucket < tcpstate_conn_buckets(); bucket++) {
+	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
 		tcpstate_conn_visit(bucket, leak_conn, walk);
-		if (!(bucket % 256))
-			cond_resched();
-	}
 	leak->over = walk->over;
 	leak->unaccepted = walk->unaccepted;
 	/* When it clears it tells of the last one that was too old. */

@@ -23,12 +23,15 @@
 #include <net/ipv6.h>
 #include <net/sock.h>
 
+#include "attr.h"
 #include "netlink.h"
 #include "owner.h"
 #include "reader.h"
 
 /* Lines taken from one bucket, or of the oldest, at a time. */
 #define LINES_MAX	32
+/* At most, what is told of one connection takes. */
+#define LINE_ROOM	(256 + 2 * TCPSTATE_READER_ROOM)
 
 /**
  * struct filter - what connections have to be to be listed
@@ -376,77 +379,88 @@ static void pick_again(struct tcpstate_conn *conn, void *arg)
 	}
 }
 
-static int put_addresses(struct sk_buff *skb, const struct line *line)
+static void *put_addresses(void *at, const struct line *line)
 {
-	size_t size = line->family == AF_INET6 ? sizeof(struct in6_addr) :
-						 sizeof(__be32);
-	size_t skip = sizeof(struct in6_addr) - size;
+	const u8 *saddr = (const u8 *)&line->saddr;
+	const u8 *daddr = (const u8 *)&line->daddr;
 
-	return nla_put(skb, TCPSTATE_A_CONN_SADDR, size,
-		       (const u8 *)&line->saddr + skip) ||
-	       nla_put(skb, TCPSTATE_A_CONN_DADDR, size,
-		       (const u8 *)&line->daddr + skip) ?
-	       -EMSGSIZE : 0;
+	if (line->family == AF_INET6) {
+		at = tcpstate_attr_put(at, TCPSTATE_A_CONN_SADDR, saddr, 16);
+		return tcpstate_attr_put(at, TCPSTATE_A_CONN_DADDR, daddr, 16);
+	}
+	at = tcpstate_attr_put(at, TCPSTATE_A_CONN_SADDR, saddr + 12, 4);
+	return tcpstate_attr_put(at, TCPSTATE_A_CONN_DADDR, daddr + 12, 4);
 }
 
-static int put_owners(struct sk_buff *skb, const struct line *line,
-		      const struct tcpstate_reader *reader)
+static void *put_owners(void *at, const struct line *line,
+			const struct tcpstate_reader *reader)
 {
 	const struct tcpstate_owner *owner = line->owner;
-	const struct tcpstate_owner *closer = line->closer ?
-		tcpstate_owner_by_id(line->closer) : NULL;
+	const struct tcpstate_owner *closer;
 	bool hidden = false;
 
-	if (owner && !tcpstate_reader_sees(reader, owner))
+	if (owner && tcpstate_reader_sees(reader, owner))
+		at = tcpstate_reader_put(at, TCPSTATE_A_CONN_OWNER, reader,
+					 owner);
+	else if (owner)
 		hidden = true;
-	else if (owner && tcpstate_reader_put(skb, TCPSTATE_A_CONN_OWNER,
-					      reader, owner))
-		return -EMSGSIZE;
-	if (closer && !tcpstate_reader_sees(reader, closer))
+	closer = line->closer ? tcpstate_owner_by_id(line->closer) : NULL;
+	if (closer && tcpstate_reader_sees(reader, closer))
+		at = tcpstate_reader_put(at, TCPSTATE_A_CONN_CLOSER, reader,
+					 closer);
+	else if (closer)
 		hidden = true;
-	else if (closer && tcpstate_reader_put(skb, TCPSTATE_A_CONN_CLOSER,
-					       reader, closer))
-		return -EMSGSIZE;
-	return (line->unaccepted &&
-		nla_put_flag(skb, TCPSTATE_A_CONN_UNACCEPTED)) ||
-	       (hidden && nla_put_flag(skb, TCPSTATE_A_CONN_OWNER_HIDDEN)) ?
-	       -EMSGSIZE : 0;
+	if (line->unaccepted)
+		at = tcpstate_attr_flag(at, TCPSTATE_A_CONN_UNACCEPTED);
+	if (hidden)
+		at = tcpstate_attr_flag(at, TCPSTATE_A_CONN_OWNER_HIDDEN);
+	return at;
+}
+
+static void *put_u64(void *at, int attr, u64 value)
+{
+	return tcpstate_attr_u64(at, attr, value, TCPSTATE_A_CONN_PAD);
 }
 
 static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
-		     const struct line *line,
+		     u64 now, const struct line *line,
 		     const struct tcpstate_reader *reader)
 {
-	u64 now = ktime_get_ns();
+	/* Entered after the look at the clock it may seem to lie ahead. */
 	u64 age = now > line->since ? now - line->since : 0;
-	void *hdr;
+	void *hdr, *at;
 
 	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
 			  TCPSTATE_CMD_CONN_GET);
 	if (!hdr)
 		return -EMSGSIZE;
-	if (tcpstate_put_u64(skb, TCPSTATE_A_CONN_NETNS_INO, line->netns->ino) ||
-	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_COOKIE, line->cookie) ||
-	    nla_put_u32(skb, TCPSTATE_A_CONN_STATE, line->state) ||
-	    nla_put_u32(skb, TCPSTATE_A_CONN_FAMILY, line->family) ||
-	    (line->ifindex &&
-	     nla_put_u32(skb, TCPSTATE_A_CONN_IFINDEX, line->ifindex)) ||
-	    put_addresses(skb, line) ||
-	    nla_put_u16(skb, TCPSTATE_A_CONN_SPORT, line->sport) ||
-	    nla_put_u16(skb, TCPSTATE_A_CONN_DPORT, line->dport) ||
-	    tcpstate_put_u64(skb, TCPSTATE_A_CONN_AGE_MS,
-			     div_u64(age, NSEC_PER_MSEC)) ||
-	    (line->seeded && nla_put_flag(skb, TCPSTATE_A_CONN_AGE_AT_LEAST)) ||
-	    (line->mini &&
-	     (nla_put_flag(skb, TCPSTATE_A_CONN_MINI) ||
-	      tcpstate_put_u64(skb, TCPSTATE_A_CONN_TIMEOUT_MS,
-			       jiffies_to_msecs(line->timeout)))) ||
-	    (line->inode &&
-	     tcpstate_put_u64(skb, TCPSTATE_A_CONN_INODE, line->inode)) ||
-	    put_owners(skb, line, reader)) {
+	if (skb_tailroom(skb) < LINE_ROOM) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
+	at = skb_tail_pointer(skb);
+	at = put_u64(at, TCPSTATE_A_CONN_NETNS_INO, line->netns->ino);
+	at = put_u64(at, TCPSTATE_A_CONN_COOKIE, line->cookie);
+	at = tcpstate_attr_u32(at, TCPSTATE_A_CONN_STATE, line->state);
+	at = tcpstate_attr_u32(at, TCPSTATE_A_CONN_FAMILY, line->family);
+	if (line->ifindex)
+		at = tcpstate_attr_u32(at, TCPSTATE_A_CONN_IFINDEX,
+				       line->ifindex);
+	at = put_addresses(at, line);
+	at = tcpstate_attr_u16(at, TCPSTATE_A_CONN_SPORT, line->sport);
+	at = tcpstate_attr_u16(at, TCPSTATE_A_CONN_DPORT, line->dport);
+	at = put_u64(at, TCPSTATE_A_CONN_AGE_MS, div_u64(age, NSEC_PER_MSEC));
+	if (line->seeded)
+		at = tcpstate_attr_flag(at, TCPSTATE_A_CONN_AGE_AT_LEAST);
+	if (line->mini) {
+		at = tcpstate_attr_flag(at, TCPSTATE_A_CONN_MINI);
+		at = put_u64(at, TCPSTATE_A_CONN_TIMEOUT_MS,
+			     jiffies_to_msecs(line->timeout));
+	}
+	if (line->inode)
+		at = put_u64(at, TCPSTATE_A_CONN_INODE, line->inode);
+	at = put_owners(at, line, reader);
+	skb_put(skb, at - (void *)skb_tail_pointer(skb));
 	genlmsg_end(skb, hdr);
 	return 0;
 }
@@ -460,6 +474,7 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
  * @portid: to whom
  * @seq: in answer to what
  * @flags: of the message
+ * @now: the time that ages are told at
  * @told: how many lines it has told
  * @pass: the look at the records
  */
@@ -471,6 +486,7 @@ struct listing {
 	u32			portid;
 	u32			seq;
 	int			flags;
+	u64			now;
 	u32			told;
 	struct pass		pass;
 };
@@ -485,7 +501,7 @@ static int tell(struct listing *listing, const struct line *line)
 	if (!filter_owner(&listing->filter, &listing->reader, line->owner))
 		return 0;
 	err = fill_conn(listing->skb, listing->portid, listing->seq,
-			listing->flags, line, &listing->reader);
+			listing->flags, listing->now, line, &listing->reader);
 	if (!err)
 		listing->told++;
 	return err;
@@ -499,7 +515,7 @@ static int list_table(struct listing *listing)
 	unsigned int i;
 	int err = 0;
 
-	while (cursor->bucket < tcpstate_conn_buckets()) {
+	while (tcpstate_conn_next(&cursor->bucket)) {
 		pass->count = 0;
 		pass->more = false;
 		rcu_read_lock();
@@ -516,8 +532,6 @@ static int list_table(struct listing *listing)
 			cursor->obj = 0;
 			cursor->bucket++;
 		}
-		if (!(cursor->bucket % 256))
-			cond_resched();
 	}
 	return 0;
 }
@@ -527,11 +541,8 @@ static void find_oldest(struct pass *pass)
 	unsigned long bucket;
 
 	pass->count = 0;
-	for (bucket = 0; bucket < tcpstate_conn_buckets(); bucket++) {
+	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
 		tcpstate_conn_visit(bucket, pick_place, pass);
-		if (!(bucket % 256))
-			cond_resched();
-	}
 	sort(pass->places, pass->count, sizeof(*pass->places), place_compare,
 	     NULL);
 }
@@ -689,8 +700,9 @@ static struct listing *listing_alloc(struct list_cursor *cursor,
 	listing->cursor = cursor;
 	listing->pass.cursor = cursor;
 	listing->pass.filter = &listing->filter;
+	listing->now = ktime_get_ns();
 	if (!cursor->generation) {
-		cursor->begun = ktime_get_ns();
+		cursor->begun = listing->now;
 		cursor->generation = tcpstate_conn_generation_next();
 	}
 	return listing;

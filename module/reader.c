@@ -14,6 +14,7 @@
 #include <net/net_namespace.h>
 #include <net/netlink.h>
 
+#include "attr.h"
 #include "owner.h"
 #include "reader.h"
 
@@ -96,35 +97,34 @@ bool tcpstate_reader_sees(const struct tcpstate_reader *reader,
 
 /**
  * tcpstate_reader_put() - put what may be told of an owner
- * @skb: into this message
+ * @at: where to, with room for TCPSTATE_READER_ROOM
  * @attr: as this attribute, a nest of the set process
  * @reader: to whom, who sees the owner
  * @owner: the owner
  *
  * Context: any, the owner held.
- * Return: 0, or -EMSGSIZE.
+ * Return: where the next attribute goes.
  */
-int tcpstate_reader_put(struct sk_buff *skb, int attr,
-			const struct tcpstate_reader *reader,
-			const struct tcpstate_owner *owner)
+void *tcpstate_reader_put(void *at, int attr,
+			  const struct tcpstate_reader *reader,
+			  const struct tcpstate_owner *owner)
 {
-	struct nlattr *nest = nla_nest_start(skb, attr);
 	u32 pid = tcpstate_reader_pid(reader, owner), uid;
 	u64 cgroup = tcpstate_reader_cgroup(reader, owner);
+	void *nest = at;
 
-	if (!nest)
-		return -EMSGSIZE;
-	if ((pid && nla_put_u32(skb, TCPSTATE_A_PROCESS_PID, pid)) ||
-	    nla_put_string(skb, TCPSTATE_A_PROCESS_COMM, owner->comm) ||
-	    (tcpstate_reader_uid(reader, owner, &uid) &&
-	     nla_put_u32(skb, TCPSTATE_A_PROCESS_UID, uid)) ||
-	    (cgroup && nla_put_u64_64bit(skb, TCPSTATE_A_PROCESS_CGROUP, cgroup,
-					 TCPSTATE_A_PROCESS_PAD)) ||
-	    (!pid_has_task(owner->tgid, PIDTYPE_TGID) &&
-	     nla_put_flag(skb, TCPSTATE_A_PROCESS_GONE))) {
-		nla_nest_cancel(skb, nest);
-		return -EMSGSIZE;
-	}
-	nla_nest_end(skb, nest);
-	return 0;
+	at = tcpstate_attr_nest_start(at, attr);
+	if (pid)
+		at = tcpstate_attr_u32(at, TCPSTATE_A_PROCESS_PID, pid);
+	at = tcpstate_attr_put(at, TCPSTATE_A_PROCESS_COMM, owner->comm,
+			       strnlen(owner->comm, TASK_COMM_LEN - 1) + 1);
+	if (tcpstate_reader_uid(reader, owner, &uid))
+		at = tcpstate_attr_u32(at, TCPSTATE_A_PROCESS_UID, uid);
+	if (cgroup)
+		at = tcpstate_attr_u64(at, TCPSTATE_A_PROCESS_CGROUP, cgroup,
+				       TCPSTATE_A_PROCESS_PAD);
+	if (!pid_has_task(owner->tgid, PIDTYPE_TGID))
+		at = tcpstate_attr_flag(at, TCPSTATE_A_PROCESS_GONE);
+	tcpstate_attr_nest_end(at, nest);
+	return at;
 }

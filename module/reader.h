@@ -26,6 +26,9 @@ struct tcpstate_reader {
 	bool			cgroups;
 };
 
+/* At most, what is told of one owner takes. */
+#define TCPSTATE_READER_ROOM	96
+
 void tcpstate_reader_init(struct tcpstate_reader *reader,
 			  const struct sk_buff *request, const struct net *net);
 u32 tcpstate_reader_pid(const struct tcpstate_reader *reader,
@@ -36,8 +39,8 @@ u64 tcpstate_reader_cgroup(const struct tcpstate_reader *reader,
 			   const struct tcpstate_owner *owner);
 bool tcpstate_reader_sees(const struct tcpstate_reader *reader,
 			  const struct tcpstate_owner *owner);
-int tcpstate_reader_put(struct sk_buff *skb, int attr,
-			const struct tcpstate_reader *reader,
-			const struct tcpstate_owner *owner);
+void *tcpstate_reader_put(void *at, int attr,
+			  const struct tcpstate_reader *reader,
+			  const struct tcpstate_owner *owner);
 
 #endif /* _TCPSTATE_READER_H */

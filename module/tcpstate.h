@@ -688,7 +688,7 @@ void tcpstate_conn_accept(const struct sock *sk);
 u32 tcpstate_conn_generation_next(void);
 bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
 				     u32 generation);
-unsigned long tcpstate_conn_buckets(void);
+bool tcpstate_conn_next(unsigned long *bucket);
 void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 			 void *arg);
 void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,

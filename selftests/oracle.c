@@ -557,7 +557,7 @@ static int as_ss(const struct ns *ns, const struct expectation *e, const struct 
  * as long as it keeps showing it, tcpstate may not: only a reader that still
  * holds a mini-socket can make it lag.
  */
-#define LAG_MS	2000
+#define LAG_MS	(2000 * slowness())
 
 static int agree(const struct ns *ns, const struct expectation *e)
 {

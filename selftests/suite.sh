@@ -3,8 +3,8 @@
 #
 # suite.sh [-H] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
-# prints, then a line for each kernel, one for each thing that was skipped, and
-# as the last line 'N passed, N failed' (', N skipped' when any were). Exits 0
+# prints, then a table of the single results, test by kernel, a line for each
+# kernel, one for each thing that was skipped or is to be noted, and as the last line 'N passed, N failed' (', N skipped' when any were). Exits 0
 # only if nothing failed and every test was heard of.
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
@@ -19,7 +19,7 @@ usage() {
 	exit 2
 }
 
-kernels=() harness=0 jobs=$(nproc)
+kernels=() harness=0 jobs=$(nproc) everything=0
 while getopts Hj:k: opt; do
 	case $opt in
 	H) harness=1 ;;
@@ -38,10 +38,25 @@ if ((${#tests[@]} == 0)); then
 	read -r -a tests < <(make -s -C "$here" --no-print-directory --eval \
 		'list: ; @echo $(programs) $(scripts)' list)
 	((${#tests[@]})) || { echo "suite.sh: selftests/Makefile names no tests" >&2; exit 1; }
+	everything=1
 fi
 
+# tests_of KERNEL: of the whole suite, what is for that kernel; what was asked for
+# by name is run wherever it was.
+tests_of() {
+	local t for_kernels
+
+	for t in "${tests[@]}"; do
+		for_kernels=$(awk -v t="$t" '$1 == t {
+			for (i = 2; i <= NF; i++) if (sub(/^kernels=/, "", $i)) print $i }' "$here/settings")
+		if ((everything == 0)) || [[ ! $for_kernels || ",$for_kernels," == *",$1,"* ]]; then
+			echo "$t"
+		fi
+	done
+}
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-suite.XXXXXX")
-declare -A runs=() shown=() began=() ended=() lasted=()
+declare -A counts=() runs=() shown=() began=() ended=() lasted=()
 
 stop() {
 	trap - EXIT
@@ -82,7 +97,7 @@ wait_below() {
 	done
 }
 
-passed=0 failed=0 skipped=0 report=() skips=()
+passed=0 failed=0 skipped=0 report=() skips=() notes=()
 
 # add NAME EXPECTED WHAT: take in what the run NAME said, of WHAT. EXPECTED
 # results must be accounted for; 0 asks only for some.
@@ -112,12 +127,35 @@ add() {
 	while read -r line; do
 		skips+=("skipped on $what: $line")
 	done < <(sed -n 's/^# skipped: //p' "$out")
+	while read -r line; do
+		notes+=("note on $what: $line")
+	done < <(sed -n 's/^# note: //p' "$out")
+}
+
+# Per test and kernel how many of its results passed, failed and were skipped.
+table() {
+	local t k cell
+
+	printf '%-14s' 'pass/fail/skip'
+	printf '%12s' "${kernels[@]}"
+	echo
+	for t in "${tests[@]}"; do
+		printf '%-14s' "$t"
+		for k in "${kernels[@]}"; do
+			cell=$(sed -nE "s,^# results: $t: ([0-9]+) passed\, ([0-9]+) failed\, ([0-9]+) skipped.*,\1/\2/\3,p" \
+				"$work/$k" | tail -n 1)
+			printf '%12s' "${cell:--}"
+		done
+		echo
+	done
 }
 
 echo "# kernels ${kernels[*]}, tests ${tests[*]}"
 for k in "${kernels[@]}"; do
 	wait_below "$jobs"
-	start "$k" "$here/vm/run.sh" -k "$k" "${tests[@]}"
+	mapfile -t for_this < <(tests_of "$k")
+	counts[$k]=${#for_this[@]}
+	start "$k" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
 done
 if ((harness)); then
 	wait_below "$jobs"
@@ -127,13 +165,16 @@ wait_below 1
 
 for k in "${kernels[@]}"; do
 	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/$k" | head -n 1)
-	add "$k" "${#tests[@]}" "${version:-$k}"
+	add "$k" "${counts[$k]}" "${version:-$k}"
 done
 ((harness == 0)) || add harness 0 harness
 
 echo
+table
+echo
 printf '%s\n' "${report[@]}"
 ((${#skips[@]} == 0)) || printf '%s\n' "${skips[@]}"
+((${#notes[@]} == 0)) || printf '%s\n' "${notes[@]}"
 total="$passed passed, $failed failed"
 ((skipped == 0)) || total+=", $skipped skipped"
 echo "$total"

@@ -344,6 +344,7 @@ int traffic_stop(struct traffic *t)
 			close_fd(&t->shared->worker[i].listener[1]);
 		}
 	}
+	t->done = traffic_done(t);
 	munmap(t->shared, sizeof(*t->shared));
 	t->workers = 0;
 	return rc;

@@ -30,6 +30,7 @@ struct traffic {
 	struct traffic_shared *shared;
 	pid_t pid[TRAFFIC_WORKERS];
 	unsigned int workers;
+	uint64_t done;		/* connections made, once it is stopped */
 };
 
 int traffic_init(struct traffic *t);

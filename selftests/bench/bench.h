@@ -49,22 +49,27 @@ static inline int listener(struct sockaddr_in *addr, in_addr_t host)
 	return fd;
 }
 
-/*
- * One connection to the listener @fd at @addr, closed by the client first: 11
- * transitions, and a mini-socket that stays.
- */
-static inline void connection(int fd, const struct sockaddr_in *addr)
+/* One connection to the listener @fd at @addr: both of its ends. */
+static inline void connection_open(int fd, const struct sockaddr_in *addr,
+				   int end[2])
 {
-	int client = socket(AF_INET, SOCK_STREAM, 0), server;
-
-	if (client < 0 || connect(client, (const struct sockaddr *)addr,
+	end[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (end[0] < 0 || connect(end[0], (const struct sockaddr *)addr,
 				  sizeof(*addr)))
 		err(1, "cannot connect");
-	server = accept(fd, NULL, NULL);
-	if (server < 0)
+	end[1] = accept(fd, NULL, NULL);
+	if (end[1] < 0)
 		err(1, "cannot accept");
-	close(client);
-	close(server);
+}
+
+/* The same, closed by the client first: 11 transitions, and a mini-socket that stays. */
+static inline void connection(int fd, const struct sockaddr_in *addr)
+{
+	int end[2];
+
+	connection_open(fd, addr, end);
+	close(end[0]);
+	close(end[1]);
 }
 
 #endif

@@ -1,24 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [OPTION...]: what tcpstate costs, measured in virtual machines that
-# count time in instructions, against its budgets. Prints a table; exits 1 if a
-# budget is missed or a figure cannot be had.
+# bench.sh [OPTION...]: what tcpstate costs, measured in virtual machines,
+# against its budgets. Prints a table; exits 1 if a budget is missed or a figure
+# cannot be had. Takes five minutes where nothing else is done.
 #
 #   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2
 #   -j FILE	write the figures to FILE as JSON, too
 #   -c		only the cost of a connection: a minute, while at work on it
 #   -l DIR	keep the logs in DIR
 #
-# Documentation of the method is in costs.sh, memory.sh and the programs here.
+# How something is measured is told where it is: instructions in costs.sh and
+# the programs here, memory in ../memory.sh, the rates of several CPUs in
+# ../rate.c. Each prints lines "value NAME NUMBER...", and report.awk makes
+# of them all that is shown.
 
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-run=$here/../vm/run.sh
-
-usage() {
-	sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
-}
+# shellcheck source-path=SCRIPTDIR source=../vm/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../vm/common.sh"
+here=$top/selftests/bench
 
 kernel=6.1 json=/dev/null quick=0 log=()
 while getopts k:j:cl:h opt; do
@@ -44,27 +44,60 @@ if (($#)); then
 fi
 
 values=$(mktemp)
-trap 'rm -f "$values"' EXIT
+trap 'rm -f "$values" "$values.said"' EXIT
 failed=0
 
-# measure OPTION... TEST: run it; keep the values it finds, tell of its progress.
-measure() {
-	local line
-
-	"$run" -r -k "$kernel" "${log[@]}" "$@" | while IFS= read -r line; do
-		case $line in
-		'value '*) printf '%s\n' "${line#value }" >>"$values" ;;
-		'progress '*) printf 'bench: %4d s: %s\n' $SECONDS "${line#progress }" >&2 ;;
-		*) printf '%s\n' "$line" >&2 ;;
-		esac
-	done || failed=1
+progress() {
+	printf 'bench: %4d s: %s\n' $SECONDS "$*" >&2
 }
 
+# measure OPTION... TEST: run it; keep the values it finds, tell of its progress.
+# What else a test has to say is shown if it fails.
+measure() {
+	local line said=()
+
+	"$vm_dir/run.sh" -n -r -k "$kernel" "${log[@]}" "$@" | {
+		while IFS= read -r line; do
+			case $line in
+			'value '* | '# value '*) printf '%s\n' "${line#*value }" >>"$values" ;;
+			'progress '*) progress "${line#progress }" ;;
+			*) said+=("$line") ;;
+			esac
+		done
+		printf '%s\n' "${said[@]}" >"$values.said"
+	} && return
+	cat "$values.said" >&2
+	failed=1
+}
+
+# The module that has our hooks and nothing behind them.
+build_floor() {
+	local dir=$build/$kernel/floor version
+
+	version=$(<"$(kernel_path "$kernel")/version")
+	rm -rf --one-file-system "$dir"
+	mkdir -p "$dir/selftests/bench"
+	cp "$top/Kbuild" "$dir/Kbuild.tcpstate"
+	cp -r "$top/module" "$dir/"
+	cp -r "$here/floor" "$dir/selftests/bench/"
+	cp "$here/floor/Kbuild" "$dir/"
+	in_tree "$(tree_path "$(suite_of "$kernel")")" "$dir=/src" -- \
+		make -s -C "/lib/modules/$version/build" M=/src modules >"$dir/log" 2>&1 ||
+		{ cat "$dir/log" >&2; die "the floor does not build"; }
+}
+
+progress "building"
+"$vm_dir/build.sh" "$kernel"
+build_floor
+floor=(-f "$build/$kernel/floor/tcpstate-floor.ko=/tcpstate/tcpstate-floor.ko")
 if ((quick)); then
-	measure -e BENCH_SIZES= bench/costs.sh
+	measure "${floor[@]}" -e BENCH_SIZES= bench/costs.sh
 else
-	measure bench/costs.sh
-	measure -n bench/memory.sh
+	measure "${floor[@]}" bench/costs.sh
+	progress "memory, on 16 CPUs"
+	measure -s 16 memory.sh
+	progress "four CPUs at once, without and with the module"
+	measure -e RATE_ROUNDS=8 rate
 fi
 
 rc=0

@@ -8,7 +8,7 @@
 # is run once before it is measured. Waiting otherwise costs nothing here: while
 # nothing runs, the clock jumps to the next timer.
 #
-# vm-icount: 1
+# vm-mode: icount
 # vm-mem: 4096
 # vm-timeout: 3600
 
@@ -114,12 +114,17 @@ if [[ ${BENCH_BPFTRACE-1} == 1 ]]; then
 fi
 
 for ((round = 1; round <= rounds; round++)); do
-	progress "a connection without and with the module, $round of $rounds"
+	progress "a connection without, with the hooks alone, with the module: $round of $rounds"
 	# the ends are waited for twice: they are the same to a few instructions
 	ends=()
 	((round > 2)) || ends=(end)
 	wait_empty
 	value cycle.bare "$(./cycle $cycles 3 "${ends[@]}")"
+	wait_empty
+	insmod /tcpstate/tcpstate-floor.ko
+	sleep 2
+	value cycle.floor "$(./cycle $cycles 3 "${ends[@]}")"
+	rmmod tcpstate_floor
 	wait_empty
 	load 0
 	value cycle.loaded "$(./cycle $cycles 3 "${ends[@]}")"

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # awk -v kernel=KERNEL -v json=FILE -f report.awk VALUES: the table and the JSON
-# of what costs.sh and memory.sh found. Exits 1 if a budget is missed.
+# of what was measured. Exits 1 if a budget is missed.
+#
+# A command whose cost is to be shown at each number of sockets is a measure line
+# in costs.sh and a command_row() here; what has a budget is a figure().
 
 # 1234567 as 1,234,567
 function commas(n,    s, out) {
@@ -76,6 +79,13 @@ function command_row(title, name,    i, line, any) {
 	if (any) print line
 }
 
+function rate_row(title, name) {
+	printf "  %-46s %13s %10s %11s\n", title, commas(rate_without[name]), commas(rate_with[name]), \
+		sprintf("%+.1f %%", (rate_with[name] / rate_without[name] - 1) * 100)
+	rates = rates sprintf("%s    {\"destinations\": \"%s\", \"cpus\": %d, \"turns\": %d, \"without\": %.0f, \"with\": %.0f}", \
+		rates == "" ? "" : ",\n", substr(name, 6), rate_cpus, rate_rounds, rate_without[name], rate_with[name])
+}
+
 $1 == "release" { release = $2 }
 
 # NAME BEST WORST END
@@ -104,24 +114,41 @@ $1 == "load" { keep("load." $2, $6); loaded[$2] = $3; keep("load-elapsed." $2, $
 $1 == "load-said" { found[$2] = $3; keep("load-ms." $2, $4) }
 $1 == "load-memory" { keep("load-memory." $2, $4); resident[$2] = $3 }
 # slab SIZE SOCKETS ACTIVE OBJSIZE SLABS PAGESPERSLAB PAGESIZE
-$1 == "slab" { slab[$2] = $6 * $7 * $8 / $3; objsize = $5 }
-$1 == "cpus" { cpus = $2 }
-# NAME NAMESPACES NONE BYTES
-$1 ~ /^namespace-/ { namespace[$1] = ($4 - $3) / $2; namespaces[$1] = $2 }
+$1 == "slab" { slab[$2] = $6 * $7 * $8 / $3 }
+# cpus POSSIBLE ONLINE
+$1 == "cpus" { possible = $2; online = $3 }
+# namespace NAMESPACES IDLE USED: bytes
+$1 == "namespace" { idle = $3; used = $4 }
+# connection RECORDS ALL SLAB: bytes
+$1 == "connection" { few = $2; few_bytes = $3 }
+# rate.NAME WITHOUT WITH CPUS ROUNDS: connections a second
+$1 ~ /^rate\./ {
+	rate_without[$1] = $2
+	rate_with[$1] = $3
+	rate_cpus = $4
+	rate_rounds = $5
+}
 
 END {
 	if (release == "") exit 1
 	big = size[sizes]
 	small = size[1]
-	printf "\nWhat tcpstate costs on Linux %s. Unit: guest instructions, but where said otherwise.\n", release
+	printf "\nWhat tcpstate costs on Linux %s, in instructions, but where said otherwise.\n", release
+	print "Measured in a virtual machine whose clock counts them (QEMU TCG, -icount shift=0), so that"
+	print "nothing else that the host does is in it. The cheapest of several runs; spread: how much"
+	print "dearer the dearest of them was."
 	printf "\n%-48s %13s %10s %11s\n", "A CONNECTION OVER LOOPBACK, FROM SOCKET TO CLOSE", "instructions", "spread", "over bare"
 	cycle_row("nothing loaded", "cycle.bare")
+	cycle_row("its hooks, with handlers that only count", "cycle.floor")
 	cycle_row("tcpstate", "cycle.loaded")
 	cycle_row("bpftrace, one count() per transition", "cycle.bpftrace")
 	if ("cycle.bare.end" in least && "cycle.loaded.end" in least) {
 		bare_end = least["cycle.bare.end"]
 		loaded_end = least["cycle.loaded.end"]
 		printf "  %-46s %13s %10s\n", "the end of its TIME_WAIT, nothing loaded", commas(bare_end), spread("cycle.bare.end")
+		if ("cycle.floor.end" in least)
+			printf "  %-46s %13s %10s %11s\n", "the end of its TIME_WAIT, the hooks", commas(least["cycle.floor.end"]), \
+				spread("cycle.floor.end"), "+" commas(least["cycle.floor.end"] - bare_end)
 		printf "  %-46s %13s %10s %11s\n", "the end of its TIME_WAIT, tcpstate", commas(loaded_end), spread("cycle.loaded.end"), \
 			"+" commas(loaded_end - bare_end)
 	}
@@ -168,25 +195,34 @@ END {
 		if (("load." big) in least) {
 			figure("load_per_socket", "loading, for each of " commas(n) " sockets found", \
 				(least["load." big] - least["load.0"]) / n, "instructions", 2000, "%s")
-			figure("load_empty", "loading on an idle machine (CPU time of insmod)", least["load.0"], "instructions", "", "%s")
+			figure("load_empty", "loading where there are none: hooking functions, in the main", least["load.0"], "instructions", "", "%s")
+			figure("load_walk", "the walk over " commas(n) " sockets", least["load-ms." big] * 1e6, "instructions", "", "%s")
 		}
 		if (("load-memory." big) in least) {
-			figure("memory_per_connection", "memory per connection: all that loading took, / " commas(resident[big]), \
+			figure("memory_per_connection", "memory per connection: all of the module's, for " commas(resident[big]), \
 				least["load-memory." big] / resident[big], "bytes", 128, "%s")
-			figure("record", "of it records (pages of slab tcpstate_conn, in chunks of " objsize ")", slab[big], "bytes", "", "%s")
+			figure("record", "of which records (pages of slab tcpstate_conn)", slab[big], "bytes", "", "%s")
 		}
 		if (("audit", big) in cost)
 			figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \
 				cost["audit", big] / there["audit", big], "instructions", "", "%s")
 	}
-	if ("namespace-idle" in namespace) {
-		figure("namespace_idle", "a namespace in which nothing happened, " cpus " CPUs", namespace["namespace-idle"], "bytes", 16384, "%s")
-		figure("namespace_used", "an idle namespace in which each of " cpus " CPUs was active", namespace["namespace-used"], "bytes", "", "%s")
+	if (few)
+		figure("memory_per_connection_" few, "the same for " commas(few) " on " possible " CPUs", few_bytes, "bytes", 128, "%s")
+	if (idle) {
+		figure("namespace_idle", "memory of an idle namespace, " possible " CPUs", idle, "bytes", 16384, "%s")
+		figure("namespace_cpu", "and for each CPU that was active in it", (used - idle) / online, "bytes", "", "%s")
+	}
+	if ("rate.one" in rate_with) {
+		printf "\n%-48s %13s %10s %11s\n", "CONNECTIONS A SECOND, " rate_cpus " CPUs AT ONCE", "without", "with", "difference"
+		rate_row("all to one destination", "rate.one")
+		rate_row("each to another destination", "rate.many")
+		print "  (medians of " rate_rounds " turns each, in real time: they depend on what the host does)"
 	}
 	printf "\n%-64s %11s %10s\n%s", "FIGURES", "measured", "budget", rows
 	if (missed) printf "\n%d of the budgets missed.\n", missed
 	else print "\nEvery budget is met."
-	printf "{\n  \"kernel\": \"%s\",\n  \"release\": \"%s\",\n  \"figures\": [\n%s\n  ],\n  \"cycles\": [\n%s\n  ],\n  \"queries\": [\n%s\n  ]\n}\n", \
-		kernel, release, figures, cycles, queries >json
+	printf "{\n  \"kernel\": \"%s\",\n  \"release\": \"%s\",\n  \"figures\": [\n%s\n  ],\n  \"cycles\": [\n%s\n  ],\n  \"queries\": [\n%s\n  ],\n  \"rates\": [\n%s\n  ]\n}\n", \
+		kernel, release, figures, cycles, queries, rates >json
 	exit missed ? 1 : 0
 }

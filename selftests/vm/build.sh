@@ -50,13 +50,14 @@ relate() {
 }
 
 build_module() {
-	local k=$1 tree version dir=$build/$1 rc=0
+	local k=$1 tree version bind dir=$build/$1 rc=0
 
 	tree=$(tree_path "$(suite_of "$k")")
 	version=$(<"$(kernel_path "$k")/version")
 	copy_changed "$dir/src" Kbuild module
-	in_tree "$tree" "$dir/src=/src" -- \
-		make -s -j"$(nproc)" -C "/lib/modules/$version/build" M=/src modules 2>&1 |
+	mapfile -t bind < <(headers_bind "$k")
+	in_tree "$tree" "$dir/src=/src" "${bind[@]}" -- \
+		make -s -j"$(nproc)" -C "$(headers_of "$k")" M=/src modules 2>&1 |
 		relate >"$dir/module.log" || rc=$?
 	cat "$dir/module.log" >&2
 	((rc == 0)) || die "the module does not build for $k ($version)"
@@ -64,7 +65,7 @@ build_module() {
 }
 
 check_module() {
-	local k=$1 tree version dir=$build/$1/check sparse=() suite rc=0
+	local k=$1 tree version bind dir=$build/$1/check sparse=() suite rc=0
 
 	suite=$(suite_of "$k")
 	tree=$(tree_path "$suite")
@@ -72,7 +73,8 @@ check_module() {
 	[[ $suite != bookworm ]] || sparse=(C=2 "CHECK=sparse")
 	rm -rf --one-file-system "$dir"
 	copy_changed "$dir" Kbuild module
-	in_tree "$tree" "$dir=/src" -- make -s -j"$(nproc)" -C "/lib/modules/$version/build" \
+	mapfile -t bind < <(headers_bind "$k")
+	in_tree "$tree" "$dir=/src" "${bind[@]}" -- make -s -j"$(nproc)" -C "$(headers_of "$k")" \
 		M=/src W=1 "${sparse[@]}" modules 2>&1 | relate >"$dir.log" || rc=$?
 	cat "$dir.log" >&2
 	if ((rc)) || grep -qE 'warning|error|WARNING|ERROR' "$dir.log"; then

@@ -13,6 +13,8 @@ top=$(cd "$vm_dir/../.." && pwd)
 cache=${TCPSTATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tcpstate}
 build=${TCPSTATE_BUILD:-$top/build}
 all_kernels=(5.10 6.1 6.12 7.2)
+# Built here, from Debian's source and the files of config/.
+built_kernels=(debug kcsan)
 
 say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -32,10 +34,14 @@ usage() {
 suite_of() {
 	case $1 in
 	5.10) echo bullseye ;;
-	6.1 | 6.12) echo bookworm ;;
+	6.1 | 6.12 | debug | kcsan) echo bookworm ;;
 	7.2) echo forky ;;
-	*) die "no kernel '$1' here: use one of ${all_kernels[*]}" ;;
+	*) die "no kernel '$1' here: use one of ${all_kernels[*]} ${built_kernels[*]}" ;;
 	esac
+}
+
+is_built() {
+	[[ " ${built_kernels[*]} " == *" $1 "* ]]
 }
 
 kernels_of() {
@@ -44,6 +50,15 @@ kernels_of() {
 	bookworm) echo 6.1 6.12 ;;
 	forky) echo 7.2 ;;
 	esac
+}
+
+# How many times longer than in a packaged kernel things may take in this one.
+slowness_of() {
+	if is_built "$1"; then
+		echo 6
+	else
+		echo 1
+	fi
 }
 
 # Packages of a build tree. The CLI, the selftests and the static checks are
@@ -58,6 +73,12 @@ tree_packages() {
 	fi
 	local IFS=,
 	echo "${list[*]}"
+}
+
+# Packages of the tree that kernels are built in. It has a compiler of its own:
+# the same release's, and so the same as the one that builds the module.
+source_packages() {
+	echo make,gcc,libc6-dev,libelf-dev,flex,bison,bc,perl,kmod,xz-utils,linux-source-6.12
 }
 
 guest_packages() {
@@ -138,11 +159,46 @@ tree_path() {
 	echo "$cache/tree-$1-$key"
 }
 
+source_path() {
+	local key
+
+	key=$({ recipe source; source_packages; } | hash_of)
+	echo "$cache/source-6.12-$key"
+}
+
+# A kernel that is built here is another one with every version of the source.
+built_kernel_path() {
+	local key
+
+	key=$({ recipe built_kernel; recipe initramfs; source_path
+		cat "$(source_path)/version" "$vm_dir/initramfs-init" \
+			"$vm_dir/config/common.config" "$vm_dir/config/$1.config"; } 2>/dev/null | hash_of)
+	echo "$cache/kernel-$1-$key"
+}
+
+# The headers to build a module with, as seen inside the kernel's tree, and
+# what must be bound there for that.
+headers_of() {
+	if is_built "$1"; then
+		echo /linux
+	else
+		echo "/lib/modules/$(<"$(kernel_path "$1")/version")/build"
+	fi
+}
+
+headers_bind() {
+	! is_built "$1" || echo "-$(kernel_path "$1")/headers=/linux"
+}
+
 kernel_path() {
 	local key tree
 
+	if is_built "$1"; then
+		built_kernel_path "$1"
+		return
+	fi
 	tree=$(tree_path "$(suite_of "$1")")
-	key=$({ recipe kernel; echo "$tree $boot_modules"; guest_modules
+	key=$({ recipe kernel; recipe initramfs; echo "$tree $boot_modules"; guest_modules
 		cat "$vm_dir/initramfs-init"; } | hash_of)
 	echo "$cache/kernel-$1-$key"
 }
@@ -266,11 +322,20 @@ pack() {
 }
 
 # qemu_command KERNEL INITRD SMP MEM MODE APPEND: set qemu_cmd; the modes are told
-# in run.sh.
+# in run.sh. A warning ends the machine, but where data races are told of: most of
+# them are the kernel's own.
 qemu_command() {
-	local dir accel thread=multi
+	local dir accel thread=multi mem=$4 panic=1 more=''
 
 	dir=$(kernel_path "$1")
+	[[ $1 != kcsan ]] || panic=0
+	if is_built "$1"; then
+		# what looks keeps books of its own
+		((mem >= 2048)) || mem=2048
+		# the firmware's program that tells of interrupts is given up after
+		# half a minute there, and nothing here needs what it tells
+		more=pci=noacpi
+	fi
 	[[ $5 != turns ]] || thread=single
 	if [[ $5 == icount ]]; then
 		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max -smp 1)
@@ -281,9 +346,9 @@ qemu_command() {
 	fi
 	# shellcheck disable=SC2034
 	qemu_cmd=(qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
-		-machine pc "${accel[@]}" -m "$4" -nic none
+		-machine pc "${accel[@]}" -m "$mem" -nic none
 		-kernel "$dir/vmlinux" -initrd "$2"
-		-append "console=ttyS0 panic=-1 panic_on_warn=1 oops=panic log_buf_len=4M random.trust_cpu=1 $6"
+		-append "console=ttyS0 panic=-1 panic_on_warn=$panic oops=panic log_buf_len=4M random.trust_cpu=1 $more $6"
 		-drive "file=$(guest_path)/root.sqfs,format=raw,if=virtio,readonly=on"
 		-drive "file=$dir/modules.sqfs,format=raw,if=virtio,readonly=on")
 }

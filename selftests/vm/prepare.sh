@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # prepare.sh [-n|-c] [KERNEL...]: fill the cache with what building and testing on
-# each KERNEL (default: all) needs, once: a build tree of its Debian release,
-# its packaged kernel, the guest's root image, and some files of the kernel's
-# source. Nothing is installed on this machine but the tools to do so.
+# each KERNEL needs, once: a build tree of its Debian release,
+# its packaged kernel (or one built from Debian's source: debug, kcsan), the
+# guest's root image, and some files of the kernel's source. Nothing is installed
+# on this machine but the tools to do so. Without a KERNEL: all that are packaged.
 #
 #   -n	only say which entries of the cache are missing
 #   -c	then remove from the cache what this checkout does not use
@@ -171,7 +172,7 @@ unpack_kernel() {
 }
 
 make_kernel() {
-	local dir=$1 series=$2 tree version root mods line list=() m
+	local dir=$1 series=$2 tree version root mods m
 
 	tree=$(tree_path "$(suite_of "$series")")
 	version=$(<"$tree/kernels/$series/version")
@@ -203,7 +204,14 @@ make_kernel() {
 	depmod -b "$dir/keep" "$version"
 	mksquashfs "$mods" "$dir/modules.sqfs" -all-root -noappend -no-progress -comp lz4 >/dev/null
 
-	# the initramfs: busybox, a list of modules, and them
+	make_initramfs "$dir" "$version"
+	rm -rf --one-file-system "$dir/root" "$dir/keep"
+}
+
+# The initramfs: busybox, a list of modules, and them.
+make_initramfs() {
+	local dir=$1 version=$2 line list=() m
+
 	mkdir -p "$dir/ir/bin" "$dir/ir/modules"
 	busybox_of_guest >"$dir/ir/bin/busybox"
 	chmod 755 "$dir/ir/bin/busybox"
@@ -218,9 +226,65 @@ make_kernel() {
 			cp "$line" "$dir/ir/modules/"
 		done < <(modprobe -d "$dir/keep" -S "$version" --show-depends "$m")
 	done
-	printf '%s\n' "${list[@]}" >"$dir/ir/modules/list"
+	((${#list[@]} == 0)) || printf '%s\n' "${list[@]}" >"$dir/ir/modules/list"
+	: >>"$dir/ir/modules/list"
 	(cd "$dir/ir" && find . | cpio --quiet -o -H newc -R 0:0) >"$dir/initramfs.cpio"
-	rm -rf --one-file-system "$dir/ir" "$dir/root" "$dir/keep"
+	rm -rf --one-file-system "$dir/ir"
+}
+
+# Debian's source of the kernel, packed, and a tree to build it in.
+make_source() {
+	local dir=$1
+
+	bootstrap bookworm --include="$(source_packages)" |
+		tar -x -C "$dir" --no-same-owner --exclude='./dev/*'
+	mkdir -p "$dir/src" "$dir/out" "$dir/linux"
+	((EUID)) || mknod -m 666 "$dir/dev/null" c 1 3
+	chroot_version "$dir" >"$dir/version"
+	[[ -s $dir/version && -s $dir/usr/src/linux-source-6.12.tar.xz ]]
+}
+
+chroot_version() {
+	dpkg-query --admindir="$1/var/lib/dpkg" -f '${Version}\n' -W linux-source-6.12
+}
+
+# Build the kernel KERNEL of config/: allnoconfig and the fragments, every line
+# of which must have its effect.
+make_built_kernel() {
+	local dir=$1 kernel=$2 source version missing
+
+	source=$(source_path)
+	mkdir -p "$dir/src" "$dir/build" "$dir/headers" "$dir/keep"
+	echo "unpacking the source"
+	tar -x -C "$dir/src" --strip-components=1 --wildcards \
+		--exclude='*/Documentation/*/*' --exclude='*/arch/[a-tv-w]*/*.[chS]' --exclude='*/dts/*' \
+		--exclude='*/drivers/gpu/*.[ch]' --exclude='*/drivers/net/wireless/*.[ch]' \
+		--exclude='*/drivers/media/*.[ch]' --exclude='*/sound/*.[ch]' \
+		-f "$source/usr/src/linux-source-6.12.tar.xz"
+	cat "$vm_dir/config/common.config" "$vm_dir/config/$kernel.config" >"$dir/build/fragment"
+	in_tree "$source" "$dir/src=/src" "$dir/build=/out" -- \
+		make -C /src O=/out KCONFIG_ALLCONFIG=/out/fragment allnoconfig
+	missing=$(grep -E '^(CONFIG_|# CONFIG_)' "$dir/build/fragment" | sort -u |
+		grep -vxFf "$dir/build/.config" || :)
+	[[ ! $missing ]] || { echo "the configuration has not taken:" "$missing" >&2; return 1; }
+	in_tree "$source" "$dir/src=/src" "$dir/build=/out" -- \
+		make -C /src O=/out -j"$(nproc)" KBUILD_BUILD_USER=tcpstate KBUILD_BUILD_HOST=vm vmlinux modules
+	# shellcheck disable=SC2016 # these are make's
+	in_tree "$source" "$dir/src=/src" "$dir/build=/out" "$dir/headers=/linux" -- \
+		make -s -C /src O=/out run-command \
+		KBUILD_RUN_COMMAND='$(srctree)/scripts/package/install-extmod-build /linux'
+	in_tree "$source" "$dir/src=/src" "$dir/build=/out" "$dir/keep=/linux" -- \
+		make -s -C /src O=/out INSTALL_MOD_PATH=/linux modules_install
+	version=$(<"$dir/build/include/config/kernel.release")
+	echo "$version" >"$dir/version"
+	mv "$dir/build/vmlinux" "$dir/vmlinux"
+	PATH=$PATH:/usr/sbin:/sbin
+	rm -f "$dir/keep/lib/modules/$version/build"
+	depmod -b "$dir/keep" "$version"
+	mksquashfs "$dir/keep/lib/modules/$version" "$dir/modules.sqfs" -all-root -noappend \
+		-no-progress -comp lz4 >/dev/null
+	make_initramfs "$dir" "$version"
+	rm -rf --one-file-system "$dir/src" "$dir/build" "$dir/keep"
 }
 
 busybox_of_guest() {
@@ -299,11 +363,11 @@ ensure() {
 prune() {
 	local used path k
 
-	used=" $(guest_path) $(linux_path)"
-	for k in "${all_kernels[@]}"; do
+	used=" $(guest_path) $(linux_path) $(source_path)"
+	for k in "${all_kernels[@]}" "${built_kernels[@]}"; do
 		used+=" $(tree_path "$(suite_of "$k")") $(kernel_path "$k")"
 	done
-	for path in "$cache"/{tree,kernel,guest,linux}-*; do
+	for path in "$cache"/{tree,kernel,guest,linux,source}-*; do
 		if [[ -d $path && "$used " != *" $path "* ]]; then
 			say "removing $path"
 			rm -rf --one-file-system "$path"
@@ -336,7 +400,12 @@ ensure "$(guest_path)" "guest image" guest
 for k in "${kernels[@]}"; do
 	suite=$(suite_of "$k")
 	ensure "$(tree_path "$suite")" "build tree of $suite" tree "$suite" "$(kernels_of "$suite")"
-	ensure "$(kernel_path "$k")" "kernel $k for the guest" kernel "$k"
+	if is_built "$k"; then
+		ensure "$(source_path)" "source of the kernel $k" source
+		ensure "$(kernel_path "$k")" "kernel $k, built here (some minutes)" built_kernel "$k"
+	else
+		ensure "$(kernel_path "$k")" "kernel $k for the guest" kernel "$k"
+	fi
 done
 ensure "$(linux_path)" "files of the kernel source" linux
 ((clean == 0)) || prune

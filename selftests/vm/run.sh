@@ -6,7 +6,8 @@
 # indented as they come; exits 0 only if every test ran and passed or said why
 # it was skipped, and the kernel's log is clean.
 #
-#   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2
+#   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2, or one that looks for bugs:
+#		debug or kcsan
 #   -s N	virtual CPUs (default 2, or what the test asks for)
 #   -m MB	memory (default 1024, or what the test asks for)
 #   -t SECONDS	time a test may take (default 300, or what the test asks for)
@@ -14,6 +15,7 @@
 #   -A ARGS	add ARGS to the kernel's command line
 #   -f FILE=PATH	put FILE into the guest at PATH (repeatable)
 #   -e NAME=VALUE	set a variable in the tests' environment (repeatable)
+#   -a ARGS	arguments for the tests: '-r states.closing' picks one of states
 #   -l DIR	keep the logs in DIR (default build/log/...)
 #   -n		do not build first
 #   -r		raw: print the one TEST's output as it is, judge by its exit code
@@ -36,6 +38,8 @@
 #		may translate such a page while it is written, and the guest then
 #		traps on a breakpoint that is no longer there ("Oops: int3").
 #   icount	as -i
+#
+# In debug and kcsan all times are multiplied by what TCPSTATE_SLOW tells the test.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -44,7 +48,7 @@ exec </dev/null
 
 kernel=6.1 smp='' mem='' limit='' mode='' append='' logdir='' dobuild=1 raw=0
 files=() vars=()
-while getopts k:s:m:t:iA:f:e:l:nrh opt; do
+while getopts k:s:m:t:iA:f:e:a:l:nrh opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	s) smp=$OPTARG ;;
@@ -54,6 +58,7 @@ while getopts k:s:m:t:iA:f:e:l:nrh opt; do
 	A) append=$OPTARG ;;
 	f) files+=("$OPTARG") ;;
 	e) vars+=("$OPTARG") ;;
+	a) vars+=("TCPSTATE_ARGS=$OPTARG") ;;
 	l) logdir=$OPTARG ;;
 	n) dobuild=0 ;;
 	r) raw=1 ;;
@@ -67,6 +72,8 @@ shift $((OPTIND - 1))
 (($#)) || die "name the tests to run; 'run.sh -h' tells more"
 ((raw == 0 || $# == 1)) || die "-r takes one test"
 suite_of "$kernel" >/dev/null
+slow=$(slowness_of "$kernel")
+vars+=("TCPSTATE_SLOW=$slow")
 ((dobuild == 0)) || "$vm_dir/build.sh" "$kernel"
 programs=$build/guest/src/selftests
 for t; do
@@ -100,11 +107,11 @@ need() {
 }
 
 total=$# count=0 passed=0 failed=0 skipped=0
-skips=() logs=() left=() extra=0
+skips=() notes=() logs=() left=() extra=0
 
 # Results of the test that runs now.
 reset_test() {
-	plan='' results=0 bads=() notok=0 skipwhy='' subskips=()
+	plan='' results=0 bads=() notok=0 skipwhy='' subskips=() test_start=$SECONDS
 }
 
 # One line of a test's output: take its results from it, and show it.
@@ -142,6 +149,7 @@ finish() {
 	if [[ $status == 4 && ${#bads[@]} == 0 && $notok == 0 ]]; then
 		skipped=$((skipped + 1))
 		skips+=("$name: ${skipwhy:-no reason given}")
+		((raw)) || echo "# results: $name: 0 passed, 0 failed, 1 skipped, 0 s"
 		((raw)) || echo "ok $count $name # SKIP ${skipwhy:-no reason given}"
 		return
 	fi
@@ -161,6 +169,7 @@ finish() {
 	done
 	if ((${#bads[@]})); then
 		failed=$((failed + 1))
+		tally "$name" $((notok ? notok : 1))
 		((raw)) || echo "not ok $count $name"
 		return
 	fi
@@ -168,7 +177,14 @@ finish() {
 	for s in "${subskips[@]}"; do
 		skips+=("$name: $s")
 	done
+	tally "$name" 0
 	((raw)) || echo "ok $count $name"
+}
+
+# tally NAME FAILED: its single results, for suite.sh's table.
+tally() {
+	((raw)) || echo "# results: $1: $((results - notok - ${#subskips[@]})) passed, $2 failed," \
+		"${#subskips[@]} skipped, $((SECONDS - test_start)) s"
 }
 
 # Seconds since the time START, with a tenth.
@@ -215,6 +231,7 @@ vm() {
 		>"$logdir/qemu.log" 2>&1 8>&- &
 	qemu=$!
 	[[ $mode != icount ]] || slack=10
+	((slow == 1)) || slack=$((slack * 2))
 	deadline=$((SECONDS + 90 * slack))
 	reset_test
 	while ((verdict == 0)); do
@@ -240,7 +257,9 @@ vm() {
 			begun=$((begun + 1))
 			;;
 		"$token bad "*) bads+=("${line#* bad }") ;;
+		"$token note "*) notes+=("$name: ${line#* note }") ;;
 		"$token end "*)
+			[[ ${bads[*]-} != *'kernel log: '* ]] || show_trouble "$log" "$begun"
 			finish "$name" "${line##* }"
 			status=${line##* }
 			name=
@@ -300,7 +319,7 @@ for t; do
 	[[ $m != icount ]] || key="1 ${key#* }"
 	key+=" $m $(need "$t" append '') $append"
 	[[ ${groups[$key]+x} ]] || order+=("$key")
-	groups[$key]+=" ${limit:-$(need "$t" timeout 300)}:$t"
+	groups[$key]+=" $((slow * ${limit:-$(need "$t" timeout 300)})):$t"
 done
 
 if ((raw == 0)); then
@@ -326,6 +345,9 @@ for log in "${logs[@]}"; do
 done
 for s in "${skips[@]}"; do
 	echo "# skipped: $s"
+done
+for s in "${notes[@]}"; do
+	echo "# note: $s"
 done
 if ((raw == 0)); then
 	echo "# kernel log: ${logs[*]}"

@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The memory that the module takes, against its budget: for each connection, and
+# for each network namespace on a machine with 16 CPUs.
+#
+# Measured is what is given back when the module is unloaded. Lines
+# "# value NAME NUMBER..." are for bench/bench.sh.
+#
+# Memory per CPU is taken for those, too, that could be plugged in; but 6.12 and
+# later do not believe that these four could become 16. bench.sh has all 16.
+#
+# vm-smp: 4,maxcpus=16
+
+# shellcheck disable=SC2119 # modules are loaded without parameters
+cd "$(dirname "$0")" || exit 1
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. ./lib.sh
+
+connections=8000
+record_max=128
+namespaces=150
+namespace_max=16384
+
+# What CPUs keep in stock of a slab counts as allocated: make them give it back.
+shrink() {
+	local cache
+
+	for cache; do
+		[[ -L $cache || ! -e $cache ]] || echo 1 >"$cache/shrink"
+	done
+}
+
+# Bytes of memory in use, of the kinds that a module takes, by the page.
+pages() {
+	shrink /sys/kernel/slab/*
+	awk '/^(SUnreclaim|VmallocUsed|Percpu):/ { sum += $2 * 1024 }
+		END { printf "%.0f\n", sum }' /proc/meminfo
+}
+
+# The same by the object, where pages are shared with others: of slabs what is
+# allocated, and no blocks larger than slabs have.
+objects() {
+	shrink /sys/kernel/slab/{kmalloc-[0-9]*,tcpstate*}
+	awk 'FILENAME == "/proc/slabinfo" { if (/^(kmalloc-[0-9]|tcpstate)/) sum += $2 * $4; next }
+		/^(VmallocUsed|Percpu):/ { sum += $2 * 1024 }
+		END { printf "%.0f\n", sum }' /proc/slabinfo /proc/meminfo
+}
+
+# held BY COMMAND...: the median of what three loads took, in units of what
+# COMMAND, run after each of them, says: others take and give back memory, too.
+held() {
+	local by=$1 before units
+	shift
+
+	for _ in 1 2 3; do
+		module_load && units=$("$@") || return
+		sleep 0.5
+		before=$("$by")
+		module_unload || return
+		sleep 0.5
+		echo $(((before - $("$by")) / units))
+	done | sort -n | sed -n 2p
+}
+
+# The records there are, having noted what the slab they are in takes for each.
+records() {
+	local n
+
+	n=$(tcpstate-cli -j state | jq '[.states[].sockets] | add')
+	awk -v n="$n" -v page="$(getconf PAGESIZE)" \
+		'$1 == "tcpstate_conn" { printf "%.0f\n", $6 * $15 * page / n }' \
+		/proc/slabinfo >"$tmp/slab"
+	echo "$n"
+}
+
+alone() {
+	[[ $(tcpstate-cli -j -a state | jq length) == 1 ]]
+}
+
+with_use() {
+	local word
+
+	echo use >&"$to"
+	read -r word <&"$from"
+	[[ $word == used ]] && echo 1
+}
+
+within() {
+	echo "$1 bytes, and $2 are granted"
+	(($1 > 0 && $1 <= $2))
+}
+
+plan 5
+log_begin
+tmp=$(mktemp -d)
+at_exit "rm -rf $tmp"
+at_exit '[[ ! -d /sys/module/tcpstate ]] || module_unload'
+possible=$(awk -F - '{ print $NF + 1 }' /sys/devices/system/cpu/possible)
+
+# what a first load leaves behind is not to be measured
+module_load && wait_for 60 alone && module_unload
+none=$(held objects echo 1)
+coproc keeper { exec bench/namespaces $namespaces; }
+# the descriptors of a coprocess are not there in a subshell; copies are
+exec {from}<&"${keeper[0]}" {to}>&"${keeper[1]}"
+read -r ready <&"$from"
+idle=$((($(held objects echo 1) - none) / namespaces))
+used=$((($(held objects with_use) - none) / namespaces))
+same "there were $namespaces namespaces" ready "$ready"
+check "an idle namespace on a machine with $possible CPUs: $idle bytes" within $idle $namespace_max
+note "and for each CPU that was active in it: $(((used - idle) / $(nproc))) bytes"
+
+# shellcheck disable=SC2154 # coproc sets it
+kill "$keeper_PID"
+wait "$keeper_PID"
+module_load && wait_for 60 alone && module_unload
+coproc holder { exec bench/hold $connections; }
+# shellcheck disable=SC2154
+read -r ready <&"${holder[0]}"
+same "there were $connections connections, two records each" ready "$ready"
+record=$(held pages records)
+slab=$(<"$tmp/slab")
+check "a record, with its share of the index and all else: $record bytes" \
+	within "$record" $record_max
+note "of which pages of slab tcpstate_conn: $slab bytes"
+
+note "value cpus $possible $(nproc)"
+note "value namespace $namespaces $idle $used"
+note "value connection $((connections * 2)) $record $slab"
+check "the kernel complained of nothing" log_clean

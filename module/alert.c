@@ -289,14 +289,12 @@ static bool refused_lately(const struct tcpstate_refusals *refusals)
 	       jiffies_to_nsecs(REFUSED_PERIOD);
 }
 
-/* Say how many have been refused since it was said last. Return whether to look
- * again.
+/* Say how many of @count have been refused since it was said last. Return
+ * whether to look again.
  */
 static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
-			    struct tcpstate_alert *alert)
+			    struct tcpstate_alert *alert, u64 count)
 {
-	u64 count = atomic64_read(&refusals->count);
-
 	alert->severity = TCPSTATE_SEVERITY_CRITICAL;
 	alert->total = count;
 	alert->process = &refusals->last;
@@ -329,6 +327,8 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 						  watch);
 	const u32 *at = &dest->netns->thresholds[TCPSTATE_PORT_ROOM_WARNING];
 	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
+	/* Read before the room: who was refused met it full, and so do we. */
+	u64 refused = atomic64_read(&dest->refused.count);
 	u32 conns = max(atomic_read(&dest->conns), 0), busy = 0;
 	struct tcpstate_alert alert = {
 		.event = TCPSTATE_EVENT_PORT_ROOM,
@@ -338,7 +338,7 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	};
 	struct tcpstate_dest_use use;
 	struct tcpstate_room *room;
-	bool near, refused;
+	bool near;
 	u64 next;
 
 	room = tcpstate_port_room(dest->netns, net, device,
@@ -348,8 +348,8 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	/* Those in use are not more than there are connections. */
 	next = div_u64((u64)room->capacity * at[0] + 99, 100);
 	near = conns >= next && room->capacity;
-	refused = atomic64_read(&dest->refused.count) != dest->refused.told;
-	if (near || refused || dest->room_alert.severity) {
+	if (near || refused != dest->refused.told ||
+	    dest->room_alert.severity) {
 		if (tcpstate_dest_use(dest, net, room->read_at, &use))
 			return true;
 		busy = use.used - use.reusable;
@@ -372,7 +372,7 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 
 	alert.event = TCPSTATE_EVENT_PORT_EXHAUSTED;
 	alert.threshold = 0;
-	return refusals_update(net, &dest->refused, &alert) || near ||
+	return refusals_update(net, &dest->refused, &alert, refused) || near ||
 	       dest->room_alert.severity;
 }
 
@@ -412,7 +412,8 @@ static bool look_bind(struct tcpstate_netns *netns, struct net *net)
 		.eta_ms = U64_MAX,
 	};
 
-	return refusals_update(net, &netns->bind_refused, &alert);
+	return refusals_update(net, &netns->bind_refused, &alert,
+			       atomic64_read(&netns->bind_refused.count));
 }
 
 static bool look_netns(struct tcpstate_watch *watch, struct net *net)

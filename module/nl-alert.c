@@ -3,6 +3,7 @@
  * Thresholds, alerts in force, and messages to the group alerts.
  */
 #include <linux/ktime.h>
+#include <net/net_namespace.h>
 #include <net/sock.h>
 
 #include "netlink.h"
@@ -254,6 +255,9 @@ bool tcpstate_netlink_alert(struct net *net, const struct tcpstate_alert *alert)
 		return false;
 	}
 	WRITE_ONCE(netns->alert_seq, netns->alert_seq + 1);
+	/* Who hears all namespaces in the initial one knows them by a number. */
+	if (!net_eq(net, &init_net))
+		peernet2id_alloc(&init_net, net, GFP_KERNEL);
 	/* Who cannot take it is told so by its socket. */
 	genlmsg_multicast_netns(&tcpstate_netlink_family, net, skb, 0,
 				TCPSTATE_NLGRP_ALERTS, GFP_KERNEL);

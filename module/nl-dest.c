@@ -17,14 +17,18 @@
  * struct dest_row - one of the fullest destinations
  * @netns: with @key, what finds it again if it is still there
  * @key: likewise
- * @used: ports used
+ * @busy: ports used and not reusable
  * @capacity: of so many
+ * @used: ports used
+ * @refused: connect() calls refused
  */
 struct dest_row {
 	const struct tcpstate_netns	*netns;
 	struct tcpstate_dest_key	key;
-	u32				used;
+	u32				busy;
 	u32				capacity;
+	u32				used;
+	u64				refused;
 };
 
 /**
@@ -239,7 +243,14 @@ static int dump_use(struct netlink_callback *cb, struct tcpstate_dest *dest,
 
 static bool fuller(const struct dest_row *a, const struct dest_row *b)
 {
-	return (u64)a->used * b->capacity > (u64)b->used * a->capacity;
+	u64 of_a = (u64)a->busy * b->capacity, of_b = (u64)b->busy * a->capacity;
+
+	/* Where connect() could get nothing it is full. */
+	if (!a->capacity != !b->capacity)
+		return !a->capacity;
+	if (of_a != of_b)
+		return of_a > of_b;
+	return a->used != b->used ? a->used > b->used : a->refused > b->refused;
 }
 
 /* Put @row where it belongs among the fullest, if it is one of them. */
@@ -270,7 +281,7 @@ static bool top_maybe(const struct dest_top *top,
 	const struct dest_row *last = &top->rows[top->max - 1];
 
 	return top->count < top->max || last->netns != dest->netns ||
-	       atomic_read(&dest->conns) > last->used;
+	       atomic_read(&dest->conns) >= last->busy;
 }
 
 static int top_find(struct netlink_callback *cb, struct dest_top *top)
@@ -292,8 +303,10 @@ static int top_find(struct netlink_callback *cb, struct dest_top *top)
 			return err;
 		row.netns = dest->netns;
 		row.key = dest->key;
-		row.used = use.used;
+		row.busy = use.used - use.reusable;
 		row.capacity = use.capacity;
+		row.used = use.used;
+		row.refused = atomic64_read(&dest->refused.count);
 		top_add(top, &row);
 	}
 	return 0;

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <json-c/json.h>
-#include <net/if.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,14 +141,39 @@ int range_set(const struct ns *ns, unsigned int low, unsigned int high)
 	return sysctl_set(ns, "net/ipv4/ip_local_port_range", range);
 }
 
+int cheap_connections(const struct ns *ns)
+{
+	/* As a client, and without a cookie. */
+	return sysctl_set(ns, "net/ipv4/tcp_fastopen", "5");
+}
+
+/* Where we are. */
+static int socket_here(const struct target *target)
+{
+	int fd = socket(domain_of(target->family), SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail("socket: %m");
+	if (target->deferred && set_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1))
+		goto out;
+	if (target->device &&
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, target->device, strlen(target->device))) {
+		fail("SO_BINDTODEVICE %s: %m", target->device);
+		goto out;
+	}
+	return fd;
+out:
+	close(fd);
+	return -1;
+}
+
 int target_socket(const struct ns *ns, const struct target *target)
 {
-	int fd = tcp_socket(ns, target->family);
+	int fd = ns_enter(ns) ? -1 : socket_here(target);
 
-	if (fd >= 0 && target->device &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, target->device, strlen(target->device))) {
+	if (ns_leave() && fd >= 0) {
 		close(fd);
-		return fail("SO_BINDTODEVICE %s: %m", target->device);
+		return -1;
 	}
 	return fd;
 }
@@ -158,7 +183,7 @@ int target_dial(int fd, const struct target *target)
 	struct sockaddr_storage sa;
 	socklen_t len = target_address(&sa, target);
 
-	if (set_nonblocking(fd, true))
+	if (!target->deferred && set_nonblocking(fd, true))
 		return errno;
 	return !connect(fd, (struct sockaddr *)&sa, len) || errno == EINPROGRESS ? 0 : errno;
 }
@@ -198,14 +223,13 @@ void crowd_close(struct crowd *crowd)
 	crowd->size = 0;
 }
 
-int open_until_refused(const struct ns *ns, const struct target *target, struct crowd *crowd,
-		       unsigned int max)
+static int open_here(const struct target *target, struct crowd *crowd, unsigned int max)
 {
 	unsigned int n;
 	int fd, err;
 
 	for (n = 0; n < max; n++) {
-		fd = target_socket(ns, target);
+		fd = socket_here(target);
 		if (fd < 0 || crowd_add(crowd, fd))
 			return -1;
 		err = target_dial(fd, target);
@@ -215,4 +239,12 @@ int open_until_refused(const struct ns *ns, const struct target *target, struct 
 			return fail("connect number %u: %s", n, strerror(err));
 	}
 	return n;
+}
+
+int open_until_refused(const struct ns *ns, const struct target *target, struct crowd *crowd,
+		       unsigned int max)
+{
+	int n = ns_enter(ns) ? -1 : open_here(target, crowd, max);
+
+	return ns_leave() ? -1 : n;
 }

@@ -12,7 +12,14 @@ struct target {
 	const char *host4;	/* another address than these, if not NULL */
 	uint16_t port;
 	const char *device;	/* that the sockets are bound to, or NULL */
+	/*
+	 * TCP fast open puts off even the SYN: a connection has its port, and
+	 * costs nothing more. Needs cheap_connections().
+	 */
+	bool deferred;
 };
+
+int cheap_connections(const struct ns *ns);
 
 /* What `tcpstate-cli -j dest` says of one destination. */
 struct room {

@@ -9,6 +9,7 @@
 
 #include <linux/tcpstate.h>
 
+#include "alert.h"
 #include "command.h"
 #include "config.h"
 #include "dest.h"
@@ -18,9 +19,6 @@
 #include "port.h"
 #include "state.h"
 #include "words.h"
-
-/* A connect() refused so lately is happening now. */
-#define REFUSED_MS 60000
 
 /* Of tcp_max_orphans, when nobody says otherwise. */
 #define ORPHANS_WARNING 80
@@ -121,41 +119,41 @@ static struct number tenths_of(uint64_t part, uint64_t whole)
 	return number_known(whole ? thousand / whole : 1000);
 }
 
-static bool refused_lately(const struct dest *dest)
+/* A connect() that is being refused is worse than any percentage. */
+static int check_refusals(bool all_netns, const struct dest_filter *filter)
 {
-	return dest->last_failure.age_ms.known &&
-	       dest->last_failure.age_ms.value < REFUSED_MS;
-}
+	char key[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX], n[OUT_NUMBER_MAX];
+	struct alert_list list = { 0 };
+	const struct alert *alert, *worst = NULL;
+	const char *text;
+	size_t i;
+	int code;
 
-/* What there is to say of the fullest destination, or of one that refuses. */
-static void find_dest(int status, const struct dest *dest)
-{
-	char key[DEST_KEY_TEXT_MAX], taken[OUT_NUMBER_MAX], of[OUT_NUMBER_MAX];
-	char share[OUT_NUMBER_MAX], eta[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX];
-	char more[TEXT_MAX] = "", refused[OUT_NUMBER_MAX];
-	const char *text = process_text(who, &dest->last_failure);
-
-	if (refused_lately(dest))
-		snprintf(more, sizeof(more),
-			 ", connect() refused %s x, last %s ago%s%s",
-			 out_grouped(refused, dest->failures.value),
-			 out_ms(eta, dest->last_failure.age_ms.value),
-			 text ? ": " : "", text ? text : "");
-	else if (dest->eta_ms.known)
-		snprintf(more, sizeof(more), ", full in %s",
-			 out_ms(eta, dest->eta_ms.value));
-	find(status, "%s: %s of %s ports taken (%s)%s",
-	     dest_key_text(key, &dest->key),
-	     out_grouped(taken, dest_taken(dest)),
-	     out_grouped(of, dest->capacity.value),
-	     out_share(share, dest_taken(dest), dest->capacity.value), more);
+	code = alert_get(all_netns, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		alert = &list.items[i];
+		if (alert->event.value == TCPSTATE_EVENT_PORT_EXHAUSTED &&
+		    dest_wanted(filter, &alert->key) &&
+		    (!worst || alert->total.value > worst->total.value))
+			worst = alert;
+	}
+	if (worst) {
+		text = process_deed_text(who, &worst->process);
+		find(CRITICAL, "%s: connect() refused %s x%s%s",
+		     dest_key_text(key, &worst->key),
+		     out_grouped(n, worst->total.value), text ? ", last " : "",
+		     text ? text : "");
+	}
+	alert_forget(&list);
+	return code;
 }
 
 /* The module follows no more destinations than it may. */
-static int check_destinations(bool all_netns)
+static int check_destinations(bool all_netns, bool all)
 {
 	struct port_summary_list list = { 0 };
 	const struct port_summary *sum;
+	uint64_t failures = 0;
 	char max[OUT_NUMBER_MAX];
 	size_t i;
 	int code;
@@ -163,6 +161,7 @@ static int check_destinations(bool all_netns)
 	code = port_summary_get(all_netns, false, &list);
 	for (i = 0; !code && i < list.n; i++) {
 		sum = &list.items[i];
+		failures += sum->failures.value;
 		if (!number_positive(sum->destinations_dropped) ||
 		    !sum->destinations.known || !sum->destinations_max.known ||
 		    sum->destinations.value < sum->destinations_max.value)
@@ -172,41 +171,44 @@ static int check_destinations(bool all_netns)
 		     out_grouped(max, sum->destinations_max.value));
 		break;
 	}
+	if (!code && all)
+		measure_total("refused", failures);
 	port_summary_forget(&list);
 	return code;
 }
 
+static void find_room(const struct dest *dest, const struct thresholds *at)
+{
+	char key[DEST_KEY_TEXT_MAX], taken[OUT_NUMBER_MAX], of[OUT_NUMBER_MAX];
+	char share[OUT_NUMBER_MAX], eta[OUT_NUMBER_MAX];
+
+	find(judge(dest_taken(dest), dest->capacity.value, at),
+	     "%s: %s of %s ports taken (%s)%s%s",
+	     dest_key_text(key, &dest->key),
+	     out_grouped(taken, dest_taken(dest)),
+	     out_grouped(of, dest->capacity.value),
+	     out_share(share, dest_taken(dest), dest->capacity.value),
+	     number_positive(dest->eta_ms) ? ", full in " : "",
+	     number_positive(dest->eta_ms) ?
+	     out_ms(eta, dest->eta_ms.value) : "");
+	measure_percent("port_room", dest_full_tenths(dest), at);
+	measure_count("used", dest->used, dest->capacity);
+	measure_count("reusable", dest->reusable, dest->used);
+}
+
 static int check_port_room(bool all_netns, const struct thresholds *at,
-			   const struct dest_filter *filter)
+			   struct dest_filter *filter)
 {
 	struct dest_list list = { 0 };
-	const struct dest *dest, *worst = NULL;
-	int status, worst_status = OK, code;
 	uint64_t failures = 0;
 	size_t i;
+	int code;
 
+	/* The fullest is the first; of one destination, there are few. */
+	filter->top = filter->by_daddr ? 0 : 1;
 	code = dest_get(all_netns, filter, &list);
-	for (i = 0; !code && i < list.n; i++) {
-		dest = &list.items[i];
-		failures += dest->failures.value;
-		if (!dest_room_known(dest))
-			continue;
-		status = judge(dest_taken(dest), dest->capacity.value, at);
-		if (refused_lately(dest))
-			status = CRITICAL;
-		if (!worst || status > worst_status ||
-		    (status == worst_status && refused_lately(dest) &&
-		     !refused_lately(worst))) {
-			worst = dest;
-			worst_status = status;
-		}
-	}
-	if (!code && worst) {
-		find_dest(worst_status, worst);
-		measure_percent("port_room", dest_full_tenths(worst), at);
-		measure_count("used", worst->used, worst->capacity);
-		measure_count("reusable", worst->reusable, worst->used);
-		measure_total("refused", failures);
+	if (!code && list.n && dest_room_known(&list.items[0])) {
+		find_room(&list.items[0], at);
 	} else if (!code && list.n) {
 		find(UNKNOWN, "how many ports are taken is not known");
 	} else if (!code) {
@@ -214,8 +216,13 @@ static int check_port_room(bool all_netns, const struct thresholds *at,
 		     "no destinations");
 		measure_percent("port_room", number_known(0), at);
 	}
+	for (i = 0; i < list.n; i++)
+		failures += list.items[i].failures.value;
+	if (!code && filter->by_daddr)
+		measure_total("refused", failures);
 	dest_forget(&list);
-	return code ?: check_destinations(all_netns);
+	return code ?: check_refusals(all_netns, filter) ?:
+	       check_destinations(all_netns, !filter->by_daddr);
 }
 
 static int check_time_wait(bool all_netns, const struct thresholds *at)

@@ -168,12 +168,19 @@ static int by_fullness(const void *one, const void *other)
 	       compare(a->failures.value, b->failures.value);
 }
 
-static bool wanted(const struct dest_filter *filter, const struct dest *dest)
+/**
+ * dest_wanted() - is a destination one of these?
+ * @filter: these
+ * @key: the destination
+ *
+ * Return: true if so.
+ */
+bool dest_wanted(const struct dest_filter *filter, const struct dest_key *key)
 {
-	if (filter->by_daddr && !prefix_holds(&filter->daddr, &dest->key.daddr))
+	if (filter->by_daddr && !prefix_holds(&filter->daddr, &key->daddr))
 		return false;
-	return !filter->dport.known || !dest->key.dport.known ||
-	       filter->dport.value == dest->key.dport.value;
+	return !filter->dport.known || !key->dport.known ||
+	       filter->dport.value == key->dport.value;
 }
 
 /**
@@ -207,7 +214,7 @@ int dest_get(bool all_netns, const struct dest_filter *filter,
 	if (code)
 		return code;
 	for (i = 0; i < list->n; i++)
-		if (wanted(filter, &list->items[i]))
+		if (dest_wanted(filter, &list->items[i].key))
 			list->items[n++] = list->items[i];
 	list->n = n;
 	if (n)

@@ -38,6 +38,7 @@ struct dest_filter {
 	uint64_t top;			/* 0: all */
 };
 
+bool dest_wanted(const struct dest_filter *filter, const struct dest_key *key);
 int dest_read(struct nlattr *attrs, int len, void *list);
 void dest_forget(void *list);
 int dest_get(bool all_netns, const struct dest_filter *filter,

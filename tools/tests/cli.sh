@@ -187,6 +187,9 @@ ask eperm-all -a monitor
 ask busy monitor all
 compare monitor
 
+FAKE_FORCE=hc ask busy check
+FAKE_FORCE=c ask busy check --dest 10.0.3.17:8080 --port-room 80:97
+FAKE_FORCE=c ask busy check --dest 10.0.3.18:5432 --port-room 80:97
 ask busy check
 ask quiet check
 ask calm check

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Alerts: each edge is told once, in order, to its own namespace alone, and
+ * refusals are told at most once a second with their exact number.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "room.h"
+
+#define SECONDS	300
+#define LOW	40000
+#define PORTS	100
+#define LINES	256
+
+FIXTURE(alerts) {
+	struct rig rig;
+	struct crowd crowd;
+	struct pair pair;
+};
+
+FIXTURE_SETUP(alerts)
+{
+	struct rlimit many = { 60000, 60000 };
+
+	setrlimit(RLIMIT_NOFILE, &many);
+	pair_init(&self->pair, IPV4, PORT);
+	CHECK(rig_up(&self->rig, NULL));
+	CHECK(range_set(&self->rig.net.client, LOW, LOW + PORTS - 1));
+	CHECK(cheap_connections(&self->rig.net.client));
+}
+
+FIXTURE_TEARDOWN(alerts)
+{
+	crowd_close(&self->crowd);
+	pair_close(&self->pair);
+	EXPECT_OK(rig_down_alerted(&self->rig));
+}
+
+#define NET	(&self->rig.net)
+#define CLIENT	(&self->rig.net.client)
+#define SERVER	(&self->rig.net.server)
+#define CROWD	(&self->crowd)
+
+static const struct target target = { .family = IPV4, .port = PORT, .deferred = true };
+
+/* One line of `tcpstate-cli -j monitor`. */
+struct edge {
+	char event[32], severity[16], daddr[48];
+	uint64_t used, reusable, capacity, count, total;
+	uint64_t seen_ms;	/* when it was read; no later than a look after it came */
+};
+
+/* One who listens, and what it has heard. */
+struct monitor {
+	pid_t pid;
+	FILE *from;
+	struct edge edges[LINES];
+	unsigned int n;
+};
+
+static uint64_t value(struct json_object *from, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(from, key, &o) && o ? json_object_get_uint64(o) : 0;
+}
+
+static void text(struct json_object *from, const char *key, char *to, size_t size)
+{
+	struct json_object *o;
+
+	snprintf(to, size, "%s", json_object_object_get_ex(from, key, &o) && o ?
+		 json_object_get_string(o) : "");
+}
+
+/* Read what has come since. */
+static int monitor_read(struct monitor *m)
+{
+	char *line = NULL;
+	size_t size = 0;
+
+	clearerr(m->from);
+	while (getline(&line, &size, m->from) > 0) {
+		struct json_object *o = json_tokener_parse(line);
+		struct edge *edge = &m->edges[m->n];
+
+		if (!o || m->n == LINES) {
+			fail("monitor says %s", line);
+			free(line);
+			return -1;
+		}
+		text(o, "event", edge->event, sizeof(edge->event));
+		text(o, "severity", edge->severity, sizeof(edge->severity));
+		text(o, "daddr", edge->daddr, sizeof(edge->daddr));
+		edge->used = value(o, "used");
+		edge->reusable = value(o, "reusable");
+		edge->capacity = value(o, "capacity");
+		edge->count = value(o, "count");
+		edge->total = value(o, "total");
+		edge->seen_ms = now_ms();
+		m->n++;
+		json_object_put(o);
+	}
+	free(line);
+	return 0;
+}
+
+static int monitor_start(struct monitor *m, const struct ns *ns)
+{
+	memset(m, 0, sizeof(*m));
+	m->pid = command_start(ns, "tcpstate-cli -j monitor", &m->from);
+	if (m->pid < 0)
+		return -1;
+	if (set_nonblocking(fileno(m->from), true))
+		return -1;
+	/* Until it listens. */
+	if (!WAIT_FOR(!run_status(NULL, "grep -q '^SigCgt:.*[1-9a-f]' /proc/%d/status && "
+				  "ls -l /proc/%d/fd | grep -q socket", m->pid, m->pid),
+		      PATIENCE_MS))
+		return fail("the monitor does not start");
+	return 0;
+}
+
+static int monitor_stop(struct monitor *m)
+{
+	int rc = monitor_read(m);
+
+	kill(m->pid, SIGTERM);
+	return command_end(m->pid, m->from) ? fail("monitor ended badly") : rc;
+}
+
+/* What was heard, in short: "port-room/warning port-room/critical ...". */
+static const char *heard(const struct monitor *m)
+{
+	static char all[LINES * 48];
+	size_t len = 0;
+	unsigned int i;
+
+	all[0] = 0;
+	for (i = 0; i < m->n; i++)
+		len += snprintf(all + len, sizeof(all) - len, "%s%s/%s", i ? " " : "",
+				m->edges[i].event, m->edges[i].severity);
+	return all;
+}
+
+static bool hears(struct monitor *m, const char *expected)
+{
+	return !monitor_read(m) && !strcmp(heard(m), expected);
+}
+
+/* Exactly that, and nothing more for a while. */
+#define HEARS(m, expected) do {							\
+	ASSERT_TRUE(WAIT_FOR(hears(m, expected), PATIENCE_MS))			\
+		TH_LOG("heard %s", heard(m));					\
+	sleep(3);								\
+	ASSERT_TRUE(hears(m, expected)) TH_LOG("then heard %s", heard(m));	\
+} while (0)
+
+#define ROOM_FULL	"port-room/warning port-room/critical port-exhausted/critical"
+
+/* 17: the same number of connections to two destinations: nothing. */
+TEST_F_TIMEOUT(alerts, two_destinations, SECONDS)
+{
+	struct target other = { .family = IPV4, .port = PORT + 1, .deferred = true };
+	struct monitor m;
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(60, open_until_refused(CLIENT, &target, CROWD, 60));
+	ASSERT_EQ(60, open_until_refused(CLIENT, &other, CROWD, 60));
+	HEARS(&m, "");
+	CHECK(monitor_stop(&m));
+}
+
+/* A load that hovers at the threshold is one warning. */
+TEST_F_TIMEOUT(alerts, hovering, SECONDS)
+{
+	struct monitor m;
+	int i, k;
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(79, open_until_refused(CLIENT, &target, CROWD, 79));
+	HEARS(&m, "");
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(6, open_until_refused(CLIENT, &target, CROWD, 6));
+		usleep(300000);
+		for (k = 0; k < 6; k++)
+			close(CROWD->fds[--CROWD->n]);
+		usleep(300000);
+	}
+	HEARS(&m, "port-room/warning");
+	ASSERT_EQ(PORTS, m.edges[0].capacity);
+	while (CROWD->n > 71)
+		close(CROWD->fds[--CROWD->n]);
+	HEARS(&m, "port-room/warning");
+	close(CROWD->fds[--CROWD->n]);
+	HEARS(&m, "port-room/warning port-room/clear");
+	ASSERT_EQ(10, open_until_refused(CLIENT, &target, CROWD, 10));
+	HEARS(&m, "port-room/warning port-room/clear port-room/warning");
+	CHECK(monitor_stop(&m));
+}
+
+/* What connect() may take again is not in the way. */
+TEST_F_TIMEOUT(alerts, reusable, SECONDS)
+{
+	struct monitor m;
+	struct room room;
+	int i;
+
+	CHECK(monitor_start(&m, CLIENT));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
+	for (i = 0; i < 95; i++) {
+		CHECK(pair_open(NET, &self->pair));
+		CHECK(pair_to_time_wait(&self->pair));
+	}
+	ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
+			     room.used == room.reusable, PATIENCE_MS));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	/* Noticed within seconds, without anything being opened. */
+	CHECK(room_read(CLIENT, &target, &room));
+	if (room.used >= 95)
+		ASSERT_TRUE(WAIT_FOR(!monitor_read(&m) && m.n &&
+				     !strcmp("critical", m.edges[m.n - 1].severity), PATIENCE_MS))
+			TH_LOG("heard %s", heard(&m));
+	CHECK(monitor_stop(&m));
+}
+
+/* Ports reserved under what is open: noticed by itself. */
+TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
+{
+	bool open[PORTS] = { };
+	char reserved[256] = "";
+	struct monitor m;
+	struct room room;
+	int i, n, len = 0;
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(70, open_until_refused(CLIENT, &target, CROWD, 70));
+	HEARS(&m, "");
+	for (i = 0; i < 70; i++)
+		open[local_port(CROWD->fds[i]) - LOW] = true;
+	for (i = 0, n = 0; n < 20; i++)
+		if (!open[i] && ++n)
+			len += sprintf(reserved + len, "%s%d", len ? "," : "", LOW + i);
+	CHECK(sysctl_set(CLIENT, "net/ipv4/ip_local_reserved_ports", reserved));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(80, room.capacity);
+	ASSERT_EQ(70, room.used);
+	ASSERT_TRUE(WAIT_FOR(!monitor_read(&m) && m.n, PATIENCE_MS));
+	ASSERT_STREQ("port-room/warning", heard(&m));
+	ASSERT_EQ(80, m.edges[0].capacity);
+	CHECK(monitor_stop(&m));
+}
+
+/* Two namespaces run out at once: each hears of its own. */
+TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
+{
+	struct target back = { .family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true };
+	struct crowd other = { };
+	struct monitor client, server;
+	unsigned int i;
+
+	CHECK(range_set(SERVER, LOW, LOW + 2 * PORTS - 1));
+	CHECK(cheap_connections(SERVER));
+	CHECK(monitor_start(&client, CLIENT));
+	CHECK(monitor_start(&server, SERVER));
+	ASSERT_EQ(50, open_until_refused(CLIENT, &target, CROWD, 50));
+	ASSERT_EQ(2 * PORTS, open_until_refused(SERVER, &back, &other, 2 * PORTS + 1));
+	ASSERT_EQ(PORTS - 50, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	HEARS(&client, ROOM_FULL);
+	HEARS(&server, ROOM_FULL);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(PORTS, client.edges[i].capacity);
+		ASSERT_EQ(2 * PORTS, server.edges[i].capacity);
+		ASSERT_STREQ("10.9.0.2", client.edges[i].daddr);
+		ASSERT_STREQ("10.9.0.1", server.edges[i].daddr);
+	}
+	crowd_close(&other);
+	HEARS(&server, ROOM_FULL " port-room/clear");
+	HEARS(&client, ROOM_FULL);
+	CHECK(monitor_stop(&client));
+	CHECK(monitor_stop(&server));
+}
+
+/* Refusals by the thousand: one message a second, and none is lost. */
+TEST_F_TIMEOUT(alerts, refusals, SECONDS)
+{
+	uint64_t refused = 1, sum = 0, start, messages = 0, pace;
+	struct monitor m;
+	struct room room;
+	unsigned int i;
+	int fd;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(10, open_until_refused(CLIENT, &target, CROWD, 11));
+	fd = target_socket(CLIENT, &target);
+	start = now_ms();
+	while ((pace = now_ms() - start) < 10000) {
+		/* 1000 a second, if the machine is as fast as that. */
+		if (refused > pace + 1) {
+			usleep(1000);
+			continue;
+		}
+		ASSERT_EQ(EADDRNOTAVAIL, target_dial(fd, &target));
+		refused++;
+	}
+	close(fd);
+	ASSERT_TRUE(WAIT_FOR(({
+		sum = 0;
+		messages = 0;
+		monitor_read(&m);
+		for (i = 0; i < m.n; i++)
+			if (!strcmp(m.edges[i].event, "port-exhausted")) {
+				sum += m.edges[i].count;
+				messages++;
+			}
+		sum == refused; }), PATIENCE_MS))
+		TH_LOG("%ju of %ju", (uintmax_t)sum, (uintmax_t)refused);
+	TH_LOG("%ju refusals in %ju messages", (uintmax_t)refused, (uintmax_t)messages);
+	ASSERT_LE(messages, 13);
+	ASSERT_GE(messages, 5);
+	ASSERT_EQ(refused, m.edges[m.n - 1].total);
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(refused, room.failures);
+	CHECK(monitor_stop(&m));
+}
+
+/* 27: mini-sockets against tcp_max_tw_buckets. */
+TEST_F_TIMEOUT(alerts, time_wait_limit, SECONDS)
+{
+	struct monitor m;
+	int i;
+
+	CHECK(range_set(CLIENT, 32768, 60999));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "20"));
+	CHECK(monitor_start(&m, CLIENT));
+	for (i = 0; i < 15; i++) {
+		CHECK(pair_open(NET, &self->pair));
+		CHECK(pair_to_time_wait(&self->pair));
+	}
+	HEARS(&m, "");
+	for (i = 0; i < 7; i++) {
+		CHECK(pair_open(NET, &self->pair));
+		CHECK(pair_to_time_wait(&self->pair));
+	}
+	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical");
+	ASSERT_EQ(20, m.edges[0].capacity);
+	CHECK(run(CLIENT, "tcpstate-cli -j | grep -q time-wait-limit"));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "1000"));
+	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical time-wait-limit/clear");
+	CHECK(monitor_stop(&m));
+}
+
+/* 19: bind() to port 0. */
+TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, IPV4, "0.0.0.0", "::", 0);
+	struct monitor m;
+	int i, fd, refused = 0;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	CHECK(monitor_start(&m, CLIENT));
+	for (i = 0; i < 11; i++) {
+		fd = tcp_socket(CLIENT, IPV4);
+		CHECK(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0));
+		CHECK(crowd_add(CROWD, fd));
+		refused += bind(fd, (struct sockaddr *)&sa, len) && errno == EADDRINUSE;
+	}
+	ASSERT_EQ(1, refused);
+	HEARS(&m, "bind-exhausted/critical");
+	ASSERT_EQ(1, m.edges[0].count);
+	CHECK(monitor_stop(&m));
+}
+
+/* Thresholds: set, refused, and taken from the module's parameters. */
+TEST_F_TIMEOUT(alerts, thresholds, SECONDS)
+{
+	struct monitor m;
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(50, open_until_refused(CLIENT, &target, CROWD, 50));
+	HEARS(&m, "");
+	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set port-room-warning 96"));
+	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set port-room-warning 0"));
+	ASSERT_NE(0, run_status(CLIENT, "setpriv --reuid 65534 --clear-groups "
+				"tcpstate-cli config set port-room-warning 50"));
+	HEARS(&m, "");
+	CHECK(run(CLIENT, "tcpstate-cli config set port-room-warning 50"));
+	HEARS(&m, "port-room/warning");
+	CHECK(run(SERVER, "tcpstate-cli -j config | grep -q '\"port_room_warning\": *80'"));
+	CHECK(monitor_stop(&m));
+
+	CHECK(module_unload());
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	ASSERT_NE(0, run_status(NULL, "insmod /tcpstate/tcpstate.ko port_room_warning=101"));
+	CHECK(module_load("port_room_warning=30 close_wait_critical=7200"));
+	CHECK(run(CLIENT, "tcpstate-cli -j config | grep -q '\"port_room_warning\": *30'"));
+	CHECK(run(CLIENT, "tcpstate-cli -j config | grep -q '\"close_wait_critical\": *7200'"));
+}
+
+/*
+ * 16: warning, critical, exhausted, clear, with the range as it is by default.
+ * connect() tries the ports of one parity before those of the other: once the
+ * first are all used, each call looks at 14,116 ports in vain, and to fill the
+ * range so takes minutes. Those of the other parity are used first here, by a
+ * range that begins one port later.
+ */
+TEST_F_TIMEOUT(alerts, default_range, 1500)
+{
+	const int ports = 60999 - 32768 + 1;
+	struct monitor m;
+	struct room room;
+	int n;
+
+	CHECK(range_set(CLIENT, 32769, 60999));
+	CHECK(monitor_start(&m, CLIENT));
+	n = open_until_refused(CLIENT, &target, CROWD, ports / 2);
+	ASSERT_EQ(ports / 2, n) TH_LOG("%s", why());
+	CHECK(range_set(CLIENT, 32768, 60999));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(ports, room.capacity);
+	ASSERT_EQ(ports / 2, room.used);
+	n = open_until_refused(CLIENT, &target, CROWD, ports);
+	ASSERT_EQ(ports - ports / 2, n) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(ports, room.used);
+	ASSERT_EQ(1, room.failures);
+	ASSERT_STREQ("critical", room.severity);
+	HEARS(&m, ROOM_FULL);
+	/* Told as they are crossed, not much later. */
+	TH_LOG("told at %ju and %ju of %d", (uintmax_t)m.edges[0].used,
+	       (uintmax_t)m.edges[1].used, ports);
+	ASSERT_GE(m.edges[0].used, ports * 80 / 100);
+	ASSERT_LT(m.edges[0].used, ports * 90 / 100);
+	ASSERT_GE(m.edges[1].used, ports * 95 / 100);
+	ASSERT_EQ(ports, m.edges[2].used);
+	ASSERT_EQ(1, m.edges[2].count);
+	crowd_close(CROWD);
+	HEARS(&m, ROOM_FULL " port-room/clear");
+	CHECK(monitor_stop(&m));
+}
+
+TEST_HARNESS_MAIN

@@ -131,6 +131,20 @@ bool prefix_holds(const struct prefix *prefix, const struct address *address)
 }
 
 /**
+ * address_plain() - what a socket's address stands for
+ * @address: the address
+ *
+ * Return: it, as an IPv4 address if it is a mapped one.
+ */
+struct address address_plain(const struct address *address)
+{
+	struct address plain = *address;
+
+	unmap(&plain);
+	return plain;
+}
+
+/**
  * address_same() - are these one?
  * @a: an address
  * @b: another
@@ -144,13 +158,13 @@ bool address_same(const struct address *a, const struct address *b)
 }
 
 /**
- * address_read() - an address as the kernel tells it
- * @address: set to it
+ * address_read_raw() - a socket's address as the kernel tells it
+ * @address: set to it; a mapped one stays one
  * @attr: of 4 or 16 bytes; NULL: not known
  *
  * Return: 0, or a negative value when it is none.
  */
-int address_read(struct address *address, const struct nlattr *attr)
+int address_read_raw(struct address *address, const struct nlattr *attr)
 {
 	memset(address, 0, sizeof(*address));
 	if (!attr)
@@ -159,8 +173,22 @@ int address_read(struct address *address, const struct nlattr *attr)
 		return -1;
 	address->family = nla_len(attr) == 4 ? AF_INET : AF_INET6;
 	memcpy(address->bytes, nla_data(attr), nla_len(attr));
-	unmap(address);
 	return 0;
+}
+
+/**
+ * address_read() - an address as the kernel tells it
+ * @address: set to it
+ * @attr: of 4 or 16 bytes; NULL: not known
+ *
+ * Return: 0, or a negative value when it is none.
+ */
+int address_read(struct address *address, const struct nlattr *attr)
+{
+	int err = address_read_raw(address, attr);
+
+	unmap(address);
+	return err;
 }
 
 /**

@@ -30,8 +30,10 @@ bool address_parse(const char *word, struct address *address);
 bool prefix_parse(const char *word, struct prefix *prefix);
 bool endpoint_parse(const char *word, struct address *address, uint64_t *port);
 bool prefix_holds(const struct prefix *prefix, const struct address *address);
+struct address address_plain(const struct address *address);
 bool address_same(const struct address *a, const struct address *b);
 int address_read(struct address *address, const struct nlattr *attr);
+int address_read_raw(struct address *address, const struct nlattr *attr);
 
 const char *address_family(const struct address *address);
 const char *address_text(char *buf, const struct address *address);

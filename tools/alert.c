@@ -16,7 +16,7 @@
  */
 static const struct wording {
 	const char *name;
-	const char *used, *capacity, *reusable, *count, *total, *eta;
+	const char *used, *capacity, *reusable, *count, *total, *eta, *who;
 	bool share;
 } wordings[] = {
 	[TCPSTATE_EVENT_PORT_ROOM] = {
@@ -27,12 +27,12 @@ static const struct wording {
 	[TCPSTATE_EVENT_PORT_EXHAUSTED] = {
 		.name = "port-exhausted",
 		.count = "no port left: connect() refused %s x",
-		.total = ", %s x since load",
+		.total = ", %s x since load", .who = ", last %s",
 	},
 	[TCPSTATE_EVENT_BIND_EXHAUSTED] = {
 		.name = "bind-exhausted",
 		.count = "no port left: bind() refused %s x",
-		.total = ", %s x since load",
+		.total = ", %s x since load", .who = ", last %s",
 	},
 	[TCPSTATE_EVENT_TIME_WAIT_LIMIT] = {
 		.name = "time-wait-limit", .used = "%s",
@@ -40,7 +40,7 @@ static const struct wording {
 	},
 	[TCPSTATE_EVENT_CLOSE_WAIT_LEAK] = {
 		.name = "close-wait-leak",
-		.count = "%s connections not closed",
+		.count = "%s in CLOSE_WAIT for too long", .who = ", of %s",
 	},
 };
 
@@ -71,6 +71,10 @@ static int read_one(struct alert *alert, struct nlattr *attrs, int len)
 		[TCPSTATE_A_ALERT_TOTAL] = { .type = NLA_U64 },
 		[TCPSTATE_A_ALERT_THRESHOLD] = { .type = NLA_U32 },
 		[TCPSTATE_A_ALERT_ETA_MS] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_OLDEST_MS] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_SPORT] = { .type = NLA_U16 },
+		[TCPSTATE_A_ALERT_UNACCEPTED] = { .type = NLA_U64 },
+		[TCPSTATE_A_ALERT_TREND] = { .type = NLA_U32 },
 	};
 	struct nlattr *tb[TCPSTATE_A_ALERT_MAX + 1];
 
@@ -96,6 +100,10 @@ static int read_one(struct alert *alert, struct nlattr *attrs, int len)
 	alert->total = attr_number(tb[TCPSTATE_A_ALERT_TOTAL]);
 	alert->threshold = attr_u32(tb[TCPSTATE_A_ALERT_THRESHOLD]);
 	alert->eta_ms = attr_number(tb[TCPSTATE_A_ALERT_ETA_MS]);
+	alert->oldest_ms = attr_number(tb[TCPSTATE_A_ALERT_OLDEST_MS]);
+	alert->sport = attr_u16(tb[TCPSTATE_A_ALERT_SPORT]);
+	alert->unaccepted = attr_number(tb[TCPSTATE_A_ALERT_UNACCEPTED]);
+	alert->trend = attr_u32(tb[TCPSTATE_A_ALERT_TREND]);
 	return process_read(&alert->process, tb[TCPSTATE_A_ALERT_PROCESS]);
 }
 
@@ -219,6 +227,55 @@ static uint64_t taken(const struct alert *alert)
 	return used > reusable ? used - reusable : 0;
 }
 
+/* A leak that grows and a handler that is late are different things. */
+static void print_leak(const struct alert *alert, bool brief)
+{
+	static const char *const names[] = {
+		[TCPSTATE_TREND_STEADY] = "steady",
+		[TCPSTATE_TREND_GROWING] = "growing",
+		[TCPSTATE_TREND_RECOVERING] = "recovering",
+	};
+	static const char *const sentences[] = {
+		[TCPSTATE_TREND_STEADY] = "",
+		[TCPSTATE_TREND_GROWING] = ", ever more: it leaks",
+		[TCPSTATE_TREND_RECOVERING] = ", ever fewer: it is late, but closes them",
+	};
+	bool leak = !brief && alert->event.value ==
+			      TCPSTATE_EVENT_CLOSE_WAIT_LEAK;
+	bool trend = alert->trend.known &&
+		     alert->trend.value < ARRAY_SIZE(names);
+
+	/* When it is over these are of the last one that was too old. */
+	leak &= alert->severity.value != TCPSTATE_SEVERITY_CLEAR;
+	out_age("oldest_close_wait_ms", leak && alert->oldest_ms.known ?
+		", the oldest for %s" : NULL, alert->oldest_ms);
+	out_number("sport", leak && alert->sport.known ? " on port %s" : NULL,
+		   alert->sport);
+	out_count("unaccepted", leak && number_positive(alert->unaccepted) ?
+		  "; %s never accepted: the accept queue is not being drained" :
+		  NULL, alert->unaccepted);
+	out_string("trend", NULL, trend ? names[alert->trend.value] : NULL);
+	if (leak && trend)
+		out_text("%s", sentences[alert->trend.value]);
+}
+
+static void print_count(const struct alert *alert, const struct wording *say,
+			bool brief)
+{
+	const char *format = alert->count.known ? say->count : NULL;
+
+	if (alert->event.value == TCPSTATE_EVENT_CLOSE_WAIT_LEAK) {
+		if (brief)
+			format = "%s not closed";
+		/* When it is over, the number is of what was. */
+		if (!alert->severity.value) {
+			format = NULL;
+			out_text("nothing in CLOSE_WAIT for too long any more");
+		}
+	}
+	out_count("count", format, alert->count);
+}
+
 /* Briefly, the numbers of a destination are left to the table of these. */
 static void print_numbers(const struct alert *alert, bool brief)
 {
@@ -235,16 +292,16 @@ static void print_numbers(const struct alert *alert, bool brief)
 					    alert->capacity.value));
 	out_count("reusable", number_positive(alert->reusable) ?
 		  say->reusable : NULL, alert->reusable);
-	out_count("count", alert->count.known ? say->count : NULL,
-		  alert->count);
+	print_count(alert, say, brief);
 	out_count("total", alert->total.known && !brief ? say->total : NULL,
 		  alert->total);
 	out_count("threshold", NULL, alert->threshold);
 	out_seconds("eta_s", alert->eta_ms.known && alert->severity.value ?
 		    say->eta : NULL, alert->eta_ms);
 	process_print("process", &alert->process);
-	if (!brief && process_text(who, &alert->process))
-		out_words(", last %s", who);
+	if (!brief && say->who && process_text(who, &alert->process))
+		out_words(say->who, who);
+	print_leak(alert, brief);
 }
 
 /**

@@ -17,6 +17,7 @@ struct alert {
 	struct number event, severity, seq, age_ms;
 	struct number used, reusable, capacity, count, total;
 	struct number threshold, eta_ms;
+	struct number oldest_ms, sport, unaccepted, trend;	/* of a leak */
 	struct process process;
 };
 

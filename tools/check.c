@@ -12,6 +12,7 @@
 #include "alert.h"
 #include "command.h"
 #include "config.h"
+#include "conn.h"
 #include "dest.h"
 #include "netns.h"
 #include "nl.h"
@@ -36,7 +37,7 @@ struct thresholds {
 };
 
 /* As in the table of options below. */
-enum { PORT_ROOM, DEST, ORPHANS, TIME_WAIT };
+enum { PORT_ROOM, DEST, ORPHANS, TIME_WAIT, CLOSE_WAIT_AGE, CLOSE_WAIT };
 
 #define FINDINGS_MAX 8
 #define MEASURES_MAX 16
@@ -92,6 +93,21 @@ static void measure_count(const char *label, struct number value,
 	found.measures[found.n_measures++] = (struct measure){
 		.label = label, .unit = "", .value = value, .max = max,
 	};
+}
+
+/* Against thresholds of its own unit; NULL: there are none. */
+static void measure_plain(const char *label, const char *unit, uint64_t value,
+			  const struct thresholds *at)
+{
+	struct measure *measure = &found.measures[found.n_measures++];
+
+	*measure = (struct measure){
+		.label = label, .unit = unit, .value = number_known(value),
+	};
+	if (!at)
+		return;
+	measure->warning = number_known(at->warning);
+	measure->critical = number_known(at->critical);
 }
 
 /* Of what has happened so far: "c" for a counter. */
@@ -264,6 +280,99 @@ static int check_time_wait(bool all_netns, const struct thresholds *at)
 	return code;
 }
 
+/* Against thresholds as they are. */
+static int judge_plain(uint64_t value, const struct thresholds *at)
+{
+	return value >= at->critical ? CRITICAL :
+	       value >= at->warning ? WARNING : OK;
+}
+
+/* Whose the oldest is, as far as we may know. */
+static int name_close_wait(bool all_netns, char *buf, size_t size)
+{
+	const struct conn_filter filter = {
+		.states = 1U << TCPSTATE_STATE_CLOSE_WAIT,
+		.top = 1,
+	};
+	struct conn_list list = { 0 };
+	char who[PROCESS_TEXT_MAX];
+	const struct conn *conn;
+	const char *text;
+	int code;
+
+	*buf = '\0';
+	code = conn_get(all_netns, &filter, &list);
+	if (!code && list.n) {
+		conn = &list.items[0];
+		text = process_text(who, &conn->owner);
+		snprintf(buf, size, "%s%s on port %u%s", text ? ", of " : "",
+			 text ? text : "", conn->sport, conn->unaccepted ?
+			 ", never accepted" : "");
+	}
+	conn_forget(&list);
+	return code;
+}
+
+/* The oldest of all, in seconds. */
+static int check_close_wait_age(bool all_netns, const struct thresholds *at)
+{
+	char age[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX + 64];
+	struct counters_list list = { 0 };
+	const struct state_row *row;
+	uint64_t oldest = 0;
+	bool any = false, known = true;
+	size_t i;
+	int code;
+
+	code = counters_get(all_netns, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		row = &list.items[i].rows[TCPSTATE_STATE_CLOSE_WAIT];
+		any |= row->oldest_ms.known;
+		known &= row->oldest_ms.known || !row->sockets.value;
+		if (row->oldest_ms.known && row->oldest_ms.value > oldest)
+			oldest = row->oldest_ms.value;
+	}
+	counters_forget(&list);
+	if (!code && any)
+		code = name_close_wait(all_netns, who, sizeof(who));
+	if (code)
+		return code;
+	if (any)
+		find(judge_plain(oldest / 1000, at), "oldest CLOSE_WAIT %s%s",
+		     out_ms(age, oldest), who);
+	else if (!known)
+		find(UNKNOWN, "the age of the oldest CLOSE_WAIT is not known");
+	else
+		find(OK, "nothing in CLOSE_WAIT");
+	measure_plain("close_wait_age", "s", oldest / 1000, at);
+	return OUT_DONE;
+}
+
+/* In the namespace that has most; without thresholds it is only told. */
+static int check_close_wait(bool all_netns, const struct thresholds *at)
+{
+	struct counters_list list = { 0 };
+	char count[OUT_NUMBER_MAX];
+	uint64_t most = 0, these;
+	size_t i;
+	int code;
+
+	code = counters_get(all_netns, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		these = list.items[i].rows[TCPSTATE_STATE_CLOSE_WAIT].sockets.value;
+		if (these > most)
+			most = these;
+	}
+	counters_forget(&list);
+	if (code)
+		return code;
+	if (at)
+		find(judge_plain(most, at), "%s in CLOSE_WAIT",
+		     out_grouped(count, most));
+	measure_plain("close_wait", "", most, at);
+	return OUT_DONE;
+}
+
 static void check_orphans(const struct thresholds *at)
 {
 	const struct orphans *orphans = orphans_get();
@@ -388,6 +497,40 @@ static int parse_thresholds(const struct request *request, unsigned int option,
 			word, check_command.options[option].name);
 }
 
+static bool word_seconds(const char *word, uint64_t *seconds)
+{
+	if (!word_duration(word, seconds))
+		return false;
+	*seconds /= 1000;
+	return true;
+}
+
+static bool word_count(const char *word, uint64_t *count)
+{
+	return word_number(word, 0, UINT64_MAX, count);
+}
+
+static int parse_close_wait(const struct request *request,
+			    struct wishes *age, struct wishes *count)
+{
+	const char *word = request->options[CLOSE_WAIT_AGE];
+
+	age->given = word;
+	if (word && !word_thresholds(word, word_seconds, &age->at.warning,
+				     &age->at.critical))
+		return out_fail(OUT_USAGE,
+				"'%s' will not do: '--close-wait-age' needs two durations, the first not above the second, such as 60s:10m",
+				word);
+	word = request->options[CLOSE_WAIT];
+	count->given = word;
+	if (word && !word_thresholds(word, word_count, &count->at.warning,
+				     &count->at.critical))
+		return out_fail(OUT_USAGE,
+				"'%s' will not do: '--close-wait' needs two numbers, the first not above the second, such as 100:1000",
+				word);
+	return OUT_DONE;
+}
+
 static int parse_dest(const char *word, struct dest_filter *filter)
 {
 	struct prefix *prefix = &filter->daddr;
@@ -405,7 +548,7 @@ static int parse_dest(const char *word, struct dest_filter *filter)
 
 /* Those of the namespace that asks, where none are given. */
 static int default_thresholds(struct wishes *port_room,
-			      struct wishes *time_wait)
+			      struct wishes *time_wait, struct wishes *age)
 {
 	struct config_list list = { 0 };
 	const struct number *values;
@@ -413,7 +556,7 @@ static int default_thresholds(struct wishes *port_room,
 	int code;
 
 	code = config_get(false, &list);
-	for (i = 0; !code && i <= CONFIG_TIME_WAIT_CRITICAL; i++)
+	for (i = 0; !code && i < CONFIG_KEYS; i++)
 		if (!list.items[0].values[i].known)
 			code = module_mismatch();
 	if (!code) {
@@ -430,6 +573,12 @@ static int default_thresholds(struct wishes *port_room,
 			time_wait->at.critical =
 				values[CONFIG_TIME_WAIT_CRITICAL].value;
 		}
+		if (!age->given) {
+			age->at.warning =
+				values[CONFIG_CLOSE_WAIT_WARNING].value;
+			age->at.critical =
+				values[CONFIG_CLOSE_WAIT_CRITICAL].value;
+		}
 	}
 	config_forget(&list);
 	return code;
@@ -438,6 +587,7 @@ static int default_thresholds(struct wishes *port_room,
 static int run(const struct request *request)
 {
 	struct wishes port_room = { 0 }, time_wait = { 0 }, orphans = { 0 };
+	struct wishes age = { 0 }, close_wait = { 0 };
 	struct dest_filter filter = { 0 };
 	const char *dest = request->options[DEST];
 	bool all_netns = request->all_netns, all;
@@ -447,23 +597,29 @@ static int run(const struct request *request)
 		return command_unknown_filter(&check_command, request->argv[0]);
 	code = parse_thresholds(request, PORT_ROOM, &port_room) ?:
 	       parse_thresholds(request, ORPHANS, &orphans) ?:
-	       parse_thresholds(request, TIME_WAIT, &time_wait);
+	       parse_thresholds(request, TIME_WAIT, &time_wait) ?:
+	       parse_close_wait(request, &age, &close_wait);
 	if (!code && dest)
 		code = parse_dest(dest, &filter);
 	if (code)
 		return code;
 
-	all = !port_room.given && !time_wait.given && !orphans.given && !dest;
+	all = !port_room.given && !time_wait.given && !orphans.given &&
+	      !age.given && !close_wait.given && !dest;
 	if (!orphans.given)
 		orphans.at = (struct thresholds){ ORPHANS_WARNING,
 						  ORPHANS_CRITICAL };
 	code = module_open();
 	if (!code && (all || (dest && !port_room.given)))
-		code = default_thresholds(&port_room, &time_wait);
+		code = default_thresholds(&port_room, &time_wait, &age);
 	if (!code && (all || port_room.given || dest))
 		code = check_port_room(all_netns, &port_room.at, &filter);
 	if (!code && (all || time_wait.given))
 		code = check_time_wait(all_netns, &time_wait.at);
+	if (!code && (all || age.given))
+		code = check_close_wait_age(all_netns, &age.at);
+	if (!code && (all || close_wait.given))
+		code = check_close_wait(all_netns, all ? NULL : &close_wait.at);
 	module_close();
 	if (code)
 		return code;
@@ -488,6 +644,10 @@ const struct command check_command = {
 			      .help = "percent of net.ipv4.tcp_max_orphans, of the whole machine" },
 		[TIME_WAIT] = { .name = "time-wait", .argument = "W:C",
 				.help = "percent of net.ipv4.tcp_max_tw_buckets" },
+		[CLOSE_WAIT_AGE] = { .name = "close-wait-age", .argument = "W:C",
+				     .help = "age of the oldest in CLOSE_WAIT, as 60s:10m" },
+		[CLOSE_WAIT] = { .name = "close-wait", .argument = "N:M",
+				 .help = "how many are in CLOSE_WAIT" },
 		{ 0 }
 	},
 	.machine_wide = true,

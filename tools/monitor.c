@@ -205,9 +205,17 @@ static bool is_count(const struct alert *alert)
 	       alert->event.value == TCPSTATE_EVENT_BIND_EXHAUSTED;
 }
 
+/* Is it a process's doing? */
+static bool is_someones(const struct alert *alert)
+{
+	return is_count(alert) ||
+	       (alert->event.value == TCPSTATE_EVENT_CLOSE_WAIT_LEAK &&
+		alert->severity.value != TCPSTATE_SEVERITY_CLEAR);
+}
+
 /*
- * A message names no process, as anybody may listen; who was refused last is
- * told to those who may know when they ask. Once for all of a batch.
+ * A message names no process, as anybody may listen; who was refused last, or
+ * leaks, is told to those who may know when they ask. Once for all of a batch.
  */
 static void name_processes(struct alert_list *edges)
 {
@@ -216,7 +224,7 @@ static void name_processes(struct alert_list *edges)
 	size_t i, j;
 
 	for (i = 0; i < edges->n && !monitor.over; i++) {
-		if (!is_count(&edges->items[i]))
+		if (!is_someones(&edges->items[i]))
 			continue;
 		if (!asked && alert_get(monitor.all_netns, &now))
 			end(OUT_FAILED);

@@ -4,6 +4,7 @@
 
 #include "alert.h"
 #include "command.h"
+#include "conn.h"
 #include "dest.h"
 #include "nl.h"
 #include "state.h"
@@ -15,7 +16,40 @@ struct overview {
 	struct counters_list counters;
 	struct dest_list dests;
 	struct alert_list alerts;
+	struct conn_list close_wait;
 };
+
+/* Of each namespace that has any, the oldest; of all, others of it, too. */
+static int get_close_wait(bool all_netns, struct overview *overview)
+{
+	const struct conn_filter filter = {
+		.states = 1U << TCPSTATE_STATE_CLOSE_WAIT,
+		.top = all_netns ? 0 : 1,
+	};
+	struct counters *counters;
+	const struct conn *conn;
+	uint64_t n = 0;
+	size_t i, j;
+	int code;
+
+	for (i = 0; i < overview->counters.n; i++)
+		n += overview->counters.items[i].rows[TCPSTATE_STATE_CLOSE_WAIT].sockets.value;
+	if (!n)
+		return OUT_DONE;
+	code = conn_get(all_netns, &filter, &overview->close_wait);
+	for (i = 0; !code && i < overview->counters.n; i++) {
+		counters = &overview->counters.items[i];
+		for (j = 0; j < overview->close_wait.n; j++) {
+			conn = &overview->close_wait.items[j];
+			if (conn->netns_ino == counters->netns_ino.value &&
+			    (!counters->oldest_close_wait ||
+			     counters->oldest_close_wait->age_ms.value <
+			     conn->age_ms.value))
+				counters->oldest_close_wait = conn;
+		}
+	}
+	return code;
+}
 
 static int get(bool all_netns, struct overview *overview)
 {
@@ -26,6 +60,7 @@ static int get(bool all_netns, struct overview *overview)
 		filter.top = 0;
 	return module_open() ?:
 	       counters_get(all_netns, &overview->counters) ?:
+	       get_close_wait(all_netns, overview) ?:
 	       dest_get(all_netns, &filter, &overview->dests) ?:
 	       alert_get(all_netns, &overview->alerts);
 }
@@ -64,6 +99,8 @@ static int run(const struct request *request)
 				out_text("\n");
 			out_object_open(NULL);
 			counters_print(counters, "state", 0, true);
+			conn_print_one("oldest_close_wait",
+				       counters->oldest_close_wait);
 			alert_print_all(&overview.alerts, counters->netns_ino);
 			print_fullest(&overview.dests, counters->netns_ino);
 			out_object_close();
@@ -74,6 +111,7 @@ static int run(const struct request *request)
 	counters_forget(&overview.counters);
 	dest_forget(&overview.dests);
 	alert_forget(&overview.alerts);
+	conn_forget(&overview.close_wait);
 	return code;
 }
 

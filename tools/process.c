@@ -6,6 +6,7 @@
 
 #include <linux/tcpstate.h>
 
+#include "cgroup.h"
 #include "nl.h"
 #include "process.h"
 
@@ -23,6 +24,7 @@ int process_read(struct process *process, struct nlattr *nest)
 		[TCPSTATE_A_PROCESS_COMM] = { .type = NLA_STRING },
 		[TCPSTATE_A_PROCESS_UID] = { .type = NLA_U32 },
 		[TCPSTATE_A_PROCESS_AGE_MS] = { .type = NLA_U64 },
+		[TCPSTATE_A_PROCESS_CGROUP] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[TCPSTATE_A_PROCESS_MAX + 1];
 
@@ -32,13 +34,28 @@ int process_read(struct process *process, struct nlattr *nest)
 	if (nla_parse_nested(tb, TCPSTATE_A_PROCESS_MAX, nest, policy))
 		return -1;
 	process->present = true;
+	process->gone = tb[TCPSTATE_A_PROCESS_GONE];
 	process->pid = attr_u32(tb[TCPSTATE_A_PROCESS_PID]);
 	process->uid = attr_u32(tb[TCPSTATE_A_PROCESS_UID]);
+	process->cgroup = attr_number(tb[TCPSTATE_A_PROCESS_CGROUP]);
 	process->age_ms = attr_number(tb[TCPSTATE_A_PROCESS_AGE_MS]);
 	if (tb[TCPSTATE_A_PROCESS_COMM])
 		nla_strlcpy(process->comm, tb[TCPSTATE_A_PROCESS_COMM],
 			    sizeof(process->comm));
 	return 0;
+}
+
+/**
+ * process_same() - are these one?
+ * @a: a process
+ * @b: another
+ *
+ * Return: true if so, as far as their pids tell.
+ */
+bool process_same(const struct process *a, const struct process *b)
+{
+	return a->present == b->present && a->pid.known && b->pid.known &&
+	       a->pid.value == b->pid.value;
 }
 
 /**
@@ -101,5 +118,31 @@ void process_print(const char *key, const struct process *process)
 	out_string("comm", NULL, *process->comm ? process->comm : NULL);
 	out_number("uid", NULL, process->uid);
 	out_age("age_ms", NULL, process->age_ms);
+	out_object_close();
+}
+
+/**
+ * process_owner_print() - print whose a connection is, in the JSON only
+ * @key: JSON key
+ * @process: the process
+ */
+void process_owner_print(const char *key, const struct process *process)
+{
+	struct number cgroup = process->cgroup;
+
+	if (!out_is_json())
+		return;
+	if (!process->present) {
+		out_null(key, NULL);
+		return;
+	}
+	out_object_open(key);
+	out_number("pid", NULL, process->pid);
+	out_string("comm", NULL, *process->comm ? process->comm : NULL);
+	out_number("uid", NULL, process->uid);
+	out_string("cgroup", NULL,
+		   cgroup.known ? cgroup_path(cgroup.value) : NULL);
+	out_number("cgroup_id", NULL, cgroup);
+	out_bool("gone", NULL, NULL, process->gone);
 	out_object_close();
 }

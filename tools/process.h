@@ -11,13 +11,15 @@ struct nlattr;
 
 /* A process, as far as the reader may know it. */
 struct process {
-	bool present;
-	struct number pid, uid, age_ms;
+	bool present, gone;
+	struct number pid, uid, cgroup, age_ms;
 	char comm[COMM_MAX];		/* empty: not known */
 };
 
 int process_read(struct process *process, struct nlattr *nest);
+bool process_same(const struct process *a, const struct process *b);
 void process_print(const char *key, const struct process *process);
+void process_owner_print(const char *key, const struct process *process);
 const char *process_text(char *buf, const struct process *process);
 const char *process_deed_text(char *buf, const struct process *process);
 

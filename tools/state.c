@@ -6,6 +6,7 @@
 #include <linux/tcpstate.h>
 
 #include "command.h"
+#include "conn.h"
 #include "netns.h"
 #include "nl.h"
 #include "orphans.h"
@@ -13,9 +14,6 @@
 
 /* More buckets than a u64 of milliseconds has bits mean nothing. */
 #define BUCKETS_MAX 64
-
-/* From then on a stay in CLOSE_WAIT is worth a word. */
-#define LEAK_MS 60000
 
 static uint64_t add_saturated(uint64_t a, uint64_t b)
 {
@@ -81,6 +79,7 @@ static int read_row(struct counters *counters, struct nlattr *nest)
 		[TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST] = { .type = NLA_FLAG },
 		[TCPSTATE_A_STATE_ENTRY_DWELL] = { .type = NLA_UNSPEC },
 		[TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US] = { .type = NLA_U64 },
+		[TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[TCPSTATE_A_STATE_ENTRY_MAX + 1];
 	struct state_row *row;
@@ -101,6 +100,8 @@ static int read_row(struct counters *counters, struct nlattr *nest)
 	row->entered = attr_number(tb[TCPSTATE_A_STATE_ENTRY_ENTERED]);
 	row->oldest_ms = attr_number(tb[TCPSTATE_A_STATE_ENTRY_OLDEST_MS]);
 	row->oldest_at_least = tb[TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST];
+	row->stuck_after_ms =
+		attr_number(tb[TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS]);
 	if (!tb[TCPSTATE_A_STATE_ENTRY_DWELL])
 		return 0;
 	return read_stay(&row->stay, tb[TCPSTATE_A_STATE_ENTRY_DWELL],
@@ -328,6 +329,7 @@ static void print_row(const struct counters *counters, unsigned int state,
 		out_bool("oldest_at_least", NULL, NULL, row->oldest_at_least);
 	else
 		out_null("oldest_at_least", NULL);
+	out_age("stuck_after_ms", NULL, row->stuck_after_ms);
 	out_object_open("dwell_ms");
 	out_stay("p50", stay, row->stay.p50);
 	out_stay("p90", stay, row->stay.p90);
@@ -449,22 +451,71 @@ static void print_time_wait(const struct counters *counters, unsigned int only)
 	out_mute(false);
 }
 
+/* What is longer in a state than the limits on its retransmissions explain. */
+static void print_stuck(const struct counters *counters, unsigned int only)
+{
+	char age[OUT_NUMBER_MAX], limit[OUT_NUMBER_MAX];
+	const struct state_row *row;
+	unsigned int state, n = 0;
+
+	for (state = 1; state <= STATE_MAX; state++) {
+		row = &counters->rows[state];
+		if ((only && state != only) || !row->stuck_after_ms.known ||
+		    !row->oldest_ms.known ||
+		    row->oldest_ms.value <= row->stuck_after_ms.value)
+			continue;
+		out_style(OUT_WARN);
+		out_text("%-16s%s: the oldest for %s%s, when %s is the limit%s\n",
+			 n++ ? "" : "stuck", state_name(state),
+			 row->oldest_at_least ? "> " : "",
+			 out_ms(age, row->oldest_ms.value),
+			 out_ms(limit, row->stuck_after_ms.value),
+			 state == TCPSTATE_STATE_FIN_WAIT2 ?
+			 " but for what a process holds half-closed" : "");
+		out_style(OUT_PLAIN);
+	}
+	if (n)
+		out_text("%-16s'tcpstate-cli conn stuck' lists them\n", "");
+}
+
+/* Whose the oldest is, and where it comes from. */
+static void print_close_wait_owner(const struct conn *conn)
+{
+	char who[PROCESS_TEXT_MAX], peer[ENDPOINT_MAX];
+
+	out_text("%-16s", "");
+	if (process_text(who, &conn->owner))
+		out_words("%s, ", who);
+	else
+		out_text("%s, ", conn->hidden ? "somebody else's" :
+						"nobody known");
+	out_text("port %u, peer ", conn->sport);
+	out_words("%s", conn_target_text(peer, conn));
+	out_text("%s\n", conn->unaccepted ? ", never accepted" : "");
+}
+
 /* An application that has not closed what its peer has closed long ago. */
 static void print_close_wait(const struct counters *counters)
 {
 	const struct state_row *row = &counters->rows[TCPSTATE_STATE_CLOSE_WAIT];
+	const struct conn *oldest = counters->oldest_close_wait;
 	char count[OUT_NUMBER_MAX], age[OUT_NUMBER_MAX];
+	bool late = row->oldest_ms.known && row->oldest_ms.value >= LEAK_MS;
 
 	if (!number_positive(row->sockets) || !row->oldest_ms.known ||
-	    row->oldest_ms.value < LEAK_MS ||
-	    row->oldest_ms.value > UINT64_MAX / 1000)
+	    (!late && !oldest))
 		return;
-	out_style(OUT_WARN);
-	out_text("CLOSE_WAIT      %s, oldest %s%s: the application has not closed %s\n",
+	out_style(late ? OUT_WARN : OUT_PLAIN);
+	out_text("CLOSE_WAIT      %s, oldest %s%s",
 		 out_grouped(count, row->sockets.value),
 		 row->oldest_at_least ? "> " : "",
-		 out_duration(age, row->oldest_ms.value * 1000, false),
-		 row->sockets.value == 1 ? "it" : "them");
+		 out_ms(age, row->oldest_ms.value));
+	if (late)
+		out_text(": the application has not closed %s",
+			 row->sockets.value == 1 ? "it" : "them");
+	out_text("\n");
+	if (oldest)
+		print_close_wait_owner(oldest);
 	out_style(OUT_PLAIN);
 }
 
@@ -522,6 +573,7 @@ void counters_print(const struct counters *counters, const char *key,
 	print_time_wait(counters, only);
 	if (!only || only == TCPSTATE_STATE_CLOSE_WAIT)
 		print_close_wait(counters);
+	print_stuck(counters, only);
 	if (!only)
 		orphans_print();
 	print_exactness(counters);

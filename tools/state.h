@@ -9,7 +9,11 @@
 #include "out.h"
 #include "words.h"
 
+struct conn;
 struct nlattr;
+
+/* From then on a stay in CLOSE_WAIT is worth a word. */
+#define LEAK_MS 60000
 
 /* The quantiles of a stay that are shown, and its maximum; microseconds. */
 struct stay {
@@ -19,7 +23,7 @@ struct stay {
 struct state_row {
 	bool present;
 	struct number sockets, ipv4, ipv6, mini, entered;
-	struct number oldest_ms;
+	struct number oldest_ms, stuck_after_ms;
 	bool oldest_at_least;
 	struct stay stay;
 };
@@ -38,6 +42,7 @@ struct counters {
 	struct number limit, overflow, expired, recycled, killed;
 	struct number untracked, inexact, found_late;
 	struct number connections, connections_max;
+	const struct conn *oldest_close_wait;	/* told with it; or NULL */
 };
 
 /* One per network namespace. */

@@ -7,7 +7,7 @@ _tcpstate_cli()
 	local cur=$2 prev=$3 word object='' i
 	local options='-j --json -p --pretty -n --netns -a --all-netns
 		-h --help -V --version'
-	local objects='state dest port monitor check config audit'
+	local objects='state dest port conn owner close monitor check config audit'
 	local keys='port-room-warning port-room-critical time-wait-warning
 		time-wait-critical close-wait-warning close-wait-critical'
 	local states='ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2
@@ -32,8 +32,15 @@ _tcpstate_cli()
 		fi
 	done
 	if [[ $cur == -* ]]; then
-		[[ $object != check ]] ||
-			options+=' --port-room --dest --orphans --time-wait'
+		case $object in
+		check)
+			options+=' --port-room --dest --orphans --time-wait
+				--close-wait-age --close-wait'
+			;;
+		close)
+			options+=' --yes'
+			;;
+		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 		return
 	fi
@@ -54,10 +61,45 @@ _tcpstate_cli()
 		((i != COMP_CWORD - 1)) ||
 			mapfile -t COMPREPLY < <(compgen -W summary -- "$cur")
 		;;
+	conn | close)
+		case $prev in
+		state)
+			mapfile -t COMPREPLY < <(compgen -W "$states" -- "${cur^^}")
+			;;
+		uid)
+			mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+			;;
+		older | sport | dport | dst | pid | comm | cgroup | cookie | top) ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W 'state older stuck
+				sport dport dst pid comm uid cgroup cookie top' \
+				-- "$cur")
+			;;
+		esac
+		;;
+	owner)
+		case $prev in
+		by)
+			mapfile -t COMPREPLY < <(compgen -W 'comm pid uid cgroup' -- "$cur")
+			;;
+		uid)
+			mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+			;;
+		owner)
+			mapfile -t COMPREPLY < <(compgen -W 'by comm pid uid cgroup' -- "$cur")
+			;;
+		esac
+		;;
 	check)
 		case $prev in
 		--port-room | --orphans | --time-wait)
 			mapfile -t COMPREPLY < <(compgen -W 80:95 -- "$cur")
+			;;
+		--close-wait-age)
+			mapfile -t COMPREPLY < <(compgen -W 60s:10m -- "$cur")
+			;;
+		--close-wait)
+			mapfile -t COMPREPLY < <(compgen -W 100:1000 -- "$cur")
 			;;
 		esac
 		;;

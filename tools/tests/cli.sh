@@ -15,7 +15,7 @@ fake=$dir/tcpstate-cli-fake
 work=$(mktemp -d) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE
+unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE FAKE_ASKED
 
 tests=0
 failed=0
@@ -45,8 +45,8 @@ ask() {
 		FAKE=$scene "$fake" "$@" >out 2>err </dev/null
 		code=$?
 		sed -E "s/20[0-9]{2}-[0-9]{2}-[0-9]{2}([ T])[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}Z)?/DATE\\1TIME\\2/;
-			s/(DATE.TIME)\.[0-9]{3}/\\1.MMM/" out
-		sed 's/^/stderr: /' err
+			s/(DATE.TIME)\.[0-9]{3}/\\1.MMM/; s/\b$FAKE_CGROUP\b/CGROUP/g" out
+		sed "s/\b$FAKE_CGROUP\b/CGROUP/g; s/^/stderr: /" err
 		echo "exit $code"
 		echo
 	} >>transcript
@@ -68,11 +68,27 @@ mkdir -p proc/net proc/sys/net/ipv4
 printf 'sockets: used 200\nTCP: inuse 5 orphan 61 tw 9 alloc 7 mem 1\n' >proc/net/sockstat
 echo 8192 >proc/sys/net/ipv4/tcp_max_orphans
 
+# Who has which socket open, and a cgroup.
+for file in 4711/fd/7:50001 4711/fd/8:50001 4711/fd/9:50004 1/fd/12:50003 \
+	4800/fd/0:50002 4801/fd/0:50002 4711/fd/10:50003; do
+	mkdir -p "proc/${file%/*}"
+	ln -s "socket:[${file#*:}]" "proc/${file%:*}"
+done
+ln -s /dev/null proc/4711/fd/0
+echo nginx >proc/4711/comm
+echo init >proc/1/comm
+echo sftp-server >proc/4800/comm
+mkdir -p cgroup/web.slice/nginx.service
+FAKE_CGROUP=$(stat -c %i cgroup/web.slice/nginx.service)
+export FAKE_CGROUP
+
 echo "KTAP version 1"
 : >transcript
 
 FAKE_FORCE=bcf ask busy
 FAKE_FORCE=abcdefghi ask calm
+FAKE_FORCE=j ask busy
+ask unprivileged
 ask inexact
 ask quiet
 ask busy -a
@@ -151,6 +167,78 @@ ask busy -a port summary
 ask busy -aj port summary
 compare port
 
+ask busy conn
+ask quiet conn
+ask quiet conn state close-wait
+ask busy conn top 1
+ask busy conn state fin-wait-1,FIN_WAIT2
+ask busy conn stuck
+ask busy conn stuck top 1
+ask busy -a conn state time-wait,close-wait
+COLUMNS=80 ask busy conn top 3
+ask unprivileged conn
+ask hostile conn top 1
+ask hostile -j conn top 1
+ask older conn top 2
+ask state-13 conn
+ask busy -j conn
+ask quiet -j conn
+ask busy -p conn top 1
+ask busy -aj conn top 1
+ask eperm conn pid 1
+export FAKE_ASKED=1
+ask quiet conn state close-wait,LISTEN older 90s sport 80 dport 443 dst 10.0.0.0/8
+ask quiet conn dst 2001:db8::/32 pid 12 comm nginx uid 33 cookie sk:1a top 1000
+ask quiet conn cgroup /web.slice/nginx.service cookie 0x1A
+ask quiet conn cgroup web.slice/nginx.service/ cookie 26 older 500ms uid root
+ask busy conn stuck sport 8080 older 1d
+unset FAKE_ASKED
+compare conn
+
+ask busy owner
+ask busy owner by comm
+ask busy owner by pid
+ask busy owner by uid
+ask busy owner by cgroup
+ask quiet owner
+ask older owner by pid
+ask busy owner comm nginx
+ask busy owner pid 4712
+ask busy owner uid 4000000000
+ask busy owner cgroup /web.slice/nginx.service
+ask busy owner comm nobody
+ask busy -a owner comm curl
+COLUMNS=80 ask busy owner
+ask eperm owner
+ask busy -j owner
+ask busy -j owner by pid
+ask busy -j owner by cgroup
+ask busy -p owner comm curl
+ask quiet -j owner
+compare owner
+
+ask busy close state close-wait
+ask busy close sport 8080
+ask busy close sport 8080 --yes
+ask busy --yes close state listen
+ask busy close --yes state time-wait,close-wait
+ask busy close --yes stuck
+ask quiet close --yes state close-wait
+ask quiet -j close state close-wait
+ask close-old close --yes dport 8080
+ask close-stubborn close --yes state close-wait
+ask close-blind close --yes state close-wait
+ask close-refused close --yes state close-wait
+ask busy -j close --yes state time-wait
+ask close-stubborn -j close --yes state fin-wait-1
+ask busy -j close state time-wait
+ask busy close
+ask busy close --yes
+ask busy close top 3 --yes
+ask busy -a close state close-wait --yes
+ask busy close -h
+compare close
+
 ask busy config
 ask busy config set port-room-warning 70
 ask busy config set port-room-warning 70% close-wait-critical 10m
@@ -182,6 +270,8 @@ FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask older monitor
 FAKE_FORCE=h FAKE_HEAR=-bd ask busy -a monitor
 FAKE_FORCE=h FAKE_HEAR=-u ask busy monitor
 FAKE_HEAR=-u ask busy -j monitor
+FAKE_FORCE=k,k FAKE_HEAR=-jl ask busy monitor
+FAKE_FORCE=,g FAKE_HEAR=-gj ask busy -j monitor
 ask unloaded monitor
 ask eperm-all -a monitor
 ask busy monitor all
@@ -204,6 +294,16 @@ ask busy check --orphans 0:2
 ask busy check --orphans 0:0
 ask busy check --time-wait 40:50
 ask busy check --time-wait 80:95 --orphans 80:95
+ask busy check --close-wait-age 60s:10m
+ask busy check --close-wait-age 2h:3h --close-wait 10:20
+ask busy check --close-wait 10:17
+ask unprivileged check --close-wait-age 1m:1h
+ask quiet check --close-wait-age 60:600 --close-wait 1:1
+ask busy -a check --close-wait-age 60:600
+ask older check --close-wait-age 60:600
+ask busy check --close-wait-age 10m:60s
+ask busy check --close-wait-age 80%:95%
+ask busy check --close-wait 10
 ask capped check --dest 10.0.3.18:5432
 ask capped check --port-room 80:95
 ask older check --port-room 80:95
@@ -290,11 +390,35 @@ ask busy port 65536
 ask busy port sumary
 ask busy port summary 80
 ask busy port 80 81
+ask busy conn state close-wiat
+ask busy conn state close-wait,
+ask busy conn state close
+ask busy conn state new-syn-recv
+ask busy conn older
+ask busy conn older 1w
+ask busy conn top 1001
+ask busy conn sport 0
+ask busy conn dport x
+ask busy conn dst nowhere
+ask busy conn pid nginx
+ask busy conn comm 0123456789abcdef
+ask busy conn uid no-such-user
+ask busy conn cgroup /nowhere
+ask busy conn cookie nothing
+ask busy conn clsoe-wait
+ask busy owner by name
+ask busy owner by cgruop
+ask busy owner by pid comm nginx
+ask busy owner comm nginx pid 3
+ask busy owner nginx
+ask busy conn --yes
 ask busy dest --port-room 1:2
 ask busy state --yes
 ask busy -h
 ask busy dest -h
 ask busy port -h
+ask busy conn -h
+ask busy owner -h
 ask busy monitor -h
 ask busy config -h
 ask busy check -h

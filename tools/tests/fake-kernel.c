@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stands in for the kernel behind a generic netlink socket, linked into
+ * Stands in for the kernel behind a netlink socket, linked into
  * tcpstate-cli in place of libc's socket calls. FAKE names the scene:
  *
  * unloaded         there is no such family
@@ -13,10 +13,16 @@
  * forbidden        there are no sockets for us
  * no-answer        nothing but an acknowledgment
  * slow             takes 3.5 s
+ * close-refused    we may not end connections
+ * close-old        mini-sockets cannot be ended
+ * close-stubborn   it is said to be done, and is not
+ * close-blind      no connection is found by sock_diag
  * last-inexact     an audit of three namespaces, the last of them not exact
  * huge-message     larger than the CLI's buffer
  *
- * all others are scenes of reply.c, FAKE_INO the inode of the namespace.
+ * all others are scenes of reply.c, FAKE_INO the inode of the namespace,
+ * FAKE_CGROUP that of the cgroup. With FAKE_ASKED the attributes of each request
+ * for connections are told on stderr.
  *
  * What a listener hears is the script in FAKE_HEAR, a letter for each recvmsg():
  * a to i an alert of reply.c, - nothing, o that messages did not fit (of which
@@ -35,8 +41,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <netinet/in.h>
+
 #include <linux/genetlink.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/tcpstate.h>
 
 #include "reply.h"
@@ -47,6 +57,9 @@
 
 static int fake_fd = NO_FD;
 static int ear_fd = NO_FD;	/* the second one that is opened */
+static int diag_fd = NO_FD;
+static uint64_t ended[16];	/* cookies */
+static unsigned int n_ended;
 static unsigned char queue[8][160 * 1024];
 static int queue_len[8];
 static unsigned int head, tail;
@@ -273,6 +286,50 @@ static bool in_force(struct reply *reply, int n, unsigned int i)
 	return reply_alert(reply, getenv("FAKE"), inode(n), force[i] - 'a', 0);
 }
 
+static void tell_asked(const struct nlmsghdr *request)
+{
+	const unsigned char *at = (void *)request + NLMSG_HDRLEN + GENL_HDRLEN;
+	const unsigned char *end = (void *)request + request->nlmsg_len;
+	const struct nlattr *attr;
+	uint64_t value;
+	int len;
+
+	for (; at < end; at += NLA_ALIGN(attr->nla_len)) {
+		attr = (const struct nlattr *)at;
+		len = attr->nla_len - NLA_HDRLEN;
+		value = 0;
+		memcpy(&value, at + NLA_HDRLEN, len < 8 ? len : 8);
+		fprintf(stderr, "asked: %u=%llu (%d)\n",
+			attr->nla_type & NLA_TYPE_MASK,
+			(unsigned long long)value, len);
+	}
+}
+
+static bool has_ended(uint64_t cookie)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_ended; i++)
+		if (ended[i] == cookie)
+			return true;
+	return false;
+}
+
+/* One that is still there; the oldest is the first of them. */
+static bool one_conn(const struct nlmsghdr *request, struct reply *reply, int n,
+		     unsigned int i)
+{
+	const struct nlattr *states = find(request, TCPSTATE_A_CONN_STATES);
+	const struct nlattr *top = find(request, TCPSTATE_A_CONN_TOP);
+
+	if (top && i >= value_of(top))
+		return false;
+	if (has_ended(reply_conn_cookie(i)))
+		return true;
+	return reply_conn(reply, getenv("FAKE"), inode(n), i,
+			  states ? value_of(states) : UINT32_MAX);
+}
+
 /* Those of one namespace, or all where there are several in each. */
 static void some(const struct nlmsghdr *request, int n)
 {
@@ -282,15 +339,23 @@ static void some(const struct nlmsghdr *request, int n)
 	bool more = true;
 	unsigned int i;
 
+	if (genl->cmd == TCPSTATE_CMD_CONN_GET && getenv("FAKE_ASKED"))
+		tell_asked(request);
 	for (i = 0; more; i++) {
 		reply.len = 0;
 		if (genl->cmd == TCPSTATE_CMD_DEST_GET)
 			more = reply_dest(&reply, scene, inode(n), i);
 		else if (genl->cmd == TCPSTATE_CMD_PORT_GET)
 			more = reply_port(&reply, scene, inode(n), i);
+		else if (genl->cmd == TCPSTATE_CMD_CONN_GET)
+			more = one_conn(request, &reply, n, i);
+		else if (genl->cmd == TCPSTATE_CMD_OWNER_GET)
+			more = reply_owner(&reply, scene, inode(n), i,
+					   value_of(find(request,
+							 TCPSTATE_A_OWNER_BY)));
 		else
 			more = in_force(&reply, n, i);
-		if (more)
+		if (more && reply.len)
 			answer(request, FAMILY_ID, genl->cmd, NLM_F_MULTI,
 			       &reply);
 	}
@@ -308,6 +373,12 @@ static bool many(const struct nlmsghdr *request)
 		break;
 	case TCPSTATE_CMD_PORT_GET:
 		all = TCPSTATE_A_PORT_ALL_NETNS;
+		break;
+	case TCPSTATE_CMD_CONN_GET:
+		all = TCPSTATE_A_CONN_ALL_NETNS;
+		break;
+	case TCPSTATE_CMD_OWNER_GET:
+		all = TCPSTATE_A_OWNER_ALL_NETNS;
 		break;
 	case TCPSTATE_CMD_ALERT_GET:
 		all = TCPSTATE_A_ALERT_ALL_NETNS;
@@ -371,11 +442,40 @@ static void ask(const struct nlmsghdr *request)
 	}
 }
 
+static int destroy(uint64_t cookie)
+{
+	if (scene_is("close-refused"))
+		return EPERM;
+	if (scene_is("close-old") && reply_conn_is_mini(cookie))
+		return EOPNOTSUPP;
+	if (scene_is("close-blind"))
+		return ENOENT;
+	if (!scene_is("close-stubborn"))
+		ended[n_ended++] = cookie;
+	return 0;
+}
+
+static void diagnose(const struct nlmsghdr *request)
+{
+	const struct inet_diag_req_v2 *wanted = (void *)(request + 1);
+
+	if (request->nlmsg_type != SOCK_DESTROY ||
+	    wanted->sdiag_protocol != IPPROTO_TCP)
+		abort();
+	error(request, destroy((uint64_t)wanted->id.idiag_cookie[1] << 32 |
+			       wanted->id.idiag_cookie[0]), NULL, true);
+}
+
 int socket(int domain, int type, int protocol)
 {
-	if (domain != AF_NETLINK || protocol != NETLINK_GENERIC)
+	if (domain != AF_NETLINK ||
+	    (protocol != NETLINK_GENERIC && protocol != NETLINK_SOCK_DIAG))
 		abort();
 	(void)type;
+	if (protocol == NETLINK_SOCK_DIAG) {
+		diag_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return diag_fd;
+	}
 	if (scene_is("forbidden")) {
 		errno = EPERM;
 		return -1;
@@ -405,7 +505,7 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	(void)addr;
 	(void)len;
-	return fd == fake_fd || fd == ear_fd ? 0 : -1;
+	return fd == fake_fd || fd == ear_fd || fd == diag_fd ? 0 : -1;
 }
 
 int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -416,7 +516,7 @@ int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	nl->nl_family = AF_NETLINK;
 	nl->nl_pid = getpid();
 	*len = sizeof(*nl);
-	return fd == fake_fd || fd == ear_fd ? 0 : -1;
+	return fd == fake_fd || fd == ear_fd || fd == diag_fd ? 0 : -1;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -424,12 +524,14 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	const struct nlmsghdr *request = msg->msg_iov[0].iov_base;
 
 	(void)flags;
-	if (fd != fake_fd)
+	if (fd != fake_fd && fd != diag_fd)
 		abort();
 	head = 0;
 	tail = 0;
 	memset(queue_len, 0, sizeof(queue_len));
-	if (request->nlmsg_type == GENL_ID_CTRL)
+	if (fd == diag_fd)
+		diagnose(request);
+	else if (request->nlmsg_type == GENL_ID_CTRL)
 		get_family(request);
 	else
 		ask(request);
@@ -486,7 +588,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 
 	if (fd == ear_fd)
 		return hear(msg);
-	if (fd != fake_fd)
+	if (fd != fake_fd && fd != diag_fd)
 		abort();
 	if (head == tail) {
 		/* The CLI waits for what never comes. */

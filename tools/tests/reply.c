@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Answers of the module, by the name of a scene. */
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <arpa/inet.h>
@@ -100,7 +101,7 @@ void reply_nest_end(struct reply *reply, int start)
 
 struct row {
 	uint64_t sockets, ipv6, mini, entered, oldest_ms;
-	uint64_t dwell[TCPSTATE_DWELL_BUCKETS], dwell_max_us;
+	uint64_t dwell[TCPSTATE_DWELL_BUCKETS], dwell_max_us, stuck_after_ms;
 	bool oldest_at_least;
 };
 
@@ -120,12 +121,13 @@ static const struct row busy[TCPSTATE_STATE_NEW_SYN_RECV + 1] = {
 		.dwell_max_us = 213,
 	},
 	[TCPSTATE_STATE_FIN_WAIT1] = {
-		.sockets = 1, .entered = 1911692, .oldest_ms = 402,
+		.sockets = 2, .entered = 1911692, .oldest_ms = 1204000,
+		.stuck_after_ms = 924600,
 		.dwell = { [0] = 1911600, [5] = 91 }, .dwell_max_us = 30999,
 	},
 	[TCPSTATE_STATE_FIN_WAIT2] = {
 		.sockets = 44, .mini = 40, .entered = 1911600,
-		.oldest_ms = 59103,
+		.oldest_ms = 59103, .stuck_after_ms = 67500,
 		.dwell = { [0] = 1500000, [8] = 411000, [16] = 556 },
 		.dwell_max_us = 61440002,
 	},
@@ -142,10 +144,12 @@ static const struct row busy[TCPSTATE_STATE_NEW_SYN_RECV + 1] = {
 	},
 	[TCPSTATE_STATE_LAST_ACK] = {
 		.entered = 295, .dwell = { [0] = 295 }, .dwell_max_us = 88,
+		.stuck_after_ms = 924600,
 	},
 	[TCPSTATE_STATE_LISTEN] = { .sockets = 6, .ipv6 = 3, .entered = 2 },
 	[TCPSTATE_STATE_CLOSING] = {
 		.entered = 1, .dwell = { [0] = 1 }, .dwell_max_us = 702,
+		.stuck_after_ms = 924600,
 	},
 	[TCPSTATE_STATE_NEW_SYN_RECV] = { .sockets = 2 },
 };
@@ -210,6 +214,9 @@ static void put_row(struct reply *reply, const char *scene, uint32_t state)
 	if (row->oldest_at_least)
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST, NULL,
 			  0);
+	if (row->stuck_after_ms)
+		reply_put_u64(reply, TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
+			      row->stuck_after_ms);
 	if (row->dwell_max_us) {
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_DWELL, row->dwell,
 			  is(scene, "short-histogram") ? 12 :
@@ -519,6 +526,8 @@ static const struct alert {
 	uint32_t event, severity, threshold;
 	unsigned int dest;		/* of those above, from 1 on */
 	uint64_t used, reusable, capacity, count, total, eta_ms, age_ms;
+	uint64_t oldest_ms, unaccepted;
+	uint32_t trend;
 } alerts[] = {
 	{ .event = 1, .severity = 1, .threshold = 80, .dest = 2, .used = 22586,
 	  .capacity = 28232, .eta_ms = 252300 },
@@ -531,10 +540,18 @@ static const struct alert {
 	{ .event = 3, .severity = 2, .count = 1, .total = 17 },
 	{ .event = 4, .severity = 1, .threshold = 80, .used = 52429,
 	  .capacity = 65536 },
-	{ .event = 5, .severity = 1, .threshold = 60, .count = 17 },
+	{ .event = 5, .severity = 1, .threshold = 60, .count = 17,
+	  .oldest_ms = 60400 },
 	{ .event = 1, .severity = 1, .threshold = 80, .dest = 4, .used = 22899,
 	  .capacity = 28229, .age_ms = 61000 },
 	{ .event = 99, .severity = 1 },
+	{ .event = 5, .severity = 2, .threshold = 600, .count = 1312,
+	  .oldest_ms = 7999000, .unaccepted = 128, .trend = 1,
+	  .age_ms = 7399000 },
+	{ .event = 5, .severity = 1, .threshold = 60, .count = 3,
+	  .oldest_ms = 61000, .trend = 2, .age_ms = 12000 },
+	{ .event = 5, .threshold = 60, .count = 1, .oldest_ms = 61000,
+	  .trend = 2 },
 };
 
 /**
@@ -588,7 +605,232 @@ bool reply_alert(struct reply *reply, const char *scene, uint64_t ino,
 			      alert->threshold);
 	if (alert->eta_ms)
 		reply_put_u64(reply, TCPSTATE_A_ALERT_ETA_MS, alert->eta_ms);
+	if (alert->oldest_ms) {
+		reply_put_u64(reply, TCPSTATE_A_ALERT_OLDEST_MS,
+			      alert->oldest_ms);
+		reply_put_u16(reply, TCPSTATE_A_ALERT_SPORT, 8080);
+		reply_put_u64(reply, TCPSTATE_A_ALERT_UNACCEPTED,
+			      alert->unaccepted);
+		reply_put_u32(reply, TCPSTATE_A_ALERT_TREND, alert->trend);
+	}
 	if (!seq && alert->count)
 		put_process(reply, TCPSTATE_A_ALERT_PROCESS, "nginx", 3210);
+	return true;
+}
+
+/* The same proxy's connections, as listed. */
+static const struct conn {
+	uint32_t state;
+	const char *saddr, *daddr;
+	uint16_t sport, dport;
+	uint64_t age_ms, timeout_ms, inode;
+	bool mini, at_least, unaccepted, gone;
+	uint32_t ifindex, pid, closer;
+	const char *comm;
+} conns[] = {
+	{ .state = TCPSTATE_STATE_CLOSE_WAIT, .saddr = "10.0.1.4",
+	  .sport = 8080, .daddr = "10.0.9.1", .dport = 40000,
+	  .age_ms = 7999000, .at_least = true, .inode = 50001,
+	  .pid = 4711, .comm = "nginx" },
+	{ .state = TCPSTATE_STATE_CLOSE_WAIT, .saddr = "::ffff:10.0.1.4",
+	  .sport = 8080, .daddr = "::ffff:10.0.9.2", .dport = 40001,
+	  .age_ms = 65000, .unaccepted = true, .pid = 4711, .comm = "nginx" },
+	{ .state = TCPSTATE_STATE_TIME_WAIT, .saddr = "10.0.1.4",
+	  .sport = 40002, .daddr = "10.0.3.17", .dport = 8080, .age_ms = 1200,
+	  .timeout_ms = 58800, .mini = true, .gone = true, .pid = 4712,
+	  .comm = "curl" },
+	{ .state = TCPSTATE_STATE_FIN_WAIT2, .saddr = "10.0.1.4", .sport = 22,
+	  .daddr = "10.0.9.1", .dport = 40003, .age_ms = 90000,
+	  .inode = 50002, .pid = 4713, .comm = "sshd", .closer = 4800 },
+	{ .state = TCPSTATE_STATE_LISTEN, .saddr = "0.0.0.0", .sport = 8080,
+	  .daddr = "0.0.0.0", .age_ms = 273600000, .at_least = true,
+	  .inode = 50003 },
+	{ .state = TCPSTATE_STATE_FIN_WAIT1, .saddr = "10.0.1.4",
+	  .sport = 40004, .daddr = "10.0.3.17", .dport = 8080,
+	  .age_ms = 1204000, .gone = true, .pid = 4712, .comm = "curl" },
+	{ .state = TCPSTATE_STATE_FIN_WAIT1, .saddr = "10.0.1.4",
+	  .sport = 8080, .daddr = "10.0.9.1", .dport = 40005, .age_ms = 402,
+	  .pid = 4711, .comm = "nginx" },
+	{ .state = TCPSTATE_STATE_ESTABLISHED, .saddr = "fd00::4",
+	  .sport = 40006, .daddr = "2001:db8:3::17", .dport = 443,
+	  .age_ms = 12, .ifindex = 99999, .inode = 50004, .pid = 4711,
+	  .comm = "nginx" },
+};
+
+/**
+ * reply_conn_cookie() - the cookie of a connection
+ * @i: which one
+ *
+ * Return: the cookie.
+ */
+uint64_t reply_conn_cookie(unsigned int i)
+{
+	return 0x1a00 + i;
+}
+
+/**
+ * reply_conn_is_mini() - is a connection a mini-socket?
+ * @cookie: its cookie
+ *
+ * Return: true if so.
+ */
+bool reply_conn_is_mini(uint64_t cookie)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(conns); i++)
+		if (cookie == reply_conn_cookie(i))
+			return conns[i].mini;
+	return false;
+}
+
+static uint64_t cgroup_inode(void)
+{
+	const char *ino = getenv("FAKE_CGROUP");
+
+	return ino ? strtoull(ino, NULL, 10) : 4242;
+}
+
+static void put_owner(struct reply *reply, int type, const char *comm,
+		      uint32_t pid, bool gone)
+{
+	int nest = reply_nest(reply, type);
+
+	reply_put_u32(reply, TCPSTATE_A_PROCESS_PID, pid);
+	reply_put(reply, TCPSTATE_A_PROCESS_COMM, comm, strlen(comm) + 1);
+	reply_put_u32(reply, TCPSTATE_A_PROCESS_UID, 33);
+	reply_put_u64(reply, TCPSTATE_A_PROCESS_CGROUP, cgroup_inode());
+	if (gone)
+		reply_put(reply, TCPSTATE_A_PROCESS_GONE, NULL, 0);
+	reply_nest_end(reply, nest);
+}
+
+/**
+ * reply_conn() - a connection in the answer to TCPSTATE_CMD_CONN_GET
+ * @reply: appended to, if it is in one of @states
+ * @scene: which
+ * @ino: the network namespace
+ * @i: which one
+ * @states: a bit for each
+ *
+ * Return: false when there is none.
+ */
+bool reply_conn(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i, uint32_t states)
+{
+	const struct conn *conn = &conns[i];
+
+	if (i >= ARRAY_SIZE(conns) || is(scene, "quiet"))
+		return false;
+	if (!(states & 1U << conn->state))
+		return true;
+	reply_put_u64(reply, TCPSTATE_A_CONN_NETNS_INO, ino);
+	reply_put_u64(reply, TCPSTATE_A_CONN_COOKIE, reply_conn_cookie(i));
+	reply_put_u32(reply, TCPSTATE_A_CONN_STATE, is(scene, "state-13") ? 13 :
+						    conn->state);
+	reply_put_u32(reply, TCPSTATE_A_CONN_FAMILY,
+		      strchr(conn->saddr, ':') ? AF_INET6 : AF_INET);
+	if (is(scene, "older"))
+		return true;
+	put_address(reply, TCPSTATE_A_CONN_SADDR, conn->saddr);
+	put_address(reply, TCPSTATE_A_CONN_DADDR, conn->daddr);
+	reply_put_u16(reply, TCPSTATE_A_CONN_SPORT, conn->sport);
+	reply_put_u16(reply, TCPSTATE_A_CONN_DPORT, conn->dport);
+	reply_put_u64(reply, TCPSTATE_A_CONN_AGE_MS, conn->age_ms);
+	if (conn->ifindex)
+		reply_put_u32(reply, TCPSTATE_A_CONN_IFINDEX, conn->ifindex);
+	if (conn->at_least)
+		reply_put(reply, TCPSTATE_A_CONN_AGE_AT_LEAST, NULL, 0);
+	if (conn->mini) {
+		reply_put(reply, TCPSTATE_A_CONN_MINI, NULL, 0);
+		reply_put_u64(reply, TCPSTATE_A_CONN_TIMEOUT_MS,
+			      conn->timeout_ms);
+	}
+	if (conn->inode)
+		reply_put_u64(reply, TCPSTATE_A_CONN_INODE, conn->inode);
+	if (conn->unaccepted)
+		reply_put(reply, TCPSTATE_A_CONN_UNACCEPTED, NULL, 0);
+	if (conn->comm && is(scene, "unprivileged")) {
+		reply_put(reply, TCPSTATE_A_CONN_OWNER_HIDDEN, NULL, 0);
+		return true;
+	}
+	if (conn->comm)
+		put_owner(reply, TCPSTATE_A_CONN_OWNER, is(scene, "hostile") ?
+			  "a\033[2J|\n=" : conn->comm, conn->pid, conn->gone);
+	if (conn->closer)
+		put_owner(reply, TCPSTATE_A_CONN_CLOSER, "sftp-server",
+			  conn->closer, false);
+	return true;
+}
+
+/* What they have made, by each key. */
+static const struct owner {
+	const char *comm;
+	uint32_t pid;
+	bool gone, unknown, hidden;
+	uint64_t connections, time_wait, time_wait_made, fin_wait2, close_wait;
+	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_rate;
+} owners[] = {
+	{ .comm = "curl", .pid = 4712, .gone = true, .connections = 26871,
+	  .time_wait = 26870, .time_wait_made = 1882101,
+	  .time_wait_rate = 449120 },
+	{ .comm = "nginx", .pid = 4711, .connections = 330, .fin_wait2 = 4,
+	  .time_wait_made = 112, .close_wait = 17, .close_wait_made = 312,
+	  .oldest_ms = 7999000, .close_wait_rate = 12 },
+	{ .comm = "wget", .gone = true, .time_wait_made = 211 },
+	{ .hidden = true, .connections = 3, .time_wait_made = 3000000 },
+	{ .unknown = true, .connections = 9, .time_wait = 1,
+	  .time_wait_made = 29132 },
+};
+
+/**
+ * reply_owner() - owners in the answer to TCPSTATE_CMD_OWNER_GET
+ * @reply: appended to
+ * @scene: which
+ * @ino: the network namespace
+ * @i: which ones
+ * @by: enum tcpstate_owner_key
+ *
+ * Return: false when there are none.
+ */
+bool reply_owner(struct reply *reply, const char *scene, uint64_t ino,
+		 unsigned int i, uint32_t by)
+{
+	const struct owner *owner = &owners[i];
+
+	if (i >= ARRAY_SIZE(owners) || is(scene, "quiet"))
+		return false;
+	reply_put_u64(reply, TCPSTATE_A_OWNER_NETNS_INO, ino);
+	if (owner->hidden)
+		reply_put_u64(reply, TCPSTATE_A_OWNER_HIDDEN, 2);
+	if (owner->comm && by == TCPSTATE_OWNER_KEY_UID)
+		reply_put_u32(reply, TCPSTATE_A_OWNER_UID, 4000000000U + i);
+	if (owner->comm && by == TCPSTATE_OWNER_KEY_CGROUP)
+		reply_put_u64(reply, TCPSTATE_A_OWNER_CGROUP,
+			      i ? 4242 : cgroup_inode());
+	if (owner->pid && by == TCPSTATE_OWNER_KEY_PID)
+		reply_put_u32(reply, TCPSTATE_A_OWNER_PID, owner->pid);
+	if (owner->comm && by <= TCPSTATE_OWNER_KEY_PID)
+		reply_put(reply, TCPSTATE_A_OWNER_COMM, owner->comm,
+			  strlen(owner->comm) + 1);
+	if (is(scene, "older"))
+		return true;
+	if (owner->gone)
+		reply_put(reply, TCPSTATE_A_OWNER_GONE, NULL, 0);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_CONNECTIONS, owner->connections);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_TIME_WAIT, owner->time_wait);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_TIME_WAIT_MADE,
+		      owner->time_wait_made);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_TIME_WAIT_RATE,
+		      owner->time_wait_rate);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_FIN_WAIT2, owner->fin_wait2);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT, owner->close_wait);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
+		      owner->close_wait_made);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
+		      owner->close_wait_rate);
+	if (owner->oldest_ms)
+		reply_put_u64(reply, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
+			      owner->oldest_ms);
 	return true;
 }

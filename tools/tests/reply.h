@@ -26,6 +26,12 @@ void reply_state(struct reply *reply, const char *scene, uint64_t ino);
 void reply_audit(struct reply *reply, const char *scene, uint64_t ino);
 bool reply_dest(struct reply *reply, const char *scene, uint64_t ino,
 		unsigned int i);
+bool reply_conn(struct reply *reply, const char *scene, uint64_t ino,
+		unsigned int i, uint32_t states);
+uint64_t reply_conn_cookie(unsigned int i);
+bool reply_conn_is_mini(uint64_t cookie);
+bool reply_owner(struct reply *reply, const char *scene, uint64_t ino,
+		 unsigned int i, uint32_t by);
 bool reply_port(struct reply *reply, const char *scene, uint64_t ino,
 		unsigned int i);
 void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino);

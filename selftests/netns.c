@@ -119,12 +119,12 @@ TEST_F_TIMEOUT(netns, others_do_not_see_all, SECONDS)
 }
 
 /* What a namespace can have in it when it dies: minis of either kind, orphans, requests. */
-static int fill(struct net *net, int round)
+static int fill(struct net *net, enum family family)
 {
 	struct pair p;
 	int rc;
 
-	pair_init(&p, round % FAMILIES, PORT);
+	pair_init(&p, family, PORT);
 	rc = pair_open(net, &p) || pair_to_time_wait(&p) || pair_open(net, &p);
 	close_fd(&p.client);
 	rc = rc || step(&net->client, ANY, "TIME_WAIT=1 FIN_WAIT2=1m") ||
@@ -155,13 +155,13 @@ TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
 	struct counters *list;
 	struct net net;
 	size_t before;
-	int i;
+	int f;
 
 	CHECK(cli_read_all(&list, &before));
 	free(list);
-	for (i = 0; i < 9; i++) {
+	for (f = IPV4; f < FAMILIES; f++) {
 		CHECK(net_new(&net));
-		CHECK(fill(&net, i));
+		CHECK(fill(&net, f));
 		CHECK(audit(&net.client));
 		CHECK(audit(&net.server));
 		net_drop(&net);
@@ -174,11 +174,11 @@ TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
 TEST_F_TIMEOUT(netns, death_while_unloading, SECONDS)
 {
 	struct net net;
-	int i;
+	int f;
 
-	for (i = 0; i < 6; i++) {
+	for (f = IPV4; f < FAMILIES; f++) {
 		CHECK(net_new(&net));
-		CHECK(fill(&net, i));
+		CHECK(fill(&net, f));
 		net_drop(&net);
 		CHECK(module_unload());
 		CHECK(module_load(NULL));

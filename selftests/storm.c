@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Connections at full speed from several processes in four namespaces, while
+ * Connections without end from several processes in four namespaces, while
  * the module is loaded and unloaded: after every load it is exact.
  */
 #define _GNU_SOURCE
@@ -16,13 +16,22 @@
 #define CONNECTIONS	50000
 #define PAUSE_EVERY	10
 
-/* Two workers in each: one that accepts itself, one that has it done. */
+/*
+ * Two workers in each: one that accepts itself, one that has it done. They rest
+ * for as long as a connection takes or so: where virtual CPUs take turns (see
+ * settings), hooking a function, which interrupts all of them, waits for a turn
+ * of each CPU that has no rest.
+ */
+#define REST_US		2000
+
 static const struct traffic_spec solo = {
 	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3,
+	.rest_us = REST_US,
 };
 
 static const struct traffic_spec split = {
-	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3, .split = true,
+	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3,
+	.rest_us = REST_US, .split = true,
 };
 
 FIXTURE(storm) {

@@ -165,6 +165,8 @@ static void connect_and_close(struct worker *w)
 		if (!w->spec->window)
 			end(h);
 		__atomic_store_n(&shared->worker[w->id].done, i + 1, __ATOMIC_RELAXED);
+		if (w->spec->rest_us)
+			usleep(w->spec->rest_us);
 	}
 	for (i = 0; i < TRAFFIC_WINDOW; i++)
 		end(&w->held[i]);

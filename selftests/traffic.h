@@ -23,6 +23,7 @@ struct traffic_spec {
 	unsigned int window;		/* how many each worker keeps open */
 	unsigned int ipv6_every;	/* every nth goes to ::1; 0: none */
 	bool split;			/* another process accepts */
+	unsigned int rest_us;		/* after each connection */
 	uint64_t limit;			/* connections per worker; 0: until stopped */
 };
 

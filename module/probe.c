@@ -29,9 +29,7 @@ static DEFINE_STATIC_KEY_FALSE(probe_live);
 static void probe_state(void *data, const struct sock *sk, const int oldstate,
 			const int newstate)
 {
-	/* SCTP, DCCP and MPTCP come through here too. */
-	if (!static_branch_likely(&probe_live) ||
-	    sk->sk_protocol != IPPROTO_TCP)
+	if (!static_branch_likely(&probe_live))
 		return;
 	/* A record knows its own state, and that of an accepted connection's
 	 * clone is its listener's: @oldstate only tells where to look first.

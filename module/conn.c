@@ -15,7 +15,9 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <net/inet_connection_sock.h>
 #include <net/inet_timewait_sock.h>
+#include <net/request_sock.h>
 #include <net/sock.h>
 
 #include "clock.h"
@@ -61,6 +63,9 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
 
 /* An inbox this long is settled by the CPU that fills it. */
 #define CONN_INBOX_MAX		64
+
+/* Listeners that are asked for their requests in one go. */
+#define REQUESTS_BATCH		256
 
 static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 {
@@ -332,6 +337,56 @@ void tcpstate_conn_settle(struct tcpstate_cpu *block)
 	llist_for_each_entry_safe(conn, next, first, inbox)
 		conn_settle(block, conn);
 	local_irq_restore(flags);
+}
+
+static u64 requests_of(const struct sock *sk)
+{
+	return reqsk_queue_len(&inet_csk(sk)->icsk_accept_queue);
+}
+
+/**
+ * tcpstate_conn_requests() - add up the requests of a block's listeners
+ * @block: the block, of any CPU
+ * @requests: added to, by family
+ *
+ * Requests raise no events: how many there are is what the listeners' queues
+ * say. Others get the list in between, however many listeners there are.
+ *
+ * Context: process context. May sleep.
+ */
+void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
+{
+	struct tcpstate_ages *ages = &block->ages[TCPSTATE_AGE_LISTEN];
+	struct tcpstate_conn mark = {};	/* how far we are, as nobody's record */
+	struct tcpstate_conn *conn;
+	struct hlist_bl_node *pos;
+	const struct sock *sk;
+	unsigned int seen = 0;
+
+	if (hlist_bl_empty(&ages->newest))
+		return;
+	local_irq_disable();
+	hlist_bl_lock(&ages->newest);
+	for (pos = hlist_bl_first(&ages->newest); pos; pos = pos->next) {
+		conn = hlist_bl_entry(pos, struct tcpstate_conn, age);
+		/* A listener is not freed before it is off the list. */
+		sk = READ_ONCE(conn->obj);
+		if (sk)
+			requests[sk->sk_family == AF_INET6] += requests_of(sk);
+		if (++seen % REQUESTS_BATCH || !pos->next)
+			continue;
+		mark.since = conn->since;
+		hlist_bl_add_behind(&mark.age, pos);
+		hlist_bl_unlock(&ages->newest);
+		local_irq_enable();
+		cond_resched();
+		local_irq_disable();
+		hlist_bl_lock(&ages->newest);
+		pos = &mark.age;
+		ages_del(ages, &mark);
+	}
+	hlist_bl_unlock(&ages->newest);
+	local_irq_enable();
 }
 
 static __always_inline void inbox_add(struct tcpstate_cpu *here,

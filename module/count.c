@@ -7,8 +7,7 @@
  */
 #include <linux/cpumask.h>
 #include <linux/percpu.h>
-#include <net/inet_connection_sock.h>
-#include <net/request_sock.h>
+#include <net/tcp_states.h>
 
 #include "tcpstate.h"
 
@@ -138,11 +137,8 @@ static void sum_in(const struct tcpstate_cpu *block,
 
 static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 {
-	const struct inet_connection_sock *icsk;
 	const struct tcpstate_conn *conn;
-	const struct sock *sk;
 	struct tcpstate_ages *ages;
-	struct hlist_bl_node *pos;
 	unsigned long flags;
 	unsigned int age;
 
@@ -160,23 +156,10 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
 						  TCPSTATE_CONN_SEEDED;
 		}
-		/* Requests raise no events: how many there are is what the
-		 * listeners' queues say. A listener is not freed before it is
-		 * off the list.
-		 */
-		if (age == TCPSTATE_AGE_LISTEN) {
-			hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
-				sk = READ_ONCE(conn->obj);
-				if (!sk)
-					continue;
-				icsk = inet_csk(sk);
-				sum->requests[sk->sk_family == AF_INET6] +=
-				     reqsk_queue_len(&icsk->icsk_accept_queue);
-			}
-		}
 		hlist_bl_unlock(&ages->newest);
 		local_irq_restore(flags);
 	}
+	tcpstate_conn_requests(block, sum->requests);
 }
 
 /**
@@ -187,7 +170,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
  * What went out of the states is read before what came in, so that no state
  * shows less than nothing while connections move.
  *
- * Context: process context. The cost grows with CPUs and listeners, not with
+ * Context: process context. May sleep. The cost grows with CPUs and listeners, not with
  * connections.
  */
 void tcpstate_count_sum(struct tcpstate_netns *netns,

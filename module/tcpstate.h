@@ -330,6 +330,7 @@ u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
 void tcpstate_conn_settle(struct tcpstate_cpu *block);
+void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[]);
 void tcpstate_conn_flush(void);
 
 /* count.c: what is counted of records, and how it is added up */

@@ -117,7 +117,8 @@ static __always_inline void chain_del(struct tcpstate_conn *conn)
 
 static __always_inline u32 object_family(const struct sock *sk)
 {
-	return sk->sk_family == AF_INET6 ? TCPSTATE_CONN_IPV6 : 0;
+	/* Pairs with the WRITE_ONCE() of do_ipv6_setsockopt(). */
+	return READ_ONCE(sk->sk_family) == AF_INET6 ? TCPSTATE_CONN_IPV6 : 0;
 }
 
 static int mini_state(const struct inet_timewait_sock *tw)
@@ -225,10 +226,12 @@ static noinline void ages_insert(struct tcpstate_ages *ages,
 				 struct tcpstate_conn *conn)
 {
 	struct tcpstate_conn *newer = NULL, *at;
+	/* Pairs with the WRITE_ONCE()s of its owner, who may move it on. */
+	u64 since = READ_ONCE(conn->since);
 	struct hlist_bl_node *pos;
 
 	hlist_bl_for_each_entry(at, pos, &ages->newest, age) {
-		if (at->since <= conn->since)
+		if (READ_ONCE(at->since) <= since)
 			break;
 		newer = at;
 	}
@@ -248,8 +251,10 @@ static __always_inline void ages_add(struct tcpstate_ages *ages,
 {
 	struct hlist_bl_node *first = hlist_bl_first(&ages->newest);
 
-	if (likely(first && hlist_bl_entry(first, struct tcpstate_conn,
-					   age)->since <= conn->since))
+	/* Pairs as in ages_insert(). */
+	if (likely(first && READ_ONCE(hlist_bl_entry(first, struct tcpstate_conn,
+						     age)->since) <=
+			    READ_ONCE(conn->since)))
 		hlist_bl_add_head(&conn->age, &ages->newest);
 	else
 		ages_insert(ages, conn);

@@ -141,6 +141,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 	struct tcpstate_ages *ages;
 	unsigned long flags;
 	unsigned int age;
+	u64 since;
 
 	tcpstate_conn_settle(block);
 	for (age = 0; age < TCPSTATE_AGE_COUNT; age++) {
@@ -150,9 +151,12 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		local_irq_save(flags);
 		hlist_bl_lock(&ages->newest);
 		conn = ages->oldest;
-		if (conn && (!sum->oldest[age] ||
-			     conn->since < sum->oldest[age])) {
-			sum->oldest[age] = conn->since;
+		/* Its owner may be about to find that it was listed meanwhile:
+		 * pairs with the WRITE_ONCE()s of conn->since.
+		 */
+		since = conn ? READ_ONCE(conn->since) : 0;
+		if (conn && (!sum->oldest[age] || since < sum->oldest[age])) {
+			sum->oldest[age] = since;
 			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
 						  TCPSTATE_CONN_SEEDED;
 		}

@@ -77,7 +77,7 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 	 * does (__inet_check_established() and its IPv6 twin).
 	 */
 	if (static_branch_likely(&probe_live))
-		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed(&tw->tw_node) ?
+		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed_lockless(&tw->tw_node) ?
 				       TCPSTATE_END_RECYCLED :
 				       TCPSTATE_END_KILLED);
 }
@@ -167,6 +167,10 @@ static int hook_attach(struct hook *hook)
 	else
 		err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->name,
 					strlen(hook->name), 1);
+	if (err == -ENOMEM) {
+		pr_err("no memory to hook %s(): refusing to load\n", hook->name);
+		return err;
+	}
 	if (err) {
 		pr_err("this kernel has no function %s() to hook: refusing to load\n",
 		       hook->name);

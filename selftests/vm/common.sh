@@ -336,6 +336,9 @@ qemu_command() {
 		# half a minute there, and nothing here needs what it tells
 		more=pci=noacpi
 	fi
+	# One access in 500 or so is watched, for a little longer than by default;
+	# and the walks' tables are small, or all of that would go into them.
+	[[ $1 != kcsan ]] || more+=" thash_entries=256 kcsan.skip_watch=500 kcsan.udelay_task=150 kcsan.udelay_interrupt=150"
 	[[ $5 != turns ]] || thread=single
 	if [[ $5 == icount ]]; then
 		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max -smp 1)

@@ -76,7 +76,9 @@ start() {
 
 	((jobs == 1 || ${#kernels[@]} + harness + plants == 1)) || prefix="[$name] "
 	began[$name]=$SECONDS
-	"$@" >"$work/$name" 2>&1 &
+	# here already for tail, which may be the first to come
+	: >"$work/$name"
+	"$@" >>"$work/$name" 2>&1 &
 	runs[$name]=$!
 	tail -s 0.2 -n +1 --pid=$! -f "$work/$name" 2>/dev/null | sed -u "s/^/$prefix/" &
 	shown[$name]=$!

@@ -12,6 +12,7 @@
 
 #include <linux/ftrace.h>
 #include <linux/jump_label.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <net/ipv6.h>
@@ -22,6 +23,7 @@
 #include "tcpstate.h"
 
 #define STATE_TRACEPOINT	"inet_sock_set_state"
+#define FILTER_FREE_TRIES	100
 
 static struct tracepoint *state_tracepoint;
 static DEFINE_STATIC_KEY_FALSE(probe_live);
@@ -145,10 +147,15 @@ static struct hook {
 #endif
 };
 
-/* ftrace_free_filter() is not exported everywhere. */
+/* ftrace_free_filter() is not exported everywhere. This allocates, and if that
+ * fails the filter stays, and would be lost with the module.
+ */
 static void hook_filter_free(struct hook *hook)
 {
-	ftrace_set_filter(&hook->ops, NULL, 0, 1);
+	int tries = FILTER_FREE_TRIES;
+
+	while (ftrace_set_filter(&hook->ops, NULL, 0, 1) == -ENOMEM && --tries)
+		cond_resched();
 }
 
 static void hook_detach(struct hook *hook)

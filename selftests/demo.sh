@@ -167,7 +167,10 @@ run_client() {
 		ab -q -n "$REQUESTS" -c 8 "$url" >/tmp/ab.log 2>&1 &
 		client=$!
 		if [[ $url == *::1* ]]; then
-			sleep 1
+			# until a good part of the requests are under way
+			until (($(ss -Htan6 state time-wait | wc -l) > 200)) || ! kill -0 "$client"; do
+				sleep 0.1
+			done
 			say "While it runs:"
 			show tcpstate-cli
 			say "And is that right, with connections coming and going?"

@@ -30,8 +30,9 @@
  * until what is opened now comes back, too; from then on only growth counts,
  * and without growth it never is full. The rate that is sustainable is the
  * capacity over the mean time for which a port is held (Little's law: those
- * not in TIME_WAIT by the rate of opens, and what TIME_WAIT lasts for the part
- * that enters it).
+ * not in TIME_WAIT by the rate at which connections leave these, and what
+ * TIME_WAIT lasts for the part that enters it). While next to none leave, it is
+ * not known.
  */
 #include <linux/bitfield.h>
 #include <linux/jiffies.h>
@@ -681,7 +682,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 {
 	struct tcpstate_dest_use *use = walk->use;
 	struct tcpstate_dest_mark from, now = { .at = ktime_get_ns() };
-	s64 opens, early, growth, entering, free, less;
+	s64 opens, early, growth, entering, leaving, free, less;
 	u64 period_ms, mean_ms, hold_ms = 60 * MSEC_PER_SEC;
 	unsigned int second;
 
@@ -693,6 +694,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	now.held = held(dest);
 
 	use->eta_ms = U64_MAX;
+	use->sustainable = U64_MAX;
 	if (now.at - from.at < RATE_MIN_NS)
 		return;
 	/* Per 1000 seconds, which is thousandths per second, too. */
@@ -711,12 +713,13 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 		hold_ms = clamp_t(u64, div_u64(walk->time_wait_ms,
 					       use->time_wait), 1,
 				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
-	mean_ms = hold_ms;
-	if (opens)
+	leaving = entering + early;
+	if (leaving > opens / 20) {	/* as below: else they hardly do */
 		mean_ms = div64_u64((u64)max(now.held, 0) * 1000000 +
-				    hold_ms * entering, opens);
-	use->sustainable = div64_u64((u64)use->capacity * 1000000,
-				     max(mean_ms, 1ULL));
+				    hold_ms * entering, leaving);
+		use->sustainable = div64_u64((u64)use->capacity * 1000000,
+					     max(mean_ms, 1ULL));
+	}
 
 	free = 1000LL * (use->capacity - (use->used - use->reusable));
 	if (free <= 0) {

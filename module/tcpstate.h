@@ -454,7 +454,8 @@ struct tcpstate_dest_mark {
  * @back: used ports, not reusable, that will be available, by seconds from now
  * @rate: opens per 1000 seconds
  * @rate_known: that it is known
- * @sustainable: opens per 1000 seconds that the capacity bears; if @rate_known
+ * @sustainable: opens per 1000 seconds that the capacity bears; U64_MAX: not
+ *	known
  * @eta_ms: until it is full; U64_MAX: never, or not known
  */
 struct tcpstate_dest_use {

@@ -18,7 +18,7 @@ vm := selftests/vm
 
 # The kernels that 'make test' and 'make test-all' stand for.
 KERNELS_TEST := 6.1 6.12
-KERNELS_ALL := 5.10 6.1 6.12 7.2
+KERNELS_ALL := 5.10 6.1 6.12 7.2 debug kcsan
 demo_kernel := $(or $(KERNEL),6.12)
 
 module_files := Kbuild $(wildcard module/*.[ch] module/uapi/linux/*.h)
@@ -49,8 +49,11 @@ demo: ## show it on real traffic, in a virtual machine (3 minutes)
 test: ## run the tests on kernels 6.1 and 6.12, or on KERNEL=; TESTS= picks some
 	@selftests/suite.sh $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_TEST))" $(TESTS)
 
-test-all: ## run the tests on every supported kernel, and those of the harness
-	@selftests/suite.sh -H $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
+test-all: ## run the tests on every supported kernel and on those that look for bugs, and those of the harness
+	@selftests/suite.sh -H -P $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
+
+plant: ## plant a bug of each kind, or BUG=, in a copy of the sources, and see it caught
+	@selftests/plant.sh $(BUG)
 
 bench: ## measure what it costs, in instructions, and write it to build/bench.json, too
 	@mkdir -p $(build)
@@ -100,4 +103,4 @@ help: ## print this
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target what; do printf 'make %-10s %s\n' "$$target" "$$what"; done
 
-.PHONY: all cli module demo test test-all bench check vm clean install uninstall uninstall-dkms help
+.PHONY: all cli module demo test test-all plant bench check vm clean install uninstall uninstall-dkms help

@@ -2,8 +2,38 @@
 #ifndef _TCPSTATE_CHAIN_H
 #define _TCPSTATE_CHAIN_H
 
+#include <linux/bitops.h>
 #include <linux/list_bl.h>
+#include <linux/processor.h>
 #include <linux/rcupdate.h>
+
+/**
+ * tcpstate_chain_lock() - lock a chain
+ * @chain: the chain
+ *
+ * As hlist_bl_lock(), without counting that preemption is off: it is.
+ *
+ * Context: interrupts off.
+ */
+static __always_inline void tcpstate_chain_lock(struct hlist_bl_head *chain)
+{
+	while (unlikely(test_and_set_bit_lock(0, (unsigned long *)chain)))
+		while (test_bit(0, (unsigned long *)chain))
+			cpu_relax();
+	__acquire(bitlock);
+}
+
+/**
+ * tcpstate_chain_unlock() - unlock a chain
+ * @chain: the chain, locked by tcpstate_chain_lock()
+ *
+ * Context: interrupts off.
+ */
+static __always_inline void tcpstate_chain_unlock(struct hlist_bl_head *chain)
+{
+	__clear_bit_unlock(0, (unsigned long *)chain);
+	__release(bitlock);
+}
 
 /**
  * tcpstate_chain_add() - put a node at the head of a chain that is read

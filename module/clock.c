@@ -10,22 +10,27 @@
 #define CALIBRATE_US	100
 
 DEFINE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
-cycles_t tcpstate_clock_window __read_mostly;
+u32 tcpstate_clock_window __read_mostly;
 
 /**
  * tcpstate_clock_read() - read the clock and keep what it says
  *
- * Context: interrupts off.
+ * Context: any below hard interrupt, preemption off.
  * Return: CLOCK_MONOTONIC in nanoseconds.
  */
 u64 tcpstate_clock_read(void)
 {
 	struct tcpstate_clock *clock = this_cpu_ptr(&tcpstate_clock);
+	unsigned long flags;
+	u64 ns;
 
+	local_irq_save(flags);
 	clock->jiffies = READ_ONCE(jiffies);
 	clock->cycles = get_cycles();
-	clock->ns = ktime_get_ns();
-	return clock->ns;
+	ns = ktime_get_ns();
+	clock->ns = ns;
+	local_irq_restore(flags);
+	return ns;
 }
 
 /**

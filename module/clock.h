@@ -14,20 +14,20 @@
  * Events come in bursts: closing one connection on loopback is four of them
  * within microseconds. Reading the clock is the dearest single step in the
  * handling of one, and times are shown in milliseconds. So a CPU reads it
- * once and goes on using what it read for TCPSTATE_CLOCK_WINDOW_NS, told by
- * the cycle counter, and never beyond the tick. A machine whose counter does
+ * once and goes on using what it read for half of one, told by the cycle
+ * counter, and never beyond the tick. A machine whose counter does
  * not count reads the clock each time.
  */
-#define TCPSTATE_CLOCK_WINDOW_NS	200000
+#define TCPSTATE_CLOCK_WINDOW_NS	500000
 
 struct tcpstate_clock {
 	u64		ns;
-	cycles_t	cycles;
 	unsigned long	jiffies;
+	u32		cycles;		/* the low half: within a tick, enough */
 };
 
 DECLARE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
-extern cycles_t tcpstate_clock_window;
+extern u32 tcpstate_clock_window;
 
 u64 tcpstate_clock_read(void);
 void tcpstate_clock_init(void);
@@ -35,10 +35,9 @@ void tcpstate_clock_init(void);
 /* Is what this CPU read last still good? Preemption off. */
 static __always_inline bool tcpstate_clock_good(void)
 {
-	return get_cycles() - this_cpu_read(tcpstate_clock.cycles) <
+	return (u32)get_cycles() - this_cpu_read(tcpstate_clock.cycles) <
 	       tcpstate_clock_window &&
-	       time_before_eq(READ_ONCE(jiffies),
-			      this_cpu_read(tcpstate_clock.jiffies));
+	       READ_ONCE(jiffies) == this_cpu_read(tcpstate_clock.jiffies);
 }
 
 /**
@@ -46,7 +45,7 @@ static __always_inline bool tcpstate_clock_good(void)
  *
  * Never goes back on one CPU; from one CPU to another it may, by the window.
  *
- * Context: interrupts off.
+ * Context: any below hard interrupt, preemption off.
  * Return: nanoseconds.
  */
 static __always_inline u64 tcpstate_clock_now(void)

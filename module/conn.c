@@ -15,7 +15,9 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <net/inet_connection_sock.h>
 #include <net/inet_timewait_sock.h>
+#include <net/request_sock.h>
 #include <net/sock.h>
 
 #include "chain.h"
@@ -31,6 +33,11 @@
  */
 #define CONN_BUCKETS_PER_EHASH	4
 #define CONN_BUCKETS_MAX	BIT(20)
+
+/* Where IPv6 is a module, probe.c has no event of a change of family: a
+ * record looks at its socket's at each move, then.
+ */
+#define FAMILY_UNSEEN	IS_MODULE(CONFIG_IPV6)
 
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
@@ -60,6 +67,9 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
 
 /* An inbox this long is settled by the CPU that fills it. */
 #define CONN_INBOX_MAX		64
+
+/* Listeners that are asked for their requests in one go. */
+#define REQUESTS_BATCH		256
 
 static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 {
@@ -102,7 +112,8 @@ static __always_inline void chain_del(struct tcpstate_conn *conn)
 
 static __always_inline u32 object_family(const struct sock *sk)
 {
-	return sk->sk_family == AF_INET6 ? TCPSTATE_CONN_IPV6 : 0;
+	/* Pairs with the WRITE_ONCE() of do_ipv6_setsockopt(). */
+	return READ_ONCE(sk->sk_family) == AF_INET6 ? TCPSTATE_CONN_IPV6 : 0;
 }
 
 static int mini_state(const struct inet_timewait_sock *tw)
@@ -151,28 +162,33 @@ static __always_inline void here_put(struct tcpstate_netns *netns, struct tcpsta
 		__release(&netns->shared_lock);
 }
 
-static __always_inline void count_move(struct tcpstate_cpu *here, int family,
-				       int from, int to)
+static __always_inline void count_move(struct tcpstate_cpu *here, u32 was,
+				       int to)
 {
-	unsigned int edge = tcpstate_count_edges[from][to];
+	unsigned int count = tcpstate_count_move_of(was, to)->count;
 
-	if (likely(edge != TCPSTATE_EDGE_ILLEGAL))
-		local64_inc(&here->edge[edge][family]);
+	if (likely(count))
+		local64_inc(&here->moved[count]);
 	else
-		tcpstate_count_illegal(here, family, from, to);
+		tcpstate_count_illegal(here, was, to);
 }
 
 static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
 					u64 since, u64 now)
 {
-	/* Stamped on another CPU it may seem to lie ahead. */
-	u64 ns = now > since ? now - since : 0;
-	unsigned int bucket = min_t(unsigned int,
-				    fls64(div_u64(ns, NSEC_PER_MSEC)),
-				    TCPSTATE_DWELL_BUCKETS - 1);
-	u64 max = local64_read(&here->dwell_max[state]);
+	unsigned int bucket;
+	u64 ns, max;
 
-	local64_inc(&here->dwell[state][bucket]);
+	/* Stamped on another CPU it may seem to lie ahead. */
+	if (now <= since) {
+		local64_inc(&here->dwell[0][state]);
+		return;
+	}
+	ns = now - since;
+	bucket = min_t(unsigned int, fls64(div_u64(ns, NSEC_PER_MSEC)),
+		       TCPSTATE_DWELL_BUCKETS - 1);
+	local64_inc(&here->dwell[bucket][state]);
+	max = local64_read(&here->dwell_max[state]);
 	while (unlikely(ns > max)) {
 		u64 was = local64_cmpxchg(&here->dwell_max[state], max, ns);
 
@@ -201,16 +217,16 @@ static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 	return tcpstate_stock_get();
 }
 
-/* Put @conn where its age belongs: near the new end, but for what came while
- * it was in the inbox.
- */
-static void ages_add(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
+static noinline void ages_insert(struct tcpstate_ages *ages,
+				 struct tcpstate_conn *conn)
 {
 	struct tcpstate_conn *newer = NULL, *at;
+	/* Pairs with the WRITE_ONCE()s of its owner, who may move it on. */
+	u64 since = READ_ONCE(conn->since);
 	struct hlist_bl_node *pos;
 
 	hlist_bl_for_each_entry(at, pos, &ages->newest, age) {
-		if (at->since <= conn->since)
+		if (READ_ONCE(at->since) <= since)
 			break;
 		newer = at;
 	}
@@ -222,6 +238,23 @@ static void ages_add(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
 		ages->oldest = conn;
 }
 
+/* Put @conn where its age belongs: at the new end, but for what came while it
+ * was in the inbox.
+ */
+static __always_inline void ages_add(struct tcpstate_ages *ages,
+				     struct tcpstate_conn *conn)
+{
+	struct hlist_bl_node *first = hlist_bl_first(&ages->newest);
+
+	/* Pairs as in ages_insert(). */
+	if (likely(first && READ_ONCE(hlist_bl_entry(first, struct tcpstate_conn,
+						     age)->since) <=
+			    READ_ONCE(conn->since)))
+		hlist_bl_add_head(&conn->age, &ages->newest);
+	else
+		ages_insert(ages, conn);
+}
+
 static void ages_del(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
 {
 	if (ages->oldest == conn)
@@ -231,20 +264,24 @@ static void ages_del(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
 	__hlist_bl_del(&conn->age);
 }
 
-/* By its owner: take @conn off its list of ages, if it is on one. */
-static u32 conn_unlist(struct tcpstate_conn *conn)
+static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
 {
-	u32 was = READ_ONCE(conn->status);
-	struct tcpstate_ages *ages;
+	struct tcpstate_ages *ages =
+		&conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
 
-	if (!(was & TCPSTATE_CONN_LISTED))
-		return was;
-	ages = &conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
 	hlist_bl_lock(&ages->newest);
 	ages_del(ages, conn);
 	was = status_change(conn, TCPSTATE_CONN_LISTED, 0);
 	hlist_bl_unlock(&ages->newest);
 	return was & ~TCPSTATE_CONN_LISTED;
+}
+
+/* By its owner: take @conn off its list of ages, if it is on one. */
+static __always_inline u32 conn_unlist(struct tcpstate_conn *conn)
+{
+	u32 was = READ_ONCE(conn->status);
+
+	return was & TCPSTATE_CONN_LISTED ? conn_unlist_listed(conn, was) : was;
 }
 
 /* Out of the inbox of @block with it: into the list of ages of its state, or
@@ -302,12 +339,66 @@ void tcpstate_conn_settle(struct tcpstate_cpu *block)
 	local_irq_restore(flags);
 }
 
+static u64 requests_of(const struct sock *sk)
+{
+	return reqsk_queue_len(&inet_csk(sk)->icsk_accept_queue);
+}
+
+/**
+ * tcpstate_conn_requests() - add up the requests of a block's listeners
+ * @block: the block, of any CPU
+ * @requests: added to, by family
+ *
+ * Requests raise no events: how many there are is what the listeners' queues
+ * say. Others get the list in between, however many listeners there are.
+ *
+ * Context: process context. May sleep.
+ */
+void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
+{
+	struct tcpstate_ages *ages = &block->ages[TCPSTATE_AGE_LISTEN];
+	struct tcpstate_conn mark = {};	/* how far we are, as nobody's record */
+	struct tcpstate_conn *conn;
+	struct hlist_bl_node *pos;
+	const struct sock *sk;
+	unsigned int seen = 0;
+
+	if (hlist_bl_empty(&ages->newest))
+		return;
+	local_irq_disable();
+	hlist_bl_lock(&ages->newest);
+	for (pos = hlist_bl_first(&ages->newest); pos; pos = pos->next) {
+		conn = hlist_bl_entry(pos, struct tcpstate_conn, age);
+		/* A listener is not freed before it is off the list. */
+		sk = READ_ONCE(conn->obj);
+		if (sk)
+			requests[sk->sk_family == AF_INET6] += requests_of(sk);
+		if (++seen % REQUESTS_BATCH || !pos->next)
+			continue;
+		mark.since = conn->since;
+		hlist_bl_add_behind(&mark.age, pos);
+		hlist_bl_unlock(&ages->newest);
+		local_irq_enable();
+		cond_resched();
+		local_irq_disable();
+		hlist_bl_lock(&ages->newest);
+		pos = &mark.age;
+		ages_del(ages, &mark);
+	}
+	hlist_bl_unlock(&ages->newest);
+	local_irq_enable();
+}
+
 static __always_inline void inbox_add(struct tcpstate_cpu *here,
 				      struct tcpstate_conn *conn)
 {
 	unsigned int count = READ_ONCE(here->inbox_count) + 1;
+	struct llist_node *first = READ_ONCE(here->inbox.first);
 
-	llist_add(&conn->inbox, &here->inbox);
+	/* llist_add(), which is a call. */
+	do {
+		conn->inbox.next = first;
+	} while (!try_cmpxchg(&here->inbox.first, &first, &conn->inbox));
 	WRITE_ONCE(here->inbox_count, count);
 	if (unlikely(count >= CONN_INBOX_MAX))
 		tcpstate_conn_settle(here);
@@ -370,7 +461,7 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 	/* If it has ended and is in an inbox, it may be gone from here on. */
 
 	from = was & TCPSTATE_CONN_STATE;
-	count_move(here, status_family(was), from, state);
+	count_move(here, was, state);
 	if (!(was & TCPSTATE_CONN_SEEDED))	/* or it entered who knows when */
 		count_dwell(here, from, since, now);
 	if (state == TCP_CLOSE) {
@@ -384,6 +475,38 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 		inbox_add(here, conn);
 	}
 	here_put(netns, here);
+}
+
+/* What most moves are: on the CPU of the move before, with nothing out of the
+ * ordinary. By the owner, preemption off, the clock good.
+ */
+static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
+					   int state)
+{
+	struct tcpstate_cpu *here = conn->home;
+	u32 was = READ_ONCE(conn->status), becomes;
+	const struct tcpstate_move *move =
+		&tcpstate_count_moves[was & (TCPSTATE_MOVE_ROWS - 1)][state];
+	u64 since, now;
+
+	if (unlikely(!move->count || here->cpu != raw_smp_processor_id()))
+		return false;
+
+	becomes = (was & ~TCPSTATE_CONN_STATE) | move->status;
+	since = conn->since;
+	now = this_cpu_read(tcpstate_clock.ns);
+	WRITE_ONCE(conn->since, now);
+	if (unlikely(!try_cmpxchg(&conn->status, &was, becomes))) {
+		WRITE_ONCE(conn->since, since);
+		return false;
+	}
+	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
+	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
+	local64_inc(&here->moved[move->count]);
+	count_dwell(here, was & TCPSTATE_CONN_STATE, since, now);
+	if ((becomes ^ was) & TCPSTATE_CONN_INBOX)
+		inbox_add(here, conn);
+	return true;
 }
 
 static noinline void conn_move_slow(struct tcpstate_conn *conn,
@@ -404,7 +527,7 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 		 */
 		here = here_get(netns);
 		was = status_change(conn, TCPSTATE_CONN_STATE, state);
-		count_move(here, status_family(was), from, state);
+		count_move(here, was, state);
 		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 		here_put(netns, here);
 	} else if (from != state) {
@@ -413,47 +536,56 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 	local_irq_restore(flags);
 }
 
-/* What most moves are: on the CPU of the move before, with nothing out of the
- * ordinary. By the owner, preemption off.
- */
-static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
-					   const struct sock *sk, int state)
+static noinline void conn_move_late(struct tcpstate_conn *conn,
+				    const struct sock *sk, int state)
 {
-	struct tcpstate_cpu *here = conn->home;
-	u32 was = READ_ONCE(conn->status), becomes;
-	int from = was & TCPSTATE_CONN_STATE;
-	unsigned int edge = tcpstate_count_edges[from][state];
-	u64 now, since;
+	tcpstate_clock_read();
+	if (unlikely(FAMILY_UNSEEN || !conn_move_fast(conn, state)))
+		conn_move_slow(conn, sk, state);
+}
 
-	if (unlikely((was & (TCPSTATE_CONN_LISTED | TCPSTATE_CONN_SEEDED |
-			     TCPSTATE_CONN_IPV6)) != object_family(sk) ||
-		     edge == TCPSTATE_EDGE_ILLEGAL ||
-		     here->cpu != raw_smp_processor_id() ||
-		     !tcpstate_clock_good()))
-		return false;
+/* By the owner, preemption off: @conn enters @state, which is not TCP_CLOSE. */
+static __always_inline void conn_move(struct tcpstate_conn *conn,
+				      const struct sock *sk, int state)
+{
+	/* Apart, so that the common way calls nothing, and saves no registers
+	 * for it.
+	 */
+	if (unlikely(!tcpstate_clock_good()))
+		conn_move_late(conn, sk, state);
+	else if (unlikely(FAMILY_UNSEEN || !conn_move_fast(conn, state)))
+		conn_move_slow(conn, sk, state);
+}
 
-	now = this_cpu_read(tcpstate_clock.ns);
-	since = conn->since;
-	becomes = was ^ from ^ state;
-	if (conn_ages[state] != TCPSTATE_AGE_NONE)
-		becomes |= TCPSTATE_CONN_INBOX;
-	WRITE_ONCE(conn->since, now);
-	if (unlikely(!try_cmpxchg(&conn->status, &was, becomes))) {
-		WRITE_ONCE(conn->since, since);
-		return false;
-	}
+/* @conn, of which nobody else knows, is to stand for a connection. */
+static __always_inline void conn_fill(struct tcpstate_conn *conn,
+				      struct tcpstate_cpu *here, u32 status)
+{
+	here->spare--;
+	conn->home = here;
+	conn->since = this_cpu_read(tcpstate_clock.ns);
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
-	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
-	local64_inc(&here->edge[edge][status_family(was)]);
-	count_dwell(here, from, since, now);
-	if (becomes & ~was & TCPSTATE_CONN_INBOX)
-		inbox_add(here, conn);
-	return true;
+	conn->epoch = READ_ONCE(conn_epoch);
+	conn->status = status;
+	conn->closer = 0;
+	conn->generation = 0;
+}
+
+/* It does, from here on: where @sk is not locked, its events may move it. */
+static __always_inline void conn_place(struct hlist_bl_head *bucket,
+				       struct tcpstate_conn *conn,
+				       const struct sock *sk)
+{
+	/* Only now: from the stock it may still be met by a reader of the
+	 * chain it was in.
+	 */
+	smp_store_release(&conn->obj, sk);
+	chain_add(bucket, conn);
 }
 
 /* Attach a record that is new to its destination if it is that of an outgoing
- * connection. @sk is its socket if that is about to hand over to @obj; @seen is
- * whether it is seen to begin.
+ * connection, and to its owner if that is who makes the event. @sk is its socket
+ * if that is about to hand over to @obj; @seen is whether it is seen to begin.
  */
 static __always_inline void conn_attach(struct tcpstate_netns *netns,
 					struct tcpstate_conn *conn,
@@ -462,6 +594,10 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 					bool seen)
 {
 	conn->dest = NULL;
+	conn->owner = NULL;
+	/* In these two it is the process itself that makes the event. */
+	if (seen && (state == TCP_SYN_SENT || state == TCP_LISTEN))
+		conn->owner = tcpstate_owner_get(netns, obj);
 	if (state == TCP_SYN_SENT) {
 		/* If this is what it has at its end, it never got a port. That
 		 * is not said of one that needs none.
@@ -469,18 +605,19 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 		conn->txhash = obj->sk_txhash;
 		if (unlikely(!seen || obj->sk_num))
 			conn->txhash = ~conn->txhash;
-		tcpstate_dest_attach(netns, conn, obj, state, seen);
-	} else if (unlikely(state != TCP_SYN_RECV && state != TCP_LISTEN) &&
-		   tcpstate_dest_outgoing(sk)) {
-		tcpstate_dest_attach(netns, conn, obj, state, false);
+		if (seen) {
+			tcpstate_dest_open(netns, conn, obj);
+			return;
+		}
 	}
+	if (unlikely(state != TCP_SYN_RECV))
+		tcpstate_dest_attach(netns, conn, obj, sk, state);
 }
 
 /* Give @fresh to the object, or return false: a cap is reached. */
-static __always_inline bool
-conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
-	 const struct sock *obj, const struct sock *sk, int state,
-	 struct tcpstate_conn *fresh, u32 seeded)
+static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
+		     const struct sock *obj, const struct sock *sk, int state,
+		     struct tcpstate_conn *fresh, u32 seeded)
 {
 	struct tcpstate_cpu *here = here_get(netns);
 	u32 status = state | object_family(obj) | seeded;
@@ -490,49 +627,68 @@ conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 
 	if (unlikely(here->spare <= 0 && !tcpstate_netns_slot_refill(here)))
 		goto out;
-	here->spare--;
-
-	fresh->home = here;
-	fresh->since = tcpstate_clock_now();
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
-	fresh->epoch = READ_ONCE(conn_epoch);
+	if (state == TCP_CLOSE_WAIT)
+		tcpstate_leak_note();
+	tcpstate_clock_now();	/* ... is what conn_fill() reads */
+	if (age != TCPSTATE_AGE_NONE)
+		status |= TCPSTATE_CONN_LISTED;
+	conn_fill(fresh, here, status);
 	if (seeded)
-		fresh->owner = NULL;
-	fresh->closer = 0;
-	fresh->generation = 0;
-	if (unlikely(seeded))
 		local64_inc(&here->seeded[state][status_family(status)]);
 	else
-		count_move(here, status_family(status), TCP_CLOSE, state);
+		count_move(here, TCP_CLOSE | object_family(obj), state);
 	conn_attach(netns, fresh, obj, sk, state, !seeded);
-	/* Its object last: from the stock it may still be met by a reader of
-	 * the chain it was in. While a walk adds it, the socket's own event may
-	 * be such a reader, and take it off its list: hence under that lock.
-	 */
-	fresh->status = status;
-	if (age == TCPSTATE_AGE_NONE) {
-		smp_store_release(&fresh->obj, obj);	/* see above */
-	} else {
+	if (age != TCPSTATE_AGE_NONE) {
+		/* Who asks listeners for their requests may find it there. */
+		WRITE_ONCE(fresh->obj, NULL);
 		ages = &here->ages[age];
 		hlist_bl_lock(&ages->newest);
-		fresh->status |= TCPSTATE_CONN_LISTED;
 		ages_add(ages, fresh);
-		smp_store_release(&fresh->obj, obj);	/* see above */
 		hlist_bl_unlock(&ages->newest);
 	}
-	chain_add(bucket, fresh);
+	conn_place(bucket, fresh, obj);
 	added = true;
 out:
 	here_put(netns, here);
 	return added;
 }
 
+/* What most births are: on a CPU that has a record and a slot in stock, into a
+ * state without a list. Interrupts off.
+ */
+static __always_inline bool conn_add_fast(struct hlist_bl_head *bucket,
+					  const struct sock *sk, int state)
+{
+	struct tcpstate_netns *netns = tcpstate_netns_peek(sock_net(sk));
+	u32 closed = TCP_CLOSE | object_family(sk);
+	const struct tcpstate_move *move =
+		tcpstate_count_move_of(closed, state);
+	struct tcpstate_conn *fresh;
+	struct tcpstate_cpu *here;
+
+	if (unlikely(!netns || !move->count ||
+		     move->status & TCPSTATE_CONN_INBOX ||
+		     READ_ONCE(fail_adds) || !tcpstate_clock_good()))
+		return false;
+	here = this_cpu_read(*netns->cpus);
+	if (unlikely(!here || here->spare <= 0))
+		return false;
+	fresh = tcpstate_stock_get();
+	if (unlikely(!fresh))
+		return false;
+	conn_fill(fresh, here, closed ^ TCP_CLOSE ^ state);
+	local64_inc(&here->moved[move->count]);
+	conn_attach(netns, fresh, sk, sk, state, true);
+	conn_place(bucket, fresh, sk);
+	return true;
+}
+
 /* An event on an object without a record gives it one in its new state. @sk is
  * its socket if that is about to hand over to @obj.
  */
-static __always_inline void
-conn_add_event(struct hlist_bl_head *bucket, const struct sock *obj,
-	       const struct sock *sk, int state)
+static noinline void conn_add_slow(struct hlist_bl_head *bucket,
+				   const struct sock *obj,
+				   const struct sock *sk, int state)
 {
 	struct tcpstate_netns *netns = tcpstate_netns_of(sock_net(obj));
 	struct tcpstate_conn *fresh;
@@ -541,16 +697,18 @@ conn_add_event(struct hlist_bl_head *bucket, const struct sock *obj,
 		return;
 	fresh = conn_alloc(GFP_ATOMIC);
 	if (likely(fresh)) {
-		/* In these two it is the process itself that makes the event. */
-		fresh->owner = state == TCP_SYN_SENT || state == TCP_LISTEN ?
-			       tcpstate_owner_get(netns, obj) : NULL;
 		if (likely(conn_add(netns, bucket, obj, sk, state, fresh, 0)))
 			return;
-		if (fresh->owner)
-			tcpstate_owner_put(fresh->owner);
 		tcpstate_stock_put(fresh);
 	}
 	tcpstate_netns_untracked(netns);
+}
+
+static __always_inline void
+conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
+{
+	if (unlikely(!conn_add_fast(bucket, sk, state)))
+		conn_add_slow(bucket, sk, sk, state);
 }
 
 /* What most ends are; see conn_move_fast(). Interrupts off. */
@@ -562,7 +720,6 @@ static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
 	u64 since = conn->since;
 
 	if (unlikely((was & (TCPSTATE_CONN_LISTED | TCPSTATE_CONN_SEEDED)) ||
-		     from == TCP_TIME_WAIT ||
 		     here->cpu != raw_smp_processor_id() ||
 		     !tcpstate_clock_good()))
 		return false;
@@ -570,8 +727,10 @@ static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
 				  was ^ from ^ TCP_CLOSE)))
 		return false;
 	/* If it is in an inbox, it may be gone from here on. */
-	count_move(here, status_family(was), from, TCP_CLOSE);
+	count_move(here, was, TCP_CLOSE);
 	count_dwell(here, from, since, this_cpu_read(tcpstate_clock.ns));
+	if (from == TCP_TIME_WAIT)
+		local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END, was)]);
 	if (!(was & TCPSTATE_CONN_INBOX))
 		tcpstate_stock_put(conn);
 	slot_put(here->netns, here);
@@ -591,13 +750,9 @@ static __always_inline void count_mini(const struct net *net,
 		tcpstate_alert_due(&netns->watch);
 }
 
-/* By its owner, its bucket locked: the end of @conn, which had been @opened
- * unless it was refused a port.
- */
-static void conn_close(struct tcpstate_conn *conn, bool opened)
+/* By its owner, its bucket locked: the end of @conn. */
+static __always_inline void conn_close(struct tcpstate_conn *conn)
 {
-	struct tcpstate_netns *netns = conn->home->netns;
-
 	/* Off its list before its object is: who asks a listener for its
 	 * requests holds the list.
 	 */
@@ -605,11 +760,11 @@ static void conn_close(struct tcpstate_conn *conn, bool opened)
 	chain_del(conn);
 	if (conn->dest)
 		tcpstate_dest_detach(conn, READ_ONCE(conn->status) &
-					   TCPSTATE_CONN_STATE, opened);
+					   TCPSTATE_CONN_STATE);
 	WRITE_ONCE(conn->obj, NULL);
 	tcpstate_owner_leave(conn);
-	if (!conn_close_fast(conn))
-		conn_enter(conn, netns, TCP_CLOSE);
+	if (unlikely(!conn_close_fast(conn)))
+		conn_enter(conn, conn->home->netns, TCP_CLOSE);
 }
 
 /**
@@ -649,7 +804,8 @@ void tcpstate_conn_free(struct tcpstate_conn *conn)
  * @sk: the socket
  * @state: its new state, not TCP_CLOSE
  *
- * Right for a socket that has a record already, too, only slower.
+ * Right for a socket that has a record already, too, only slower. Does nothing
+ * for one of another protocol: SCTP, DCCP and MPTCP have the same events.
  *
  * Context: any below hard interrupt, @sk locked or not yet known to anybody.
  */
@@ -659,8 +815,10 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	struct tcpstate_conn *conn;
 	unsigned long flags;
 
+	if (unlikely(sk->sk_protocol != IPPROTO_TCP))
+		return;
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (unlikely(conn) && state != TCP_SYN_SENT) {
 		tcpstate_owner_event(conn, sk, state);
@@ -668,10 +826,10 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	} else {
 		/* One that has not been seen to end does so now. */
 		if (unlikely(conn))
-			conn_close(conn, true);
-		conn_add_event(bucket, sk, sk, state);
+			conn_close(conn);
+		conn_add_event(bucket, sk, state);
 	}
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -690,38 +848,72 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 		tcpstate_conn_begin(sk, state);
 	} else {
 		tcpstate_owner_event(conn, sk, state);
-		if (unlikely(!conn_move_fast(conn, sk, state)))
-			conn_move_slow(conn, sk, state);
+		conn_move(conn, sk, state);
 	}
-	if (state == TCP_CLOSE_WAIT)
-		tcpstate_leak_note();
+}
+
+static void conn_accept(struct tcpstate_conn *conn, const struct sock *sk)
+{
+	struct tcpstate_owner *owner;
+
+	if (unlikely(conn->owner))
+		return;
+	owner = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
+	/* Pairs with the READ_ONCE() of tcpstate_owner_holder(). */
+	smp_store_release(&conn->owner, owner);
+	if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
+		     TCP_CLOSE_WAIT))
+		tcpstate_owner_made(owner, TCPSTATE_MADE_CLOSE_WAIT);
+}
+
+static noinline void conn_accept_locked(struct hlist_bl_head *bucket,
+					const struct sock *sk)
+{
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcpstate_chain_lock(bucket);
+	conn = conn_find(bucket, sk);
+	if (conn)
+		conn_accept(conn, sk);
+	tcpstate_chain_unlock(bucket);
+	local_irq_restore(flags);
 }
 
 /**
  * tcpstate_conn_accept() - a process accepts a connection
  * @sk: its socket
  *
- * Context: process context, bottom halves off.
+ * Context: process context, bottom halves off, @sk locked.
  */
 void tcpstate_conn_accept(const struct sock *sk)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
-	struct tcpstate_owner *owner;
+	struct tcpstate_conn *conn = conn_find(bucket, sk);
+
+	if (likely(conn))
+		conn_accept(conn, sk);
+	else
+		conn_accept_locked(bucket, sk);
+}
+
+static noinline void conn_end_locked(struct hlist_bl_head *bucket,
+				     const struct sock *sk)
+{
 	struct tcpstate_conn *conn;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
-	if (conn && !conn->owner) {
-		owner = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
-		/* Pairs with the READ_ONCE() of tcpstate_owner_event(). */
-		WRITE_ONCE(conn->owner, owner);
-		if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
-		    TCP_CLOSE_WAIT)
-			tcpstate_owner_made(owner, TCPSTATE_MADE_CLOSE_WAIT);
+	if (conn) {
+		if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
+			     TCP_SYN_SENT) && conn->txhash == sk->sk_txhash)
+			tcpstate_dest_refuse(conn, sk);
+		conn_close(conn);
 	}
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -734,23 +926,13 @@ void tcpstate_conn_accept(const struct sock *sk)
 void tcpstate_conn_end(const struct sock *sk)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
-	struct tcpstate_conn *conn;
-	unsigned long flags;
-	bool opened = true;
 
-	local_irq_save(flags);
-	hlist_bl_lock(bucket);
-	conn = conn_find(bucket, sk);
-	if (conn) {
-		if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
-			     TCP_SYN_SENT) && conn->txhash == sk->sk_txhash) {
-			tcpstate_dest_refuse(conn->home->netns, conn->dest, sk);
-			opened = false;
-		}
-		conn_close(conn, opened);
-	}
-	hlist_bl_unlock(bucket);
-	local_irq_restore(flags);
+	/* A record of @sk is in its chain since before this event and until
+	 * it: where nothing is now, it is not. This is the way of a socket
+	 * that a mini-socket has taken over from.
+	 */
+	if (!hlist_bl_empty(bucket))
+		conn_end_locked(bucket, sk);
 }
 
 /**
@@ -766,11 +948,11 @@ void tcpstate_conn_set_family(const struct sock *sk)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (conn)
 		conn_check_family(conn, sk);
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -793,11 +975,11 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (likely(conn))
 		chain_del(conn);
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
@@ -806,21 +988,22 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 		if (state == TCP_TIME_WAIT)
 			tcpstate_owner_made(conn->owner,
 					    TCPSTATE_MADE_TIME_WAIT);
-		if (state == TCPSTATE_FIN_WAIT2_MINI ||
-		    !conn_move_fast(conn, mini, state))
+		if (state == TCPSTATE_FIN_WAIT2_MINI)
 			conn_move_slow(conn, mini, state);
+		else
+			conn_move(conn, mini, state);
 		if (state == TCP_TIME_WAIT && conn->dest)
 			atomic_inc(&conn->dest->time_wait);
 		count_mini(sock_net(sk), conn->home->netns);
 	}
 
 	bucket = conn_bucket(tw);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	if (likely(conn))
 		chain_add(bucket, conn);
 	else
-		conn_add_event(bucket, mini, sk, state);
-	hlist_bl_unlock(bucket);
+		conn_add_slow(bucket, mini, sk, state);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -836,14 +1019,15 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 {
 	struct hlist_bl_head *bucket = conn_bucket(tw);
+	int state = mini_state(tw);	/* once: it may change under us */
 	struct tcpstate_conn *conn;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn) {
-		if (mini_state(tw) == TCP_TIME_WAIT &&
+		if (state == TCP_TIME_WAIT &&
 		    (READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) !=
 		    TCP_TIME_WAIT) {
 			if (conn->dest)
@@ -851,9 +1035,9 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 			tcpstate_owner_made(conn->owner,
 					    TCPSTATE_MADE_TIME_WAIT);
 		}
-		conn_move_slow(conn, (const struct sock *)tw, mini_state(tw));
+		conn_move_slow(conn, (const struct sock *)tw, state);
 	}
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -872,12 +1056,12 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, tw);
 	if (conn)
 		status_change(conn, TCPSTATE_CONN_END,
 			      FIELD_PREP(TCPSTATE_CONN_END, end));
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 }
 
@@ -904,7 +1088,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 	int state;
 
 	local_irq_save(flags);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	/* Read with the lock, after the look-up: a mini-socket's new state is
 	 * stored before its event, so that here the event is either done or
@@ -934,7 +1118,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 			seen = TCPSTATE_SEEN_REFUSED;
 		}
 	}
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
 	return seen;
 }
@@ -993,12 +1177,12 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		hlist_bl_lock(bucket);
+		tcpstate_chain_lock(bucket);
 		hlist_bl_for_each_entry(conn, pos, bucket, node) {
 			if (READ_ONCE(conn->home)->netns == netns)
 				unmatched += conn_match(conn, epoch, walks);
 		}
-		hlist_bl_unlock(bucket);
+		tcpstate_chain_unlock(bucket);
 		local_irq_enable();
 	}
 	return unmatched;
@@ -1073,10 +1257,10 @@ void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(chain);
+	tcpstate_chain_lock(chain);
 	hlist_bl_for_each_entry(conn, pos, chain, node)
 		visit(conn, arg);
-	hlist_bl_unlock(chain);
+	tcpstate_chain_unlock(chain);
 	local_irq_restore(flags);
 }
 
@@ -1096,11 +1280,11 @@ void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	hlist_bl_lock(chain);
+	tcpstate_chain_lock(chain);
 	conn = conn_find(chain, obj);
 	if (conn)
 		visit(conn, arg);
-	hlist_bl_unlock(chain);
+	tcpstate_chain_unlock(chain);
 	local_irq_restore(flags);
 }
 
@@ -1129,12 +1313,12 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		hlist_bl_lock(bucket);
+		tcpstate_chain_lock(bucket);
 		hlist_bl_for_each_entry(conn, pos, bucket, node)
 			if (READ_ONCE(conn->home)->netns == netns)
 				visit(READ_ONCE(conn->status) &
 				      TCPSTATE_CONN_STATE, conn->obj, arg);
-		hlist_bl_unlock(bucket);
+		tcpstate_chain_unlock(bucket);
 		local_irq_enable();
 	}
 }
@@ -1153,11 +1337,11 @@ void tcpstate_conn_flush(void)
 	for (i = 0; i < conn_buckets; i++, bucket++) {
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
-			hlist_bl_lock(bucket);
+			tcpstate_chain_lock(bucket);
 			conn = hlist_bl_entry(hlist_bl_first(bucket),
 					      struct tcpstate_conn, node);
-			conn_close(conn, true);
-			hlist_bl_unlock(bucket);
+			conn_close(conn);
+			tcpstate_chain_unlock(bucket);
 			local_irq_enable();
 		}
 		if (!(i % 256))
@@ -1181,7 +1365,7 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
-	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 104);
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 88);
 	if (tcpstate_stock_init()) {
 		kvfree(conn_table);
 		return -ENOMEM;

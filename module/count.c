@@ -7,8 +7,7 @@
  */
 #include <linux/cpumask.h>
 #include <linux/percpu.h>
-#include <net/inet_connection_sock.h>
-#include <net/request_sock.h>
+#include <net/tcp_states.h>
 
 #include "tcpstate.h"
 
@@ -25,12 +24,32 @@
 #define STATE_LAST_ACK		TCP_LAST_ACK
 #define STATE_CLOSING		TCP_CLOSING
 
-/* The edge from one state to another, TCPSTATE_EDGE_ILLEGAL where none is. */
-#define EDGE_OF(from, to) \
-	[STATE_##from][STATE_##to] = TCPSTATE_EDGE_##from##_##to,
-const u8 tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES_POW2] = {
-	TCPSTATE_EDGES(EDGE_OF)
+/* The states that have a list of ages. */
+#define AGED	(TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2 | TCPF_TIME_WAIT |	\
+		 TCPF_CLOSE_WAIT | TCPF_LAST_ACK | TCPF_LISTEN |	\
+		 TCPF_CLOSING | BIT(TCPSTATE_FIN_WAIT2_MINI))
+
+#define MOVE(from, to, edge, family, flag)				\
+	[(from) | (flag)][to] = {					\
+		.count	= TCPSTATE_MOVE(edge, family),			\
+		.status	= (to) | (AGED & BIT(to) ?			\
+				  TCPSTATE_CONN_INBOX : 0),		\
+	},
+#define MOVE_IPV4(from, to)						\
+	MOVE(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to,	\
+	     TCPSTATE_IPV4, 0)
+#define MOVE_IPV6(from, to)						\
+	MOVE(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to,	\
+	     TCPSTATE_IPV6, TCPSTATE_CONN_IPV6)
+const struct tcpstate_move
+tcpstate_count_moves[TCPSTATE_MOVE_ROWS][TCPSTATE_STATES_POW2] = {
+	TCPSTATE_EDGES(MOVE_IPV4)
+	TCPSTATE_EDGES(MOVE_IPV6)
 };
+
+static_assert(TCPSTATE_MOVES <= U8_MAX);
+static_assert((TCPSTATE_CONN_STATE | TCPSTATE_CONN_IPV6 | TCPSTATE_CONN_SEEDED |
+	       TCPSTATE_CONN_LISTED) == TCPSTATE_MOVE_ROWS - 1);
 
 #define EDGE_ENDS(from, to) \
 	[TCPSTATE_EDGE_##from##_##to] = { STATE_##from, STATE_##to },
@@ -53,8 +72,7 @@ void tcpstate_count_edge(unsigned int edge, int *from, int *to)
 /**
  * tcpstate_count_illegal() - count a move that TCP does not make
  * @here: where to count
- * @family: the record's family
- * @from: its state
+ * @status: the record's, before it
  * @to: its new state
  *
  * Counted as an end and a birth, so that the numbers of now stay exact and
@@ -62,11 +80,20 @@ void tcpstate_count_edge(unsigned int edge, int *from, int *to)
  *
  * Context: interrupts off.
  */
-void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
-			    int to)
+void tcpstate_count_illegal(struct tcpstate_cpu *here, u32 status,
+			    unsigned int to)
 {
-	local64_inc(&here->edge[tcpstate_count_edges[from][TCP_CLOSE]][family]);
-	local64_inc(&here->edge[tcpstate_count_edges[TCP_CLOSE][to]][family]);
+	u32 closed = (status & ~TCPSTATE_CONN_STATE) | TCP_CLOSE;
+
+	local64_inc(&here->moved[tcpstate_count_move_of(status,
+							TCP_CLOSE)->count]);
+	local64_inc(&here->moved[tcpstate_count_move_of(closed, to)->count]);
+}
+
+static u64 moved(const struct tcpstate_cpu *block, unsigned int edge,
+		 unsigned int family)
+{
+	return local64_read(&block->moved[TCPSTATE_MOVE(edge, family)]);
 }
 
 static void sum_out(const struct tcpstate_cpu *block,
@@ -79,7 +106,7 @@ static void sum_out(const struct tcpstate_cpu *block,
 	for (family = 0; family < TCPSTATE_FAMILIES; family++)
 		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++)
 			sum->sockets[edge_ends[edge][0]][family] -=
-				local64_read(&block->edge[edge][family]);
+				moved(block, edge, family);
 }
 
 static void sum_in(const struct tcpstate_cpu *block,
@@ -89,7 +116,7 @@ static void sum_in(const struct tcpstate_cpu *block,
 
 	for (family = 0; family < TCPSTATE_FAMILIES; family++) {
 		for (edge = 1; edge < TCPSTATE_EDGE_COUNT; edge++) {
-			u64 count = local64_read(&block->edge[edge][family]);
+			u64 count = moved(block, edge, family);
 
 			sum->edge[edge] += count;
 			sum->sockets[edge_ends[edge][1]][family] += count;
@@ -101,7 +128,7 @@ static void sum_in(const struct tcpstate_cpu *block,
 	for (state = 0; state < TCPSTATE_STATES; state++) {
 		for (bucket = 0; bucket < TCPSTATE_DWELL_BUCKETS; bucket++)
 			sum->dwell[state][bucket] +=
-				local64_read(&block->dwell[state][bucket]);
+				local64_read(&block->dwell[bucket][state]);
 		sum->dwell_max[state] =
 			max_t(u64, sum->dwell_max[state],
 			      local64_read(&block->dwell_max[state]));
@@ -110,13 +137,11 @@ static void sum_in(const struct tcpstate_cpu *block,
 
 static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 {
-	const struct inet_connection_sock *icsk;
 	const struct tcpstate_conn *conn;
-	const struct sock *sk;
 	struct tcpstate_ages *ages;
-	struct hlist_bl_node *pos;
 	unsigned long flags;
 	unsigned int age;
+	u64 since;
 
 	tcpstate_conn_settle(block);
 	for (age = 0; age < TCPSTATE_AGE_COUNT; age++) {
@@ -126,29 +151,19 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		local_irq_save(flags);
 		hlist_bl_lock(&ages->newest);
 		conn = ages->oldest;
-		if (conn && (!sum->oldest[age] ||
-			     conn->since < sum->oldest[age])) {
-			sum->oldest[age] = conn->since;
+		/* Its owner may be about to find that it was listed meanwhile:
+		 * pairs with the WRITE_ONCE()s of conn->since.
+		 */
+		since = conn ? READ_ONCE(conn->since) : 0;
+		if (conn && (!sum->oldest[age] || since < sum->oldest[age])) {
+			sum->oldest[age] = since;
 			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
 						  TCPSTATE_CONN_SEEDED;
-		}
-		/* Requests raise no events: how many there are is what the
-		 * listeners' queues say. A listener is not freed before it is
-		 * off the list.
-		 */
-		if (age == TCPSTATE_AGE_LISTEN) {
-			hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
-				sk = READ_ONCE(conn->obj);
-				if (!sk)
-					continue;
-				icsk = inet_csk(sk);
-				sum->requests[sk->sk_family == AF_INET6] +=
-				     reqsk_queue_len(&icsk->icsk_accept_queue);
-			}
 		}
 		hlist_bl_unlock(&ages->newest);
 		local_irq_restore(flags);
 	}
+	tcpstate_conn_requests(block, sum->requests);
 }
 
 static u64 block_oldest(struct tcpstate_cpu *block, enum tcpstate_age age)
@@ -203,7 +218,7 @@ u64 tcpstate_count_oldest(struct tcpstate_netns *netns, enum tcpstate_age age)
  * What went out of the states is read before what came in, so that no state
  * shows less than nothing while connections move.
  *
- * Context: process context. The cost grows with CPUs and listeners, not with
+ * Context: process context. May sleep. The cost grows with CPUs and listeners, not with
  * connections.
  */
 void tcpstate_count_sum(struct tcpstate_netns *netns,

@@ -30,8 +30,9 @@
  * until what is opened now comes back, too; from then on only growth counts,
  * and without growth it never is full. The rate that is sustainable is the
  * capacity over the mean time for which a port is held (Little's law: those
- * not in TIME_WAIT by the rate of opens, and what TIME_WAIT lasts for the part
- * that enters it).
+ * not in TIME_WAIT by the rate at which connections leave these, and what
+ * TIME_WAIT lasts for the part that enters it). While next to none leave, it is
+ * not known.
  */
 #include <linux/bitfield.h>
 #include <linux/jiffies.h>
@@ -87,30 +88,42 @@ DEFINE_MUTEX(tcpstate_dest_mutex);
 static void sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(sweep_work, sweep);
 
-static __always_inline struct tcpstate_dest_key key_of(const struct sock *sk)
+/* Is @sk that of a connection over IPv6, that is not mapped? */
+static __always_inline bool over_ipv6(const struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	return sk->sk_family == AF_INET6 &&
+	       !ipv6_addr_v4mapped(&sk->sk_v6_daddr);
+#else
+	return false;
+#endif
+}
+
+static __always_inline struct tcpstate_dest_key key_of(const struct sock *sk,
+						       bool ipv6)
 {
 	struct tcpstate_dest_key key = {};
-	u16 family = AF_INET;
 
+	key.rest = FIELD_PREP(TCPSTATE_KEY_FAMILY, ipv6 ? AF_INET6 : AF_INET) |
+		   FIELD_PREP(TCPSTATE_KEY_PORT, (__force u16)sk->sk_dport) |
+		   FIELD_PREP(TCPSTATE_KEY_DEVICE, (u32)sk->sk_bound_dev_if);
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6 &&
-	    !ipv6_addr_v4mapped(&sk->sk_v6_daddr)) {
-		family = AF_INET6;
+	if (ipv6) {
 		memcpy(&key.addr[0], &sk->sk_v6_rcv_saddr,
 		       sizeof(struct in6_addr));
 		memcpy(&key.addr[2], &sk->sk_v6_daddr,
 		       sizeof(struct in6_addr));
+		return key;
 	}
 #endif
-	if (family == AF_INET) {
-		memcpy(&key.addr[0], &sk->sk_rcv_saddr, sizeof(__be32));
-		memcpy((u8 *)&key.addr[0] + sizeof(__be32), &sk->sk_daddr,
-		       sizeof(__be32));
-	}
-	key.rest = FIELD_PREP(TCPSTATE_KEY_FAMILY, family) |
-		   FIELD_PREP(TCPSTATE_KEY_PORT, (__force u16)sk->sk_dport) |
-		   FIELD_PREP(TCPSTATE_KEY_DEVICE, (u32)sk->sk_bound_dev_if);
+	/* The remote address is the first of the pair, the local one here. */
+	key.addr[0] = rol64((__force u64)sk->sk_addrpair, 32);
 	return key;
+}
+
+static __always_inline bool ipv6_of(const struct tcpstate_dest_key *key)
+{
+	return FIELD_GET(TCPSTATE_KEY_FAMILY, key->rest) == AF_INET6;
 }
 
 /* Addresses are chosen by users: who does not know the secret cannot make
@@ -128,10 +141,10 @@ bucket_of(const struct tcpstate_netns *netns,
 	u64 hash = fold(key->addr[0] ^ dest_secret[0],
 			key->rest ^ (unsigned long)netns ^ dest_secret[1]);
 
-	if (key->addr[3])
+	if (ipv6_of(key))
 		hash ^= fold(key->addr[1] ^ key->addr[2] ^ dest_secret[2],
 			     key->addr[3] ^ dest_secret[3]);
-	return &dest_table[hash * GOLDEN_RATIO_64 >> dest_shift];
+	return &dest_table[hash >> dest_shift];
 }
 
 static __always_inline bool same(const struct tcpstate_dest *dest,
@@ -140,9 +153,9 @@ static __always_inline bool same(const struct tcpstate_dest *dest,
 {
 	return dest->key.addr[0] == key->addr[0] &&
 	       dest->key.rest == key->rest && dest->netns == netns &&
-	       dest->key.addr[1] == key->addr[1] &&
-	       dest->key.addr[2] == key->addr[2] &&
-	       dest->key.addr[3] == key->addr[3];
+	       (!ipv6_of(key) || (dest->key.addr[1] == key->addr[1] &&
+				  dest->key.addr[2] == key->addr[2] &&
+				  dest->key.addr[3] == key->addr[3]));
 }
 
 /* In an RCU read side, with tcpstate_dest_mutex, or the bucket locked. */
@@ -225,35 +238,38 @@ static void dest_free(struct tcpstate_dest *dest)
 	call_rcu(&dest->rcu, dest_free_rcu);
 }
 
-/* Count one more record attached; return how many there are now, or 0: it is
- * about to be freed.
+/* Count one more record attached; return how many there are now. If that is
+ * not above 0, it is about to be freed.
  */
-static __always_inline u32 dest_take(struct tcpstate_dest *dest)
+static __always_inline int dest_take(struct tcpstate_dest *dest)
 {
-	return max(atomic_inc_return(&dest->conns), 0);
+	return atomic_inc_return(&dest->conns);
 }
 
-static noinline struct tcpstate_dest *
-dest_add(struct tcpstate_netns *netns, const struct net *net,
-	 struct hlist_bl_head *bucket, const struct tcpstate_dest_key *key)
+/* The destination of @sk, with one more record attached. */
+static noinline struct tcpstate_dest *dest_add(struct tcpstate_netns *netns,
+					       const struct sock *sk)
 {
-	struct tcpstate_dest *fresh = dest_alloc(netns, net, key), *dest;
+	struct tcpstate_dest_key key = key_of(sk, over_ipv6(sk));
+	struct hlist_bl_head *bucket = bucket_of(netns, &key);
+	struct tcpstate_dest *dest, *fresh;
 
+	fresh = dest_alloc(netns, sock_net(sk), &key);
 	if (!fresh) {
 		atomic64_inc(&netns->dests_dropped);
 		return NULL;
 	}
 	atomic_set(&fresh->conns, 1);
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	/* One that is about to be freed is still there, behind this one. */
-	dest = chain_find(bucket, netns, key);
-	if (!dest || !dest_take(dest)) {
+	dest = chain_find(bucket, netns, &key);
+	if (!dest || dest_take(dest) <= 0) {
 		fresh->id = atomic64_inc_return(&dest_last_id);
 		tcpstate_chain_add(bucket, &fresh->node);
 		swap(dest, fresh);
 		fresh = NULL;
 	}
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	if (fresh)
 		dest_free(fresh);
 	schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
@@ -318,124 +334,182 @@ static noinline void mark(struct tcpstate_dest *dest)
 	raw_spin_unlock(&dest->mark_lock);
 }
 
+static __always_inline bool mark_due(struct tcpstate_dest *dest)
+{
+	return time_after(READ_ONCE(jiffies), READ_ONCE(dest->mark_due));
+}
+
+/* A mark or a look is due. Interrupts off. */
+static noinline void attached_due(struct tcpstate_dest *dest)
+{
+	if (mark_due(dest))
+		mark(dest);
+	if ((u32)atomic_read(&dest->conns) >= READ_ONCE(dest->trigger))
+		tcpstate_alert_due(&dest->watch);
+}
+
+/* Put @conn among the records attached to @dest, which are @conns now. */
+static __always_inline void attach_to(struct tcpstate_dest *dest,
+				      struct tcpstate_conn *conn, int conns,
+				      bool fresh)
+{
+	struct tcpstate_shard *shard = shard_of(dest, conn);
+
+	conn->dest = dest;
+	tcpstate_chain_lock(&shard->conns);
+	tcpstate_chain_add(&shard->conns, &conn->peer);
+	shard->opens += fresh;
+	tcpstate_chain_unlock(&shard->conns);
+
+	if (unlikely(mark_due(dest) ||
+		     (u32)conns >= READ_ONCE(dest->trigger)))
+		attached_due(dest);
+}
+
+/* For what is not found at once. */
+static noinline void attach_slow(struct tcpstate_netns *netns,
+				 struct tcpstate_conn *conn,
+				 const struct sock *sk, bool fresh)
+{
+	struct tcpstate_dest *dest = dest_add(netns, sk);
+
+	if (dest)
+		attach_to(dest, conn, atomic_read(&dest->conns), fresh);
+}
+
+static __always_inline void attach(struct tcpstate_netns *netns,
+				   struct tcpstate_conn *conn,
+				   const struct sock *sk, bool ipv6, bool fresh)
+{
+	struct tcpstate_dest_key key = key_of(sk, ipv6);
+	struct tcpstate_dest *dest = chain_find(bucket_of(netns, &key), netns,
+						&key);
+	int conns = likely(dest) ? dest_take(dest) : 0;
+
+	if (likely(conns > 0))
+		attach_to(dest, conn, conns, fresh);
+	else
+		attach_slow(netns, conn, sk, fresh);
+}
+
+static noinline void open_ipv6(struct tcpstate_netns *netns,
+			       struct tcpstate_conn *conn,
+			       const struct sock *sk)
+{
+	attach(netns, conn, sk, true, true);
+}
+
 /**
- * tcpstate_dest_attach() - a record is that of an outgoing connection
+ * tcpstate_dest_open() - a connection is being opened
  * @netns: its namespace
- * @conn: the record, seen by nobody else yet, or its bucket locked
- * @sk: the object it is to stand for
+ * @conn: its record, its bucket locked, and that of no destination
+ * @sk: its socket, about to enter SYN_SENT
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_dest_open(struct tcpstate_netns *netns,
+			struct tcpstate_conn *conn, const struct sock *sk)
+{
+	/* Apart, so that neither pays for the other's key. */
+	if (unlikely(over_ipv6(sk)))
+		open_ipv6(netns, conn, sk);
+	else
+		attach(netns, conn, sk, false, true);
+}
+
+/**
+ * tcpstate_dest_attach() - a record may be that of an outgoing connection that
+ *	was not seen to begin
+ * @netns: its namespace
+ * @conn: the record, its bucket locked, and that of no destination
+ * @obj: the object it is to stand for
+ * @sk: the same, or its socket if that is about to hand over to @obj: its chain
+ *	is locked, or the socket is
  * @state: the state it is in, or about to enter
- * @fresh: it is being opened right now
+ *
+ * One bound by hand before it was connected cannot be told from one that was
+ * accepted, and is not taken for outgoing.
  *
  * Context: interrupts off.
  */
 void tcpstate_dest_attach(struct tcpstate_netns *netns,
-			  struct tcpstate_conn *conn, const struct sock *sk,
-			  int state, bool fresh)
+			  struct tcpstate_conn *conn, const struct sock *obj,
+			  const struct sock *sk, int state)
 {
-	struct tcpstate_dest_key key = key_of(sk);
-	struct hlist_bl_head *bucket = bucket_of(netns, &key);
-	struct tcpstate_dest *dest = chain_find(bucket, netns, &key);
-	struct tcpstate_shard *shard;
-	u32 conns = 0;
-
-	if (likely(dest))
-		conns = dest_take(dest);
-	if (unlikely(!conns)) {
-		dest = dest_add(netns, sock_net(sk), bucket, &key);
-		if (!dest)
+	switch (inet_sk_state_load(sk)) {
+	case TCP_LISTEN:
+	case TCP_SYN_RECV:
+		return;
+	case TCP_SYN_SENT:
+		break;
+	default:
+		if (state != TCP_SYN_SENT && !tcpstate_connect_bound(sk))
 			return;
-		conns = 1;
 	}
-	conn->dest = dest;
-	if (unlikely(state == TCP_TIME_WAIT))
-		atomic_inc(&dest->time_wait);
+	attach(netns, conn, obj, over_ipv6(obj), false);
+	if (state == TCP_TIME_WAIT && conn->dest)
+		atomic_inc(&conn->dest->time_wait);
+}
 
-	shard = shard_of(dest, conn);
-	hlist_bl_lock(&shard->conns);
-	hlist_bl_add_head(&conn->peer, &shard->conns);
-	shard->opens += fresh;
-	hlist_bl_unlock(&shard->conns);
+static __always_inline void detach(struct tcpstate_conn *conn, int opened,
+				   int early)
+{
+	struct tcpstate_dest *dest = conn->dest;
+	struct tcpstate_shard *shard = shard_of(dest, conn);
 
-	if (unlikely(time_after(jiffies, READ_ONCE(dest->mark_due))))
-		mark(dest);
-	if (unlikely(conns >= READ_ONCE(dest->trigger)))
-		tcpstate_alert_due(&dest->watch);
+	tcpstate_chain_lock(&shard->conns);
+	__hlist_bl_del(&conn->peer);
+	shard->opens += opened;
+	shard->early += early;
+	tcpstate_chain_unlock(&shard->conns);
+	/* A sweep may free it from here on, after a grace period. */
+	atomic_dec(&dest->conns);
 }
 
 /**
  * tcpstate_dest_detach() - a record ends that is attached to a destination
  * @conn: the record
  * @state: the state it was in
- * @opened: it had got a port
  *
  * Context: interrupts off, the record's bucket locked.
  */
-void tcpstate_dest_detach(struct tcpstate_conn *conn, int state, bool opened)
+void tcpstate_dest_detach(struct tcpstate_conn *conn, int state)
 {
-	struct tcpstate_dest *dest = conn->dest;
-	struct tcpstate_shard *shard = shard_of(dest, conn);
-
-	hlist_bl_lock(&shard->conns);
-	__hlist_bl_del(&conn->peer);
-	if (unlikely(!opened))
-		shard->opens--;
-	else if (state != TCP_TIME_WAIT)
-		shard->early++;
-	hlist_bl_unlock(&shard->conns);
-	conn->dest = NULL;
-
-	if (state == TCP_TIME_WAIT)
-		atomic_dec(&dest->time_wait);
-	/* A sweep may free it from here on, after a grace period. */
-	atomic_dec(&dest->conns);
-}
-
-/**
- * tcpstate_dest_outgoing() - is a connection that was not seen to begin an
- *	outgoing one, its port chosen by connect()?
- * @sk: socket or mini-socket: its chain is locked, or the socket is
- *
- * One bound by hand before it was connected cannot be told from one that was
- * accepted, and is not taken for outgoing.
- *
- * Return: whether it is.
- */
-bool tcpstate_dest_outgoing(const struct sock *sk)
-{
-	switch (inet_sk_state_load(sk)) {
-	case TCP_SYN_SENT:
-		return true;
-	case TCP_LISTEN:
-	case TCP_SYN_RECV:
-		return false;
-	default:
-		return tcpstate_connect_bound(sk);
+	if (state == TCP_TIME_WAIT) {
+		atomic_dec(&conn->dest->time_wait);
+		detach(conn, 0, 0);
+	} else {
+		detach(conn, 0, 1);
 	}
 }
 
 /**
  * tcpstate_dest_refuse() - connect() has found no port
- * @netns: the namespace
- * @dest: the destination; NULL if it is not kept
- * @sk: the socket
+ * @conn: the record, which is that of no destination any more afterwards
+ * @sk: its socket
  *
- * Context: process context, interrupts off.
+ * Context: process context, interrupts off, the record's bucket locked.
  */
-void tcpstate_dest_refuse(struct tcpstate_netns *netns,
-			  struct tcpstate_dest *dest, const struct sock *sk)
+void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk)
 {
+	struct tcpstate_netns *netns = conn->home->netns;
+	struct tcpstate_dest *dest = conn->dest;
+
 	if (tcpstate_own_port_range(sk)) {
 		atomic64_inc(&netns->own_range_refused);
 		if (dest)
 			atomic64_inc(&dest->own_range_refused);
-		return;
+	} else {
+		atomic64_inc(&netns->connect_refused);
+		if (dest) {
+			tcpstate_process_note(&dest->refused.last);
+			atomic64_inc(&dest->refused.count);
+			tcpstate_alert_refused(&dest->watch);
+		}
 	}
-	atomic64_inc(&netns->connect_refused);
-	if (!dest)
-		return;
-	tcpstate_process_note(&dest->refused.last);
-	atomic64_inc(&dest->refused.count);
-	tcpstate_alert_refused(&dest->watch);
+	if (dest)
+		detach(conn, -1, 0);
+	conn->dest = NULL;
 }
 
 /**
@@ -562,7 +636,7 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 	int n;
 
 	local_irq_disable();
-	hlist_bl_lock(&shard->conns);
+	tcpstate_chain_lock(&shard->conns);
 	hlist_bl_add_head(&cursor.peer, &shard->conns);
 	while ((pos = cursor.peer.next)) {
 		for (n = 0; pos && n < PEERS_BATCH; n++, pos = pos->next) {
@@ -572,14 +646,14 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 		}
 		__hlist_bl_del(&cursor.peer);
 		hlist_bl_add_behind(&cursor.peer, last);
-		hlist_bl_unlock(&shard->conns);
+		tcpstate_chain_unlock(&shard->conns);
 		local_irq_enable();
 		cond_resched();
 		local_irq_disable();
-		hlist_bl_lock(&shard->conns);
+		tcpstate_chain_lock(&shard->conns);
 	}
 	__hlist_bl_del(&cursor.peer);
-	hlist_bl_unlock(&shard->conns);
+	tcpstate_chain_unlock(&shard->conns);
 	local_irq_enable();
 }
 
@@ -608,7 +682,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 {
 	struct tcpstate_dest_use *use = walk->use;
 	struct tcpstate_dest_mark from, now = { .at = ktime_get_ns() };
-	s64 opens, early, growth, entering, free, less;
+	s64 opens, early, growth, entering, leaving, free, less;
 	u64 period_ms, mean_ms, hold_ms = 60 * MSEC_PER_SEC;
 	unsigned int second;
 
@@ -620,6 +694,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	now.held = held(dest);
 
 	use->eta_ms = U64_MAX;
+	use->sustainable = U64_MAX;
 	if (now.at - from.at < RATE_MIN_NS)
 		return;
 	/* Per 1000 seconds, which is thousandths per second, too. */
@@ -638,12 +713,13 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 		hold_ms = clamp_t(u64, div_u64(walk->time_wait_ms,
 					       use->time_wait), 1,
 				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
-	mean_ms = hold_ms;
-	if (opens)
+	leaving = entering + early;
+	if (leaving > opens / 20) {	/* as below: else they hardly do */
 		mean_ms = div64_u64((u64)max(now.held, 0) * 1000000 +
-				    hold_ms * entering, opens);
-	use->sustainable = div64_u64((u64)use->capacity * 1000000,
-				     max(mean_ms, 1ULL));
+				    hold_ms * entering, leaving);
+		use->sustainable = div64_u64((u64)use->capacity * 1000000,
+					     max(mean_ms, 1ULL));
+	}
 
 	free = 1000LL * (use->capacity - (use->used - use->reusable));
 	if (free <= 0) {
@@ -734,9 +810,9 @@ static bool forget(struct tcpstate_dest *dest)
 static void unhash(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
 {
 	local_irq_disable();
-	hlist_bl_lock(bucket);
+	tcpstate_chain_lock(bucket);
 	__hlist_bl_del(&dest->node);
-	hlist_bl_unlock(bucket);
+	tcpstate_chain_unlock(bucket);
 	local_irq_enable();
 }
 

@@ -90,8 +90,9 @@ static int put_forecast(struct sk_buff *skb,
 	if (!use->rate_known)
 		return 0;
 	return tcpstate_put_u64(skb, TCPSTATE_A_DEST_OPEN_RATE, use->rate) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_DEST_SUSTAINABLE_RATE,
-				use->sustainable) ||
+	       (use->sustainable != U64_MAX &&
+		tcpstate_put_u64(skb, TCPSTATE_A_DEST_SUSTAINABLE_RATE,
+				 use->sustainable)) ||
 	       (use->eta_ms != U64_MAX &&
 		tcpstate_put_u64(skb, TCPSTATE_A_DEST_ETA_MS, use->eta_ms)) ?
 	       -EMSGSIZE : 0;

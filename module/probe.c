@@ -17,6 +17,7 @@
 #include <linux/ftrace.h>
 #include <linux/jump_label.h>
 #include <linux/kprobes.h>
+#include <linux/sched.h>
 #include <linux/security.h>
 #include <linux/string.h>
 #include <linux/tracepoint.h>
@@ -28,6 +29,7 @@
 #include "tcpstate.h"
 
 #define STATE_TRACEPOINT	"inet_sock_set_state"
+#define FILTER_FREE_TRIES	100
 
 static struct tracepoint *state_tracepoint;
 static DEFINE_STATIC_KEY_FALSE(probe_live);
@@ -35,9 +37,7 @@ static DEFINE_STATIC_KEY_FALSE(probe_live);
 static void probe_state(void *data, const struct sock *sk, const int oldstate,
 			const int newstate)
 {
-	/* SCTP, DCCP and MPTCP come through here too. */
-	if (!static_branch_likely(&probe_live) ||
-	    sk->sk_protocol != IPPROTO_TCP)
+	if (!static_branch_likely(&probe_live))
 		return;
 	/* A record knows its own state, and that of an accepted connection's
 	 * clone is its listener's: @oldstate only tells where to look first.
@@ -85,7 +85,7 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 	 * does (__inet_check_established() and its IPv6 twin).
 	 */
 	if (static_branch_likely(&probe_live))
-		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed(&tw->tw_node) ?
+		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed_lockless(&tw->tw_node) ?
 				       TCPSTATE_END_RECYCLED :
 				       TCPSTATE_END_KILLED);
 }
@@ -238,10 +238,15 @@ bool tcpstate_probe_bind(u64 *missed)
 	return bind_probed;
 }
 
-/* ftrace_free_filter() is not exported everywhere. */
+/* ftrace_free_filter() is not exported everywhere. This allocates, and if that
+ * fails the filter stays, and would be lost with the module.
+ */
 static void hook_filter_free(struct hook *hook)
 {
-	ftrace_set_filter(&hook->ops, NULL, 0, 1);
+	int tries = FILTER_FREE_TRIES;
+
+	while (ftrace_set_filter(&hook->ops, NULL, 0, 1) == -ENOMEM && --tries)
+		cond_resched();
 }
 
 static void hook_detach(struct hook *hook)
@@ -260,6 +265,10 @@ static int hook_attach(struct hook *hook)
 	else
 		err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->name,
 					strlen(hook->name), 1);
+	if (err == -ENOMEM) {
+		pr_err("no memory to hook %s(): refusing to load\n", hook->name);
+		return err;
+	}
 	if (err) {
 		pr_err("this kernel has no function %s() to hook: refusing to load\n",
 		       hook->name);

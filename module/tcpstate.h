@@ -40,7 +40,7 @@
  *   bucket	the bit lock of a chain of the record table: adding to and
  *		removing from it, and mini-sockets' events. Sockets' events read
  *		the chain without it; what they do not find so, they look for
- *		again with it.
+ *		again with it, unless the chain is empty.
  *   dest	the bit lock of a chain of the table of destinations: adding to
  *		and removing from it. It is read without.
  *   peers	the bit lock of one shard of a destination: which records are
@@ -126,6 +126,10 @@ enum tcpstate_edge {
 	TCPSTATE_EDGES(TCPSTATE_EDGE_ENUM)
 	TCPSTATE_EDGE_COUNT
 };
+
+/* What is counted of a move: its edge, by family. */
+#define TCPSTATE_MOVE(edge, family)	((edge) * TCPSTATE_FAMILIES + (family))
+#define TCPSTATE_MOVES			TCPSTATE_MOVE(TCPSTATE_EDGE_COUNT, 0)
 
 /* Why a TIME_WAIT ended; the order of what the counters are shown in. */
 enum tcpstate_end {
@@ -290,9 +294,10 @@ struct tcpstate_ages {
  * @inbox: records that entered a state of teardown here and are in no list of
  *	ages yet: most of them have left it by the time somebody asks
  * @inbox_count: about how many
- * @edge: moves of records by family; written as @spare is
+ * @moved: moves of records, by TCPSTATE_MOVE(); written as @spare is
  * @seeded: records added by a walk, by family and state
- * @dwell: time spent per state by those that left it, log2 of milliseconds
+ * @dwell: those that left a state, by log2 of the milliseconds they spent there
+ *	and by state
  * @dwell_max: the longest of them, nanoseconds
  * @end: how TIME_WAIT ended
  * @ages: records that entered a state on this CPU
@@ -303,9 +308,9 @@ struct tcpstate_cpu {
 	int			spare;
 	struct llist_head	inbox;
 	unsigned int		inbox_count;
-	local64_t		edge[TCPSTATE_EDGE_COUNT][TCPSTATE_FAMILIES];
+	local64_t		moved[TCPSTATE_MOVES];
 	local64_t		seeded[TCPSTATE_STATES][TCPSTATE_FAMILIES];
-	local64_t		dwell[TCPSTATE_STATES][TCPSTATE_DWELL_BUCKETS];
+	local64_t		dwell[TCPSTATE_DWELL_BUCKETS][TCPSTATE_STATES];
 	local64_t		dwell_max[TCPSTATE_STATES];
 	local64_t		end[TCPSTATE_END_COUNT];
 	struct tcpstate_ages	ages[TCPSTATE_AGE_COUNT];
@@ -389,8 +394,8 @@ struct tcpstate_netns {
 #define TCPSTATE_CONN_STATE	0x0000000f	/* TCP_* or _FIN_WAIT2_MINI */
 #define TCPSTATE_CONN_IPV6	0x00000010
 #define TCPSTATE_CONN_SEEDED	0x00000020	/* a walk added it in this state */
-#define TCPSTATE_CONN_INBOX	0x00000040	/* in home->inbox, or being put */
-#define TCPSTATE_CONN_LISTED	0x00000080	/* in home->ages[] of its state */
+#define TCPSTATE_CONN_LISTED	0x00000040	/* in home->ages[] of its state */
+#define TCPSTATE_CONN_INBOX	0x00000080	/* in home->inbox, or being put */
 #define TCPSTATE_CONN_END	0x00000300	/* enum tcpstate_end, if it ends */
 #define TCPSTATE_CONN_UNMATCHED	0x00ff0000	/* walks of the present audit
 						 * that met no object for it
@@ -407,16 +412,16 @@ struct tcpstate_netns {
  *	was found, if it is SEEDED. Written by the owner while it is on no list.
  * @age: in home->ages[]
  * @inbox: in home->inbox, or among the free records
+ * @txhash: in SYN_SENT, what tells whether connect() has chosen a port; see
+ *	dest.c. Nothing is in a list or an inbox then.
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it moved
  * @dest: what it is an outgoing connection to; NULL if it is none, or if there
  *	was no room to keep its destination. Written before it is in the chain
  *	and at its end.
  * @peer: in the shard of @dest
- * @txhash: while in SYN_SENT, what tells whether connect() has chosen a port;
- *	see dest.c
  * @owner: who opened or accepted it; a listener's, who called listen(). NULL
- *	if that is not known or is the kernel. Written under the bucket's lock.
+ *	if that is not known or is the kernel. Written by the record's owner.
  * @closer: number of who closed it, if that was not @owner; or 0. Written by
  *	the record's owner.
  * @generation: of a mini-socket, the listing that had last begun when it took
@@ -430,17 +435,15 @@ struct tcpstate_conn {
 	union {
 		struct hlist_bl_node	age;
 		struct llist_node	inbox;
+		u32			txhash;
 	};
 	u32				status;
 	u32				epoch;
 	struct tcpstate_dest		*dest;
 	struct hlist_bl_node		peer;
-	union {
-		u32			txhash;
-		u32			generation;
-	};
-	u32				closer;
 	struct tcpstate_owner		*owner;
+	u32				closer;
+	u32				generation;
 };
 
 /* Records attached to a destination are spread over so many lists. */
@@ -460,7 +463,7 @@ struct tcpstate_shard {
 	struct hlist_bl_head	conns;
 	u64			opens;
 	u64			early;
-};
+} __aligned(32);	/* so that it is found by a shift */
 
 /**
  * struct tcpstate_dest_key - what a destination is found by, with its namespace
@@ -505,7 +508,8 @@ struct tcpstate_dest_mark {
  * @back: used ports, not reusable, that will be available, by seconds from now
  * @rate: opens per 1000 seconds
  * @rate_known: that it is known
- * @sustainable: opens per 1000 seconds that the capacity bears; if @rate_known
+ * @sustainable: opens per 1000 seconds that the capacity bears; U64_MAX: not
+ *	known
  * @eta_ms: until it is full; U64_MAX: never, or not known
  */
 struct tcpstate_dest_use {
@@ -612,8 +616,8 @@ struct tcpstate_port {
  * @requests: NEW_SYN_RECV now, by family
  * @entered: entries since load, by state
  * @edge: moves by edge
- * @dwell: see &struct tcpstate_cpu
- * @dwell_max: likewise
+ * @dwell: those that left a state, by state and by log2 of the milliseconds
+ * @dwell_max: see &struct tcpstate_cpu
  * @end: likewise
  * @oldest: when the oldest entered its state, ns; 0 where there is none
  * @oldest_seeded: whether that is only when a walk found it
@@ -694,6 +698,7 @@ void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
 				void *arg);
 void tcpstate_conn_settle(struct tcpstate_cpu *block);
+void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[]);
 void tcpstate_conn_flush(void);
 void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 			void (*visit)(int state, const struct sock *sk,
@@ -701,10 +706,41 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 			void *arg);
 
 /* count.c: what is counted of records, and how it is added up */
-extern const u8
-tcpstate_count_edges[TCPSTATE_STATES][TCPSTATE_STATES_POW2];
-void tcpstate_count_illegal(struct tcpstate_cpu *here, int family, int from,
-			    int to);
+
+/* Rows by what a status says of state and family. Records that are SEEDED or
+ * LISTED have rows of their own, all empty: nothing common happens to them.
+ */
+#define TCPSTATE_MOVE_ROWS	128
+
+/**
+ * struct tcpstate_move - what becomes of a record that enters a state
+ * @count: the index in tcpstate_cpu.moved; 0: TCP makes no such move
+ * @status: its new state, and TCPSTATE_CONN_INBOX if that has a list of ages
+ */
+struct tcpstate_move {
+	u8	count;
+	u8	status;
+};
+
+extern const struct tcpstate_move
+tcpstate_count_moves[TCPSTATE_MOVE_ROWS][TCPSTATE_STATES_POW2];
+
+/**
+ * tcpstate_count_move_of() - look up a move of a record, whatever record it is
+ * @status: the record's, before it
+ * @to: the state it enters
+ *
+ * Return: what becomes of it.
+ */
+static inline const struct tcpstate_move *
+tcpstate_count_move_of(u32 status, unsigned int to)
+{
+	return &tcpstate_count_moves[status & (TCPSTATE_CONN_STATE |
+					       TCPSTATE_CONN_IPV6)][to];
+}
+
+void tcpstate_count_illegal(struct tcpstate_cpu *here, u32 status,
+			    unsigned int to);
 void tcpstate_count_sum(struct tcpstate_netns *netns,
 			struct tcpstate_counts *sum);
 void tcpstate_count_edge(unsigned int edge, int *from, int *to);
@@ -729,8 +765,38 @@ struct tcpstate_pernet {
 
 void tcpstate_netns_early(const struct net *net);
 
+static __always_inline struct tcpstate_pernet *
+tcpstate_pernet_of(const struct net *net)
+{
+	struct net_generic *gen;
+
+	/* A namespace under construction may have a table older than us:
+	 * net_generic() would read past its end. Tables are replaced, and the
+	 * old one freed after a grace period, when a module registers.
+	 */
+	gen = rcu_dereference_sched(net->gen);
+	return likely(tcpstate_netns_id < gen->s.len) ?
+	       gen->ptr[tcpstate_netns_id] : NULL;
+}
+
 /**
- * tcpstate_netns_of() - what is kept of a namespace
+ * tcpstate_netns_peek() - what is kept of a namespace
+ * @net: the namespace
+ *
+ * Context: preemption off.
+ * Return: it, or NULL: ask tcpstate_netns_of().
+ */
+static __always_inline struct tcpstate_netns *
+tcpstate_netns_peek(const struct net *net)
+{
+	struct tcpstate_pernet *pernet = tcpstate_pernet_of(net);
+
+	/* Pairs with the smp_store_release() of netns_add(). */
+	return likely(pernet) ? smp_load_acquire(&pernet->netns) : NULL;
+}
+
+/**
+ * tcpstate_netns_of() - what is kept of a namespace in which something happens
  * @net: the namespace
  *
  * Context: preemption off.
@@ -739,23 +805,15 @@ void tcpstate_netns_early(const struct net *net);
  */
 static inline struct tcpstate_netns *tcpstate_netns_of(const struct net *net)
 {
-	struct tcpstate_netns *netns = NULL;
-	struct tcpstate_pernet *pernet = NULL;
-	struct net_generic *gen;
+	struct tcpstate_netns *netns = tcpstate_netns_peek(net);
+	struct tcpstate_pernet *pernet;
 
-	/* A namespace under construction may have a table older than us:
-	 * net_generic() would read past its end. Tables are replaced, and the
-	 * old one freed after a grace period, when a module registers.
-	 */
-	gen = rcu_dereference_sched(net->gen);
-	if (likely(tcpstate_netns_id < gen->s.len))
-		pernet = gen->ptr[tcpstate_netns_id];
-	if (likely(pernet))
-		/* Pairs with the smp_store_release() of netns_add(). */
-		netns = smp_load_acquire(&pernet->netns);
-	if (unlikely(!netns) && (!pernet || !READ_ONCE(pernet->known)))
+	if (likely(netns))
+		return netns;
+	pernet = tcpstate_pernet_of(net);
+	if (!pernet || !READ_ONCE(pernet->known))
 		tcpstate_netns_early(net);
-	return netns;
+	return NULL;
 }
 
 int tcpstate_netns_init(void);
@@ -777,13 +835,13 @@ extern struct mutex tcpstate_dest_mutex;
 int tcpstate_dest_init(void);
 void tcpstate_dest_stop(void);
 void tcpstate_dest_exit(void);
+void tcpstate_dest_open(struct tcpstate_netns *netns,
+			struct tcpstate_conn *conn, const struct sock *sk);
 void tcpstate_dest_attach(struct tcpstate_netns *netns,
-			  struct tcpstate_conn *conn, const struct sock *sk,
-			  int state, bool fresh);
-void tcpstate_dest_detach(struct tcpstate_conn *conn, int state, bool opened);
-bool tcpstate_dest_outgoing(const struct sock *sk);
-void tcpstate_dest_refuse(struct tcpstate_netns *netns,
-			  struct tcpstate_dest *dest, const struct sock *sk);
+			  struct tcpstate_conn *conn, const struct sock *obj,
+			  const struct sock *sk, int state);
+void tcpstate_dest_detach(struct tcpstate_conn *conn, int state);
+void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk);
 struct tcpstate_dest *
 tcpstate_dest_find(const struct tcpstate_netns *netns,
 		   const struct tcpstate_dest_key *key);

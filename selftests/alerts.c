@@ -18,7 +18,7 @@
 #define SECONDS	300
 #define LOW	40000
 #define PORTS	100
-#define LINES	256
+#define LINES	2048
 
 FIXTURE(alerts) {
 	struct rig rig;
@@ -53,7 +53,8 @@ static const struct target target = { .family = IPV4, .port = PORT, .deferred = 
 
 /* One line of `tcpstate-cli -j monitor`. */
 struct edge {
-	char event[32], severity[16], daddr[48];
+	char event[32], severity[16], netns[32], daddr[48];
+	bool edge;		/* not found by asking */
 	uint64_t used, reusable, capacity, count, total;
 	uint64_t seen_ms;	/* when it was read; no later than a look after it came */
 };
@@ -99,7 +100,9 @@ static int monitor_read(struct monitor *m)
 		}
 		text(o, "event", edge->event, sizeof(edge->event));
 		text(o, "severity", edge->severity, sizeof(edge->severity));
+		text(o, "netns", edge->netns, sizeof(edge->netns));
 		text(o, "daddr", edge->daddr, sizeof(edge->daddr));
+		edge->edge = value(o, "edge");
 		edge->used = value(o, "used");
 		edge->reusable = value(o, "reusable");
 		edge->capacity = value(o, "capacity");
@@ -113,10 +116,10 @@ static int monitor_read(struct monitor *m)
 	return 0;
 }
 
-static int monitor_start(struct monitor *m, const struct ns *ns)
+static int monitor_start_with(struct monitor *m, const struct ns *ns, const char *command)
 {
 	memset(m, 0, sizeof(*m));
-	m->pid = command_start(ns, "tcpstate-cli -j monitor", &m->from);
+	m->pid = command_start(ns, command, &m->from);
 	if (m->pid < 0)
 		return -1;
 	if (set_nonblocking(fileno(m->from), true))
@@ -129,12 +132,24 @@ static int monitor_start(struct monitor *m, const struct ns *ns)
 	return 0;
 }
 
+static int monitor_start(struct monitor *m, const struct ns *ns)
+{
+	return monitor_start_with(m, ns, "tcpstate-cli -j monitor");
+}
+
+static int monitor_signal(struct monitor *m, int signal)
+{
+	int rc = monitor_read(m), status;
+
+	kill(m->pid, signal);
+	status = wait_for_exit(m->pid);
+	fclose(m->from);
+	return status ? fail("monitor ended with %d", status) : rc;
+}
+
 static int monitor_stop(struct monitor *m)
 {
-	int rc = monitor_read(m);
-
-	kill(m->pid, SIGTERM);
-	return command_end(m->pid, m->from) ? fail("monitor ended badly") : rc;
+	return monitor_signal(m, SIGTERM);
 }
 
 /* What was heard, in short: "port-room/warning port-room/critical ...". */
@@ -156,11 +171,11 @@ static bool hears(struct monitor *m, const char *expected)
 	return !monitor_read(m) && !strcmp(heard(m), expected);
 }
 
-/* Exactly that, and nothing more for a while. */
+/* Exactly that, and nothing more until after the next look, a second later. */
 #define HEARS(m, expected) do {							\
 	ASSERT_TRUE(WAIT_FOR(hears(m, expected), PATIENCE_MS))			\
 		TH_LOG("heard %s", heard(m));					\
-	sleep(3);								\
+	usleep(1500000);							\
 	ASSERT_TRUE(hears(m, expected)) TH_LOG("then heard %s", heard(m));	\
 } while (0)
 
@@ -287,6 +302,94 @@ TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 	HEARS(&client, ROOM_FULL);
 	CHECK(monitor_stop(&client));
 	CHECK(monitor_stop(&server));
+}
+
+/* -a hears of every namespace, and says which. */
+TEST_F_TIMEOUT(alerts, all_namespaces, SECONDS)
+{
+	struct target back = { .family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true };
+	char netns[2][32];
+	struct monitor m;
+
+	CHECK(range_set(SERVER, LOW, LOW + 9));
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	CHECK(cheap_connections(SERVER));
+	CHECK(monitor_start_with(&m, NULL, "tcpstate-cli -aj monitor"));
+	ASSERT_EQ(8, open_until_refused(CLIENT, &target, CROWD, 8));
+	HEARS(&m, "port-room/warning");
+	ASSERT_EQ(8, open_until_refused(SERVER, &back, CROWD, 8));
+	HEARS(&m, "port-room/warning port-room/warning");
+	snprintf(netns[0], sizeof(netns[0]), "net:[%ju]", (uintmax_t)CLIENT->ino);
+	snprintf(netns[1], sizeof(netns[1]), "net:[%ju]", (uintmax_t)SERVER->ino);
+	ASSERT_STREQ(netns[0], m.edges[0].netns);
+	ASSERT_STREQ("10.9.0.2", m.edges[0].daddr);
+	ASSERT_STREQ(netns[1], m.edges[1].netns);
+	ASSERT_STREQ("10.9.0.1", m.edges[1].daddr);
+	CHECK(monitor_stop(&m));
+	/* Not for those who may not. */
+	ASSERT_NE(0, run_status(NULL, "timeout 20 setpriv --reuid 65534 --clear-groups "
+				"tcpstate-cli -a monitor"));
+}
+
+/* It ends with 0 when it is told to, and when nobody reads any more. */
+TEST_F_TIMEOUT(alerts, monitor_ends, SECONDS)
+{
+	struct monitor m;
+
+	CHECK(monitor_start(&m, CLIENT));
+	CHECK(monitor_signal(&m, SIGINT));
+	CHECK(monitor_start(&m, CLIENT));
+	CHECK(monitor_signal(&m, SIGTERM));
+	CHECK(monitor_start(&m, CLIENT));
+	fclose(m.from);
+	ASSERT_EQ(0, wait_for_exit(m.pid)) TH_LOG("%s", why());
+}
+
+/* A monitor that does not get to read: what it lost it says, and then what is. */
+TEST_F_TIMEOUT(alerts, overrun, SECONDS)
+{
+	enum { DESTINATIONS = 300, MESSAGES = 3 * DESTINATIONS };
+	unsigned int i, edges, known;
+	struct monitor m;
+	uint64_t lost;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 1));
+	CHECK(monitor_start(&m, CLIENT));
+	kill(m.pid, SIGSTOP);
+	for (i = 0; i < DESTINATIONS; i++) {
+		char host[20];
+		struct target to = { .family = IPV4, .host4 = host, .port = PORT, .deferred = true };
+
+		snprintf(host, sizeof(host), "127.0.%u.%u", 1 + i / 250, 1 + i % 250);
+		ASSERT_EQ(2, open_until_refused(CLIENT, &to, CROWD, 3));
+	}
+	/* Its socket is full; Drops in a line of generic netlink. */
+	ASSERT_TRUE(WAIT_FOR(!run_status(CLIENT, "awk '$2 == 16 && $9 > 0 { n++ } END { exit !n }' "
+					 "/proc/net/netlink"), PATIENCE_MS));
+	kill(m.pid, SIGCONT);
+	ASSERT_TRUE(WAIT_FOR(({
+		lost = 0;
+		edges = 0;
+		known = 0;
+		monitor_read(&m);
+		for (i = 0; i < m.n; i++) {
+			bool room = !strcmp(m.edges[i].event, "port-room") &&
+				    !strcmp(m.edges[i].severity, "critical");
+
+			if (!strcmp(m.edges[i].event, "lost"))
+				lost += m.edges[i].count;
+			else
+				edges += m.edges[i].edge;
+			known += room;
+		}
+		/* An edge that comes after what is in force was asked for is no news. */
+		known == DESTINATIONS && lost && edges + lost >= MESSAGES * 9 / 10; }),
+		PATIENCE_MS))
+		TH_LOG("%u edges, %ju lost, of %u; %u known", edges, (uintmax_t)lost, MESSAGES,
+		       known);
+	TH_LOG("%u heard, %ju lost", edges, (uintmax_t)lost);
+	ASSERT_LE(edges + lost, MESSAGES);
+	CHECK(monitor_stop(&m));
 }
 
 /* Refusals by the thousand: one message a second, and none is lost. */

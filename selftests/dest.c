@@ -370,6 +370,105 @@ TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
 	ASSERT_EQ(PORTS - 40, open_until_refused(CLIENT, &target, CROWD, PORTS));
 }
 
+/* Has @is the value of @should, give or take @percent? */
+static bool about(double is, double should, double percent)
+{
+	return is >= should * (100 - percent) / 100 && is <= should * (100 + percent) / 100;
+}
+
+/* Open connections at an even pace, by what @open does, for @ms. How many there were. */
+#define AT_PACE(per_second, ms, open) ({						\
+	uint64_t __since = now_ms(), __now;						\
+	unsigned int __n = 0;								\
+	while ((__now = now_ms()) < __since + (ms)) {					\
+		if (__n * 1000ull >= (__now - __since) * (per_second)) {		\
+			usleep(1000);							\
+			continue;							\
+		}									\
+		open;									\
+		__n++;									\
+	}										\
+	__n;										\
+})
+
+/* When it is full is when it was said that it would be. */
+TEST_F_TIMEOUT(dest, forecast, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	uint64_t asked, begun;
+	struct room room;
+	unsigned int n;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 799));
+	CHECK(wire(CLIENT, LOSE));
+	begun = now_ms();
+	AT_PACE(100, 3000, ASSERT_EQ(1, open_until_refused(CLIENT, &target, CROWD, 1)));
+	asked = now_ms();
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("%.1f opened per second, full in %.1f s", room.open_rate, room.eta_s);
+	/* What was opened by the time it was asked, over the time since. */
+	ASSERT_TRUE(about(room.open_rate, room.used * 1000. / (asked - begun), 10));
+	ASSERT_TRUE(about(room.eta_s, (room.capacity - room.used) / room.open_rate, 5));
+	ASSERT_LT(room.sustainable_rate, 0);	/* as none has ended */
+	n = 0;
+	AT_PACE(100, 30000, {
+		if (open_until_refused(CLIENT, &target, CROWD, 1) != 1)
+			break;
+		n++;
+	});
+	ASSERT_EQ(800, room.used + n);
+	TH_LOG("it was full after %.1f s", (now_ms() - asked) / 1000.);
+	ASSERT_TRUE(about((now_ms() - asked) / 1000., room.eta_s, 20));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(0, room.eta_s);
+}
+
+/* A rate that can go on for ever is never full; the most that can is told. */
+TEST_F_TIMEOUT(dest, sustainable, SECONDS)
+{
+	struct target still = { .family = IPV4, .port = PORT };
+	struct target target = { .family = IPV4, .port = PORT + 1 };
+	uint64_t begun, took;
+	struct room room;
+	unsigned int n;
+	double rate;
+
+	/* Into TIME_WAIT, which lasts for 60 s: 100 ports are 1.67 per second. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	self->pair.port = target.port;
+	begun = now_ms();
+	n = AT_PACE(10, 3000, {
+		CHECK(pair_open(NET, &self->pair));
+		CHECK(pair_to_time_wait(&self->pair));
+	});
+	took = now_ms() - begun;
+	CHECK(room_read(CLIENT, &target, &room));
+	rate = n * 1000. / took;
+	TH_LOG("%.1f opened per second, %.2f sustainable, full in %.1f s", room.open_rate,
+	       room.sustainable_rate, room.eta_s);
+	ASSERT_EQ(n, room.time_wait);
+	ASSERT_TRUE(about(room.open_rate, rate, 15));
+	ASSERT_TRUE(about(room.sustainable_rate, PORTS / 60., 5));
+	ASSERT_TRUE(about(room.eta_s, (PORTS - n) / rate, 15));
+	/* With ports for 60 s of it, it never is. */
+	CHECK(range_set(CLIENT, LOW, LOW + 60 * 10 * 2 - 1));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_LT(room.eta_s, 0);
+	ASSERT_TRUE(about(room.sustainable_rate, 20, 5));
+
+	/* Ended without TIME_WAIT: what a port is held for is next to nothing. */
+	CHECK(wire(CLIENT, LOSE));
+	n = AT_PACE(50, 3000, {
+		ASSERT_EQ(1, open_until_refused(CLIENT, &still, CROWD, 1));
+		CHECK(close_reset(&CROWD->fds[--CROWD->n]));
+	});
+	CHECK(room_read(CLIENT, &still, &room));
+	TH_LOG("%.1f opened per second, %.2f sustainable", room.open_rate, room.sustainable_rate);
+	ASSERT_TRUE(about(room.open_rate, n / 3., 15));
+	ASSERT_LT(room.eta_s, 0);
+	ASSERT_GT(room.sustainable_rate, 100 * room.open_rate);
+}
+
 /* 18: all of them ESTABLISHED: just as exhausted; a port given back is room again. */
 TEST_F_TIMEOUT(dest, established, SECONDS)
 {

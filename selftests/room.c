@@ -34,6 +34,13 @@ static uint64_t value(struct json_object *from, const char *key)
 							       UINT64_MAX;
 }
 
+static double real(struct json_object *from, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(from, key, &o) && o ? json_object_get_double(o) : -1;
+}
+
 static void text(struct json_object *from, const char *key, char *to, size_t size)
 {
 	struct json_object *o;
@@ -55,7 +62,9 @@ static void room_from(struct json_object *o, struct room *room)
 		.opens = value(o, "opens"),
 		.failures = value(o, "connect_failures"),
 		.own_range_failures = value(o, "own_range_failures"),
-		.eta_s = value(o, "eta_s"),
+		.eta_s = real(o, "eta_s"),
+		.open_rate = real(o, "open_rate"),
+		.sustainable_rate = real(o, "sustainable_rate"),
 	};
 	text(o, "severity", room->severity, sizeof(room->severity));
 	if (json_object_object_get_ex(o, "last_failure", &last) && last) {

@@ -25,7 +25,8 @@ int cheap_connections(const struct ns *ns);
 struct room {
 	uint64_t used, capacity, reusable, outside, time_wait, opens;
 	uint64_t failures, own_range_failures, failed_pid, failed_uid;
-	uint64_t eta_s;		/* UINT64_MAX: never, or not known */
+	double eta_s;		/* below 0: never, or not known */
+	double open_rate, sustainable_rate;	/* per second; below 0: not known */
 	char failed_comm[32], severity[16];
 };
 

@@ -37,7 +37,7 @@ FIXTURE_TEARDOWN(states)
 
 	for (f = IPV4; f < FAMILIES; f++)
 		pair_close(&self->pairs[f]);
-	EXPECT_OK(rig_down(&self->rig));
+	EXPECT_OK(rig_down_alerted(&self->rig));
 }
 
 #define NET	(&self->rig.net)

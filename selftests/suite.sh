@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# suite.sh [-H] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
+# suite.sh [-H] [-P] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
 # prints, then a table of the single results, test by kernel, a line for each
 # kernel, one for each thing that was skipped or is to be noted, and as the last line 'N passed, N failed' (', N skipped' when any were). Exits 0
 # only if nothing failed and every test was heard of.
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
+#   -P	plant bugs, too, and check that they are caught (plant.sh)
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
 #	more than one, each line begins with its kernel
 
@@ -19,10 +20,11 @@ usage() {
 	exit 2
 }
 
-kernels=() harness=0 jobs=$(nproc) everything=0
-while getopts Hj:k: opt; do
+kernels=() harness=0 plants=0 jobs=$(nproc) everything=0
+while getopts HPj:k: opt; do
 	case $opt in
 	H) harness=1 ;;
+	P) plants=1 ;;
 	j) jobs=$OPTARG ;;
 	k) read -r -a kernels <<<"$OPTARG" ;;
 	*) usage ;;
@@ -72,9 +74,11 @@ start() {
 	local name=$1 prefix=''
 	shift
 
-	((jobs == 1 || ${#kernels[@]} + harness == 1)) || prefix="[$name] "
+	((jobs == 1 || ${#kernels[@]} + harness + plants == 1)) || prefix="[$name] "
 	began[$name]=$SECONDS
-	"$@" >"$work/$name" 2>&1 &
+	# here already for tail, which may be the first to come
+	: >"$work/$name"
+	"$@" >>"$work/$name" 2>&1 &
 	runs[$name]=$!
 	tail -s 0.2 -n +1 --pid=$! -f "$work/$name" 2>/dev/null | sed -u "s/^/$prefix/" &
 	shown[$name]=$!
@@ -161,6 +165,10 @@ if ((harness)); then
 	wait_below "$jobs"
 	start harness "$here/vm/selftest.sh" "${kernels[0]}"
 fi
+if ((plants)); then
+	wait_below "$jobs"
+	start plants "$here/plant.sh"
+fi
 wait_below 1
 
 for k in "${kernels[@]}"; do
@@ -168,6 +176,7 @@ for k in "${kernels[@]}"; do
 	add "$k" "${counts[$k]}" "${version:-$k}"
 done
 ((harness == 0)) || add harness 0 harness
+((plants == 0)) || add plants 0 "planted bugs"
 
 echo
 table

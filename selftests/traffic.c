@@ -15,6 +15,7 @@
 
 struct traffic_shared {
 	bool stop;
+	unsigned int rest_us;
 	struct {
 		uint64_t done;
 		bool finished;
@@ -147,7 +148,7 @@ static int begin(struct worker *w, uint64_t i, struct held *h)
 static void connect_and_close(struct worker *w)
 {
 	struct traffic_shared *shared = w->shared;
-	unsigned int window = w->spec->window ? w->spec->window : 1;
+	unsigned int window = w->spec->window ? w->spec->window : 1, rest;
 	uint64_t i;
 
 	for (i = 0; i < TRAFFIC_WINDOW; i++)
@@ -165,6 +166,9 @@ static void connect_and_close(struct worker *w)
 		if (!w->spec->window)
 			end(h);
 		__atomic_store_n(&shared->worker[w->id].done, i + 1, __ATOMIC_RELAXED);
+		rest = __atomic_load_n(&shared->rest_us, __ATOMIC_RELAXED);
+		if (rest)
+			usleep(rest);
 	}
 	for (i = 0; i < TRAFFIC_WINDOW; i++)
 		end(&w->held[i]);
@@ -306,6 +310,11 @@ static bool all_stopped(struct traffic *t)
 			return false;
 	}
 	return true;
+}
+
+void traffic_rest(struct traffic *t, unsigned int rest_us)
+{
+	__atomic_store_n(&t->shared->rest_us, rest_us, __ATOMIC_RELAXED);
 }
 
 int traffic_pause(struct traffic *t)

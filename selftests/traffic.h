@@ -40,6 +40,8 @@ int traffic_add(struct traffic *t, const struct ns *ns, uint16_t port,
 uint64_t traffic_done(const struct traffic *t);
 /* Has every worker reached its limit? */
 bool traffic_finished(const struct traffic *t);
+/* Let every worker rest so long after each connection; 0: full speed. */
+void traffic_rest(struct traffic *t, unsigned int rest_us);
 int traffic_pause(struct traffic *t);
 int traffic_resume(struct traffic *t);
 /* They close what they hold; fails if any of them had trouble. */

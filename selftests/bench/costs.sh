@@ -149,6 +149,8 @@ for size in $sizes; do
 	measure true "$size" 5 "$true"
 	measure state "$size" 5 "$cli" state
 	measure state-json "$size" 5 "$cli" -j state
+	measure dest-top "$size" 3 "$cli" dest top 10
+	measure port-summary "$size" 3 "$cli" port summary
 	counted=$("$cli" -j state |
 		jq '.states[] | select(.state == "TIME_WAIT").sockets')
 	there=$(time_wait)
@@ -195,6 +197,18 @@ if [[ $sizes ]]; then
 	else
 		progress "the $size did not last long enough for that: left out"
 	fi
+
+	destinations=10000
+	progress "$destinations destinations"
+	wait_empty
+	load 0 >/dev/null
+	./populate $destinations $destinations
+	value dests "$("$cli" -j port summary | jq .destinations)" "$(awk '$1 == "tcpstate_dest" {
+		print $2, $6 * $15 }' /proc/slabinfo)" "$(getconf PAGESIZE)"
+	value dests.top "$(./cost 3 "$cli" dest top 10)"
+	value dests.one "$(./cost 3 "$cli" dest dst 127.1.0.77)"
+	value dests.all "$(./cost 3 "$cli" -j dest)"
+	rmmod tcpstate
 fi
 read -r uptime _ </proc/uptime
 progress "done, after $uptime s of the machine's own time"

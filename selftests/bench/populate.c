@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * populate N: leave N mini-sockets in TIME_WAIT, spread over the destinations
- * 127.1.0.1, 127.1.0.2, ... so that no port is searched for long.
+ * populate N [DESTINATIONS]: leave N mini-sockets in TIME_WAIT, spread over the
+ * destinations 127.1.0.1, 127.1.0.2, ... so that no port is searched for long.
  */
 #include <stdio.h>
 
@@ -14,13 +14,15 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_in addr;
 	int fd = listener(&addr, INADDR_ANY);
-	long n, i;
+	long n, i, destinations = DESTINATIONS;
 
-	if (argc != 2)
-		errx(2, "usage: populate N");
+	if (argc != 2 && argc != 3)
+		errx(2, "usage: populate N [DESTINATIONS]");
 	n = number(argv[1]);
+	if (argc == 3)
+		destinations = number(argv[2]);
 	for (i = 0; i < n; i++) {
-		addr.sin_addr.s_addr = htonl(0x7f010001 + i % DESTINATIONS);
+		addr.sin_addr.s_addr = htonl(0x7f010001 + i % destinations);
 		connection(fd, &addr);
 		if (i && i % TELL_EVERY == 0) {
 			printf("progress %ld of %ld connections made and closed\n",

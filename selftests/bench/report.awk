@@ -95,6 +95,11 @@ $1 ~ /^cycle\./ {
 	if ($4) keep($1 ".end", $4)
 }
 
+# dests COUNT SLAB-OBJECTS SLAB-PAGES PAGESIZE
+$1 == "dests" { dests = $2; dest_bytes = $4 * $5 / $2 }
+# dests.QUERY BEST WORST CPU
+$1 ~ /^dests\./ { keep($1, $2) }
+
 $1 ~ /^among\./ { among = $2; keep($1, $3) }
 
 # NAME SIZE SOCKETS RUNS BEST WORST CPU
@@ -164,6 +169,8 @@ END {
 		command_row("true", "true")
 		command_row("tcpstate-cli state", "state")
 		command_row("tcpstate-cli -j state", "state-json")
+		command_row("tcpstate-cli dest top 10, of 250", "dest-top")
+		command_row("tcpstate-cli port summary", "port-summary")
 		command_row("cat /proc/net/sockstat", "sockstat")
 		command_row("ss -s", "ss-summary")
 		command_row("cat /proc/net/tcp", "proc-net-tcp")
@@ -206,6 +213,12 @@ END {
 		if (("audit", big) in cost)
 			figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \
 				cost["audit", big] / there["audit", big], "instructions", "", "%s")
+	}
+	if (dests) {
+		figure("dest_top", "tcpstate-cli dest top 10, of " commas(dests) " destinations", least["dests.top"], "instructions", "", "%s")
+		figure("dest_one", "tcpstate-cli dest dst ADDRESS, of as many", least["dests.one"], "instructions", "", "%s")
+		figure("dest_all", "tcpstate-cli -j dest, all of them, for each", least["dests.all"] / dests, "instructions", "", "%s")
+		figure("dest_memory", "memory of a destination (pages of slab tcpstate_dest)", dest_bytes, "bytes", "", "%s")
 	}
 	if (few)
 		figure("memory_per_connection_" few, "the same for " commas(few) " on " possible " CPUs", few_bytes, "bytes", 128, "%s")

@@ -6,6 +6,7 @@ Without keep-alive it opens a connection for every request, and closes it when i
 has the answer, as programs do that take a new HTTP client each time. Prints how
 many requests it made, and what the kernel said when it no longer could.
 """
+import errno
 import socket
 import struct
 import sys
@@ -36,8 +37,12 @@ def choose_range(connection):
     first = low + opened // WINDOW * WINDOW
     if first + WINDOW + LAST > high:
         return
-    connection.setsockopt(socket.IPPROTO_IP, LOCAL_PORT_RANGE,
-                          struct.pack("HH", first, first + WINDOW - 1))
+    try:
+        connection.setsockopt(socket.IPPROTO_IP, LOCAL_PORT_RANGE,
+                              struct.pack("HH", first, first + WINDOW - 1))
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
 
 
 def connect():

@@ -333,9 +333,13 @@ qemu_command() {
 		# what looks keeps books of its own
 		((mem >= 2048)) || mem=2048
 		# the firmware's program that tells of interrupts is given up after
-		# half a minute there, and nothing here needs what it tells
-		more=pci=noacpi
+		# half a minute there, and nothing here needs what it tells; a scan
+		# for leaks is no lock-up, however long it takes
+		more="pci=noacpi watchdog_thresh=60"
 	fi
+	# One access in 500 or so is watched, for a little longer than by default;
+	# and the walks' tables are small, or all of that would go into them.
+	[[ $1 != kcsan ]] || more+=" thash_entries=256 kcsan.skip_watch=500 kcsan.udelay_task=150 kcsan.udelay_interrupt=150"
 	[[ $5 != turns ]] || thread=single
 	if [[ $5 == icount ]]; then
 		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max -smp 1)

@@ -231,7 +231,7 @@ vm() {
 		>"$logdir/qemu.log" 2>&1 8>&- &
 	qemu=$!
 	[[ $mode != icount ]] || slack=10
-	((slow == 1)) || slack=$((slack * 2))
+	((slow == 1)) || slack=$((slack * 4))
 	deadline=$((SECONDS + 90 * slack))
 	reset_test
 	while ((verdict == 0)); do

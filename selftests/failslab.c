@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every allocation fails once: each path is walked with its first allocation
+ * failing, then its second, until none is left to fail. What fails is chosen by
+ * the call trace: in the kernels this runs on there is no other module, so
+ * whatever has the modules' part of the address space in it is done for ours.
+ *
+ * Each time what was asked for is done or refused with an error, nothing is
+ * left behind, and what is counted is what ss shows, but for as many as are
+ * said to be inexact; an audit makes that good.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "util.h"
+
+#define SECONDS		1500
+#define DEBUGFS		"/sys/kernel/debug/"
+#define SLAB		"/sys/kernel/slab/tcpstate_conn/"
+#define FAIL_ADDS	"/sys/module/tcpstate/parameters/fail_adds"
+#define PAIRS		5
+/* Connections whose records do not fit into one chunk. */
+#define MANY		40
+/* Where x86-64 has its modules, when the kernel is not moved about. */
+#define MODULES_BEGIN	0xffffffffa0000000
+#define MODULES_END	0xffffffffff000000
+
+static const char *const kinds[] = { "failslab", "fail_page_alloc" };
+
+static int debugfs_set(const char *kind, const char *file, long value)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/%s", kind, file);
+	snprintf(text, sizeof(text), "%ld", value);
+	return file_write(path, text);
+}
+
+static long debugfs_get(const char *kind, const char *file)
+{
+	char path[128], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/%s", kind, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = '\0';
+	close(fd);
+	return strtol(text, NULL, 0);
+}
+
+static int address_set(const char *kind, const char *file, uint64_t address)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/%s", kind, file);
+	snprintf(text, sizeof(text), "0x%jx", (uintmax_t)address);
+	return file_write(path, text);
+}
+
+/* A function of the kernel's: where it begins, and where the next one does. */
+static int function_at(const char *name, uint64_t *begin, uint64_t *end)
+{
+	char line[512], symbol[256];
+	FILE *f = fopen("/proc/kallsyms", "re");
+
+	*begin = 0;
+	*end = 0;
+	while (f && !*end && fgets(line, sizeof(line), f)) {
+		uintmax_t at;
+
+		if (sscanf(line, "%jx %*c %255s", &at, symbol) != 2)
+			continue;
+		if (*begin)
+			*end = at;
+		else if (!strcmp(symbol, name))
+			*begin = at;
+	}
+	if (f)
+		fclose(f);
+	return *end ? 0 : fail("no function %s()", name);
+}
+
+/* Only what is done for the module fails, and only when a test says so; not what
+ * kmemleak notes of it, which nobody would miss.
+ */
+static int choose(const char *kind)
+{
+	uint64_t begin, end;
+
+	if (function_at("__alloc_object", &begin, &end) ||
+	    address_set(kind, "require-start", MODULES_BEGIN) ||
+	    address_set(kind, "require-end", MODULES_END) ||
+	    address_set(kind, "reject-start", begin) || address_set(kind, "reject-end", end))
+		return -1;
+	return debugfs_set(kind, "probability", 0) || debugfs_set(kind, "verbose", 0) ||
+	       debugfs_set(kind, "stacktrace-depth", 32) ||
+	       debugfs_set(kind, "ignore-gfp-wait", 0) ? -1 : 0;
+}
+
+/* The next @nth allocation for the module by this task fails. */
+static int nth_fd = -1;
+
+static int arm(unsigned int nth)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u", nth);
+
+	if (nth_fd < 0)
+		nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	return pwrite(nth_fd, text, n, 0) == n ? 0 : fail("fail-nth: %m");
+}
+
+/* Did one fail since? */
+static bool disarm(void)
+{
+	char text[16] = "";
+	bool failed;
+
+	failed = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 && !strtoul(text, NULL, 10);
+	return arm(0) ? false : failed;
+}
+
+/* The next but @skip allocation of a kind fails, whoever makes it; @unit is the
+ * size of each one.
+ */
+static int arm_any(const char *kind, unsigned int skip, unsigned int unit)
+{
+	return debugfs_set(kind, "space", (long)skip * unit + 1) ||
+	       debugfs_set(kind, "times", 1) ||
+	       debugfs_set(kind, "probability", 100) ? -1 : 0;
+}
+
+static bool disarm_any(const char *kind)
+{
+	bool failed = !debugfs_get(kind, "times");
+
+	return !debugfs_set(kind, "probability", 0) && failed;
+}
+
+/* Its sockets may be older than the module, or have been without a record. */
+static void uncertain(struct ns *ns)
+{
+	ns->seed_unknown = true;
+	ns->late_adds = true;
+}
+
+FIXTURE(failslab) {
+	struct net net;
+	struct pair p[PAIRS];
+	const char *path;
+	unsigned int failed;
+};
+
+FIXTURE_SETUP(failslab)
+{
+	unsigned int i;
+	cpu_set_t one;
+
+	if (access(DEBUGFS "failslab/require-start", F_OK))
+		SKIP(return, "this kernel lets no allocation fail: use KERNEL=debug");
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		CHECK(choose(kinds[i]));
+	CHECK(debugfs_set("failslab", "cache-filter", 0));
+	CHECK(debugfs_set("fail_page_alloc", "min-order", 0));
+	if (module_loaded())
+		CHECK(module_unload());
+	/* What one CPU stocks up on, the other does not have. */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	CHECK(net_new(&self->net));
+	uncertain(&self->net.client);
+	uncertain(&self->net.server);
+	for (i = 0; i < PAIRS; i++) {
+		pair_init(&self->p[i], i % 2 ? IPV6 : IPV4, PORT + i % 2);
+		if (i > 1)
+			self->p[i].listener = self->p[i % 2].listener;
+		CHECK(pair_open(&self->net, &self->p[i]));
+	}
+	CHECK(pair_to_time_wait(&self->p[0]));
+}
+
+FIXTURE_TEARDOWN(failslab)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		EXPECT_OK(debugfs_set(kinds[i], "probability", 0));
+	EXPECT_OK(debugfs_set("failslab", "cache-filter", 0));
+	net_drop(&self->net);
+	if (module_loaded())
+		EXPECT_OK(module_unload());
+	EXPECT_NE(0, self->failed);
+	printf("# %-30s %3u allocations failed\n", self->path, self->failed);
+	fflush(stdout);
+}
+
+#define CLIENT	(&self->net.client)
+#define SERVER	(&self->net.server)
+
+/* What is said of @ns is true, and an audit makes the rest good. */
+static int honest(struct ns *ns)
+{
+	struct counters c;
+	struct verdict v;
+	struct table before, after;
+
+	/* Nothing is opened meanwhile, but a TIME_WAIT may end. */
+	if (ss_read(ns, &before))
+		return -1;
+	if (cli_read(ns, &c))
+		return strstr(output(), "is not followed") ? 0 : -1;
+	if (ss_read(ns, &after))
+		return -1;
+	if (in_any(&c.now) > in_any(&before) || in_any(&c.now) + c.inexact < in_any(&after))
+		return fail("%ju counted, %ju inexact, but %ju in ss", (uintmax_t)in_any(&c.now),
+			    (uintmax_t)c.inexact, (uintmax_t)in_any(&after));
+	if (cli_audit(ns, &v))
+		return -1;
+	if (v.exact && !c.untracked)
+		return 0;
+	if (ns)
+		ns->untracked = c.untracked;
+	return audit(ns) || same_as_ss(ns) ? -1 : 0;
+}
+
+static int all_honest(struct net *net)
+{
+	return honest(NULL) || honest(&net->client) || honest(&net->server) ? -1 : 0;
+}
+
+/* Nothing of a module that is not there is left. */
+static int nothing_left(void)
+{
+	if (module_loaded())
+		return fail("it is loaded");
+	if (!access(SLAB, F_OK))
+		return fail("it has left its slab");
+	if (run_status(NULL, "grep . /sys/kernel/tracing/enabled_functions") != 1)
+		return fail("it has left hooks: %s", output());
+	return 0;
+}
+
+/* Load with the @nth allocation failing; *failed tells whether there was one. */
+static int load_failing(unsigned int nth, struct net *net, bool *failed)
+{
+	int fd, err;
+
+	fd = open(from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko"), O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || arm(nth))
+		return fail("cannot begin to load: %m");
+	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+	*failed = disarm();
+	close(fd);
+	if (err == ENOMEM && *failed)
+		return nothing_left();
+	if (err)
+		return fail("loading ended with error %d", err);
+	return all_honest(net) || module_unload() || nothing_left() ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(failslab, load, SECONDS)
+{
+	bool failed;
+
+	self->path = "load and seed";
+	for (;;) {
+		CHECK(load_failing(self->failed + 1, &self->net, &failed));
+		if (!failed)
+			break;
+		if (++self->failed % 20 == 0)
+			TH_LOG("%u so far", self->failed);
+	}
+}
+
+/* It cannot be refused. */
+TEST_F_TIMEOUT(failslab, unload, SECONDS)
+{
+	bool failed;
+
+	self->path = "unload";
+	for (;;) {
+		CHECK(module_load(NULL));
+		CHECK(arm(self->failed + 1));
+		ASSERT_EQ(0, syscall(SYS_delete_module, "tcpstate", 0));
+		failed = disarm();
+		CHECK(nothing_left());
+		if (!failed)
+			break;
+		self->failed++;
+	}
+}
+
+/* A namespace is made whether or not it can be followed. */
+static int namespace_failing(unsigned int nth, bool *failed)
+{
+	struct ns ns;
+	struct pair p;
+	int rc;
+
+	if (arm(nth))
+		return -1;
+	rc = unshare(CLONE_NEWNET);
+	*failed = disarm();
+	if (rc)
+		return fail("no namespace: %m");
+	pair_init(&p, IPV4, PORT);
+	rc = ns_open(&ns, "/proc/self/ns/net");
+	uncertain(&ns);
+	rc = rc || run(&ns, "ip link set lo up") || ns_leave() ||
+	     pair_open_local(&ns, &p) || honest(&ns) || pair_to_time_wait(&p) || honest(&ns);
+	pair_close(&p);
+	ns_drop(&ns);
+	return rc ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(failslab, namespace, SECONDS)
+{
+	bool failed;
+
+	self->path = "a new namespace";
+	CHECK(module_load(NULL));
+	for (;;) {
+		CHECK(namespace_failing(self->failed + 1, &failed));
+		if (!failed)
+			break;
+		self->failed++;
+	}
+	CHECK(all_honest(&self->net));
+}
+
+/* Many connections, from their birth to their end. */
+static int live(const struct ns *ns, struct pair p[])
+{
+	int i;
+
+	for (i = 0; i < MANY; i++) {
+		pair_init(&p[i], IPV4, PORT);
+		if (i)
+			p[i].listener = p[0].listener;
+		if (pair_open_local(ns, &p[i]))
+			return -1;
+	}
+	return 0;
+}
+
+static int end(struct pair p[])
+{
+	int i;
+
+	for (i = 0; i < MANY; i++) {
+		if (i)
+			p[i].listener = -1;
+		if (i % 2 && pair_to_time_wait(&p[i]))
+			return -1;
+		pair_close(&p[i]);
+	}
+	return 0;
+}
+
+static long object_size(void)
+{
+	char text[32] = "";
+	int fd = open(SLAB "object_size", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = '\0';
+	close(fd);
+	return strtol(text, NULL, 10);
+}
+
+/* Into an empty stock, in process context and in softirqs. */
+static int records_failing(unsigned int skip, struct net *net, bool *failed)
+{
+	struct pair p[MANY];
+	struct ns ns;
+	int rc;
+
+	if (module_load(NULL) || ns_new(&ns, NULL) ||
+	    file_write(SLAB "failslab", "1") || debugfs_set("failslab", "cache-filter", 1) ||
+	    arm_any("failslab", skip, object_size()))
+		return -1;
+	uncertain(&ns);
+	rc = live(&ns, p);
+	*failed = disarm_any("failslab");
+	rc = rc || honest(&ns) || end(p) || honest(&ns) || all_honest(net);
+	ns_drop(&ns);
+	return rc || module_unload() ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(failslab, records, SECONDS)
+{
+	bool failed;
+
+	self->path = "records";
+	for (;;) {
+		CHECK(records_failing(self->failed, &self->net, &failed));
+		if (!failed)
+			break;
+		self->failed++;
+	}
+}
+
+/* The first event on a CPU in a namespace: without memory that shares a block
+ * with others, and all that is counted there stays exact.
+ */
+TEST_F_TIMEOUT(failslab, block, SECONDS)
+{
+	struct pair p;
+	struct ns ns;
+	int i;
+
+	self->path = "a CPU's block";
+	CHECK(module_load(NULL));
+	pair_init(&p, IPV4, PORT + 5);
+	CHECK(pair_open(&self->net, &p));	/* stocks up on records */
+	pair_close(&p);
+	for (i = 0; i < 3; i++) {
+		CHECK(ns_new(&ns, NULL));
+		CHECK(debugfs_set("failslab", "space", 0));
+		CHECK(debugfs_set("failslab", "times", i + 1));
+		CHECK(debugfs_set("failslab", "probability", 100));
+		pair_init(&p, i, PORT);
+		CHECK(pair_open_local(&ns, &p));
+		self->failed += i + 1 - debugfs_get("failslab", "times");
+		CHECK(debugfs_set("failslab", "probability", 0));
+		CHECK(audit(&ns));
+		CHECK(step(&ns, ANY, "LISTEN=1 ESTABLISHED=2"));
+		CHECK(pair_to_time_wait(&p));
+		CHECK(step(&ns, ANY, "LISTEN=1 TIME_WAIT=1"));
+		CHECK(audit(&ns));
+		pair_close(&p);
+		ns_drop(&ns);
+	}
+	ASSERT_GE(self->failed, 3);
+}
+
+/* Run a command with the @nth allocation failing that it has made for it. */
+static int command_failing(const struct ns *ns, const char *command, unsigned int nth,
+			   bool *failed)
+{
+	char line[256], path[64], text[16] = "";
+	siginfo_t info;
+	FILE *from;
+	size_t n;
+	pid_t pid;
+	int fd, status;
+
+	snprintf(line, sizeof(line), "echo %u >/proc/self/fail-nth; exec %s 2>&1", nth, command);
+	pid = command_start(ns, line, &from);
+	if (pid < 0)
+		return -1;
+	n = fread(line, 1, sizeof(line) - 1, from);
+	line[n] = '\0';
+	while (fgetc(from) != EOF)
+		;
+	/* Its /proc is there until it is waited for. */
+	if (waitid(P_PID, pid, &info, WEXITED | WNOWAIT))
+		return fail("waitid: %m");
+	snprintf(path, sizeof(path), "/proc/%d/fail-nth", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return fail("%s: %m", path);
+	close(fd);
+	*failed = !strtoul(text, NULL, 10);
+	status = command_end(pid, from);
+	/* Done, or a sentence that says why not. */
+	if (*failed ? status && (status != 3 || !strchr(line, ' ')) : status > 1)
+		return fail("'%s' ended with %d: %s", command, status, line);
+	return 0;
+}
+
+TEST_F_TIMEOUT(failslab, netlink, SECONDS)
+{
+	static const char *const commands[] = {
+		"tcpstate-cli state", "tcpstate-cli -a state", "tcpstate-cli audit",
+		"tcpstate-cli -a audit", "tcpstate-cli",
+	};
+	unsigned int i, nth;
+	bool failed;
+
+	self->path = "netlink";
+	CHECK(module_load(NULL));
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		for (nth = 1; ; nth++) {
+			CHECK(command_failing(NULL, commands[i], nth, &failed));
+			if (!failed)
+				break;
+			self->failed++;
+		}
+		ASSERT_GT(nth, 1) TH_LOG("nothing of '%s' failed", commands[i]);
+		TH_LOG("%s: %u", commands[i], nth - 1);
+	}
+	CHECK(all_honest(&self->net));
+}
+
+/* An audit that finds what it has to add. */
+TEST_F_TIMEOUT(failslab, audit_adds, SECONDS)
+{
+	bool failed = true;
+
+	self->path = "an audit that adds";
+	while (failed) {
+		CHECK(module_load("fail_adds=1000000"));
+		CHECK(file_write(FAIL_ADDS, "0"));
+		CHECK(command_failing(SERVER, "tcpstate-cli audit", self->failed + 1, &failed));
+		CHECK(all_honest(&self->net));
+		CHECK(module_unload());
+		self->failed += failed;
+	}
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# plant.sh [BUG...]: plant a bug of each kind (default: all) in a copy of the
+# sources, run a test on the kernel that is to see it, and check that the test
+# fails for that reason. Prints KTAP, with the line that caught the bug; the last
+# line is '# N passed, N failed'. 'plant.sh -l' lists the bugs.
+#
+# A bug is a change to one file of module/, made by sed: PATTERN must be there
+# once. Nothing of it is ever in the checkout.
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=vm/common.sh
+. "$here/vm/common.sh"
+
+bugs=(leak sleep rcu use-after-free unchecked race)
+
+# bug NAME: set what it is (what), where (file, at, edit), and who is to see it
+# (kernel, test and its arguments) in which words (caught): they are sought in
+# what is told of the test, the reasons for its failure and the console's lines.
+bug() {
+	kernel=debug test=seed arguments=''
+	case $1 in
+	leak)
+		what="what a CPU counted is not freed with its namespace"
+		file=netns.c at='kfree(block);' edit=d
+		caught='memory leak: [0-9]+ objects'
+		;;
+	sleep)
+		what="the probe allocates memory as if it could sleep"
+		file=probe.c at='tcpstate_probe_enter();' edit='a kfree(kmalloc(32, GFP_KERNEL));'
+		caught='BUG: sleeping function called from invalid context'
+		;;
+	rcu)
+		what="a namespace's data is looked up without rcu_read_lock_sched()"
+		file=netlink.c at='rcu_read_\(un\)\?lock_sched();' edit=d
+		caught='WARNING: suspicious RCU usage'
+		;;
+	use-after-free)
+		what="a CPU's block is emptied when it has been freed"
+		file=netns.c at='tcpstate_conn_settle(block);'
+		edit='c { kfree(block); tcpstate_conn_settle(block); block = NULL; }'
+		caught='BUG: KASAN: slab-use-after-free in tcpstate_'
+		;;
+	unchecked)
+		what="an allocation is taken to have succeeded"
+		test=failslab arguments='-r failslab.netlink'
+		file=netlink.c at='if (!counts)' edit='c if (0)'
+		caught='BUG: KASAN: null-ptr-deref in |KASAN: null-ptr-deref in range'
+		;;
+	race)
+		what="all CPUs count in one variable"
+		kernel=kcsan test=races
+		file=probe.c at='tcpstate_probe_enter();'
+		edit='a { static unsigned long n; int i; for (i = 0; i < 50; i++) { n++; barrier(); } }'
+		caught='BUG: KCSAN: data-race in .*probe_state'
+		;;
+	*) die "there is no bug '$1'; there are: ${bugs[*]}" ;;
+	esac
+}
+
+case ${1-} in
+-l)
+	for b in "${bugs[@]}"; do
+		bug "$b"
+		printf '%-15s %s (%s, %s)\n' "$b" "$what" "$kernel" "$test"
+	done
+	exit
+	;;
+-*)
+	usage
+	exit 2
+	;;
+esac
+chosen=("$@")
+((${#chosen[@]})) || chosen=("${bugs[@]}")
+for b in "${chosen[@]}"; do
+	bug "$b"
+done
+
+copy=$build/plant/tree
+n=0 bad=0
+echo "KTAP version 1"
+echo "1..${#chosen[@]}"
+for b in "${chosen[@]}"; do
+	n=$((n + 1))
+	bug "$b"
+	rm -rf --one-file-system "$copy"
+	mkdir -p "$copy"
+	(cd "$top" && cp -pr --parents Kbuild module tools selftests Documentation/netlink "$copy")
+	sed -i "/^[[:space:]]*$at\$/$edit" "$copy/module/$file"
+	if cmp -s "$top/module/$file" "$copy/module/$file"; then
+		echo "# module/$file has no line '$at' any more"
+		echo "not ok $n $b: $what"
+		bad=$((bad + 1))
+		continue
+	fi
+	log=$build/plant/$b.log status=0
+	TCPSTATE_BUILD=$build/plant/build "$copy/selftests/vm/run.sh" -k "$kernel" \
+		${arguments:+-a "$arguments"} "$test" >"$log" 2>&1 || status=$?
+	line=$(grep -m 1 -E "^# .*($caught)" "$log" || :)
+	if ((status)) && [[ $line ]] && grep -q "^not ok 1 $test" "$log"; then
+		echo "# $line"
+		echo "ok $n $b: $what: caught by $test on $kernel"
+	else
+		tail -n 40 "$log" | sed 's/^/#   /'
+		echo "# nothing says '$caught'; all of it is in $log"
+		echo "not ok $n $b: $what"
+		bad=$((bad + 1))
+	fi
+done
+echo "# $((n - bad)) passed, $bad failed"
+((bad == 0))

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All that the module does at once, on several CPUs, for the kernels that look:
+ * connections from several processes of which half are closed by another one,
+ * counters read and records audited meanwhile, namespaces that come and die.
+ * Loaded once only: that is for what sees races to spend its time on.
+ */
+#define _GNU_SOURCE
+#include "kselftest_harness.h"
+#include "disturb.h"
+#include "traffic.h"
+#include "util.h"
+
+#define NAMESPACES	2
+#define AUDITS		30
+#define SECONDS		300
+
+static const struct traffic_spec solo = {
+	.ends = END_ANY, .destinations = 50, .window = 20, .ipv6_every = 3,
+};
+
+static const struct traffic_spec split = {
+	.ends = END_ANY, .destinations = 50, .window = 20, .ipv6_every = 3, .split = true,
+};
+
+FIXTURE(races) {
+	struct kmsg log;
+	struct ns ns[NAMESPACES];
+	struct traffic traffic;
+	struct disturb disturb;
+};
+
+FIXTURE_SETUP(races)
+{
+	int i;
+
+	CHECK(kmsg_open(&self->log));
+	if (module_loaded())
+		CHECK(module_unload());
+	CHECK(module_load(NULL));
+	CHECK(traffic_init(&self->traffic));
+	for (i = 0; i < NAMESPACES; i++) {
+		CHECK(ns_new(&self->ns[i], NULL));
+		CHECK(traffic_settings(&self->ns[i]));
+		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT, &solo));
+		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT + 10, &split));
+	}
+	CHECK(disturb_start(&self->disturb));
+}
+
+FIXTURE_TEARDOWN(races)
+{
+	int i;
+
+	disturb_stop(&self->disturb);
+	if (self->traffic.workers)
+		traffic_stop(&self->traffic);
+	for (i = 0; i < NAMESPACES; i++)
+		ns_drop(&self->ns[i]);
+	if (module_loaded())
+		EXPECT_OK(module_unload());
+	EXPECT_OK(kmsg_check(&self->log));
+}
+
+TEST_F_TIMEOUT(races, all_at_once, SECONDS)
+{
+	uint64_t start = now_ms();
+	unsigned int i;
+
+	for (i = 0; i < AUDITS; i++) {
+		uint64_t before = traffic_done(&self->traffic);
+
+		CHECK(audit_all());
+		CHECK(disturb_check(&self->disturb));
+		ASSERT_TRUE(WAIT_FOR(traffic_done(&self->traffic) > before + 50, PATIENCE_MS));
+	}
+	TH_LOG("%ju connections, %ju answers, %ju dead namespaces, %ju ms",
+	       (uintmax_t)traffic_done(&self->traffic),
+	       (uintmax_t)disturb_done(&self->disturb, DISTURB_ASK),
+	       (uintmax_t)disturb_done(&self->disturb, DISTURB_DIE),
+	       (uintmax_t)(now_ms() - start));
+	disturb_stop(&self->disturb);
+	CHECK(traffic_stop(&self->traffic));
+	for (i = 0; i < NAMESPACES; i++)
+		CHECK(between_two_ss(&self->ns[i]));
+	CHECK(audit_all());
+}
+
+TEST_HARNESS_MAIN

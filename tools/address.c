@@ -213,9 +213,17 @@ const char *address_family(const struct address *address)
  */
 const char *address_text(char *buf, const struct address *address)
 {
+	char digits[OUT_NUMBER_MAX], *p = buf;
+	int i;
+
 	if (!address->family)
 		return NULL;
-	return inet_ntop(address->family, address->bytes, buf, ADDRESS_MAX);
+	for (i = 0; address->family == AF_INET && i < 4; i++) {
+		if (i)
+			*p++ = '.';
+		p = stpcpy(p, out_digits(digits, address->bytes[i]));
+	}
+	return p != buf ? buf : inet_ntop(address->family, address->bytes, buf, ADDRESS_MAX);
 }
 
 /**
@@ -229,13 +237,16 @@ const char *address_text(char *buf, const struct address *address)
 const char *endpoint_text(char *buf, const struct address *address,
 			  struct number port)
 {
-	char host[ADDRESS_MAX], number[OUT_NUMBER_MAX] = "*";
+	bool brackets = address->family == AF_INET6;
+	char host[ADDRESS_MAX], digits[OUT_NUMBER_MAX], *p = buf;
 	const char *text = address_text(host, address);
 
-	if (port.known)
-		snprintf(number, sizeof(number), "%llu",
-			 (unsigned long long)port.value);
-	snprintf(buf, ENDPOINT_MAX, address->family == AF_INET6 ?
-		 "[%s]:%s" : "%s:%s", text ? text : "*", number);
+	if (brackets)
+		*p++ = '[';
+	p = stpcpy(p, text ? text : "*");
+	if (brackets)
+		*p++ = ']';
+	*p++ = ':';
+	strcpy(p, port.known ? out_digits(digits, port.value) : "*");
 	return buf;
 }

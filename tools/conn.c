@@ -406,8 +406,10 @@ static void print_holders(const struct conn *conn, struct note *text)
 static void print_note(const struct conn *conn)
 {
 	char who[PROCESS_TEXT_MAX];
-	struct note text = { 0 };
+	struct note text;
 
+	text.len = 0;
+	*text.text = '\0';
 	if (conn->unaccepted)
 		note(&text, "never accepted");
 	if (conn->owner.gone)
@@ -417,10 +419,7 @@ static void print_note(const struct conn *conn)
 	print_holders(conn, &text);
 	if (conn->state == TCPSTATE_STATE_FIN_WAIT2 && conn->inode)
 		note(&text, "half-closed");
-	if (text.len)
-		out_words("%s", text.text);
-	else
-		out_text("%s", "");
+	out_words("%s", text.text);
 }
 
 /**
@@ -431,9 +430,18 @@ void conn_print_key(const struct conn *conn)
 {
 	char buf[ENDPOINT_MAX];
 
+	/* Of what is in the JSON only, much is not even looked up for the text:
+	 * lists are long.
+	 */
+	if (!out_is_json()) {
+		out_words("%s", state_name(conn->state));
+		out_words("%s", conn_source_text(buf, conn));
+		out_words("%s", conn_target_text(buf, conn));
+		return;
+	}
 	out_string("netns", NULL, netns_name(conn->netns_ino));
 	out_number("cookie", NULL, number_known(conn->cookie));
-	out_string("state", "%s", state_name(conn->state));
+	out_string("state", NULL, state_name(conn->state));
 	out_bool("mini", NULL, NULL, conn->mini);
 	out_string("family", NULL, conn->family == AF_INET ? "ipv4" : "ipv6");
 	out_string("saddr", NULL, address_text(buf, &conn->saddr));
@@ -442,10 +450,6 @@ void conn_print_key(const struct conn *conn)
 	out_number("dport", NULL, number_known(conn->dport));
 	out_number("ifindex", NULL, conn->ifindex ?
 		   number_known(conn->ifindex) : number_unknown());
-	if (out_is_json())
-		return;
-	out_words("%s", conn_source_text(buf, conn));
-	out_words("%s", conn_target_text(buf, conn));
 }
 
 /**

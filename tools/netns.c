@@ -71,15 +71,22 @@ static void read_list(void)
  */
 const char *netns_name(uint64_t ino)
 {
+	static const char *name;
+	static uint64_t name_of;
 	static char buf[32];
 	size_t i;
 
+	/* Long lists are mostly of one. */
+	if (name && name_of == ino)
+		return name;
 	read_list();
+	snprintf(buf, sizeof(buf), "net:[%llu]", (unsigned long long)ino);
+	name = buf;
+	name_of = ino;
 	for (i = 0; i < n_list; i++)
 		if (list[i]->ino == ino)
-			return list[i]->name;
-	snprintf(buf, sizeof(buf), "net:[%llu]", (unsigned long long)ino);
-	return buf;
+			name = list[i]->name;
+	return name;
 }
 
 static int no_such(const char *name)

@@ -193,6 +193,14 @@ static bool is_control(const char *s)
 	return c < ' ' || c == 0x7f || (c == 0xc2 && d >= 0x80 && d < 0xa0);
 }
 
+/* What most names are: letters, and nothing to be replaced. */
+static bool is_clean(const char *value)
+{
+	while (*value >= ' ' && *value != 0x7f)
+		value++;
+	return !*value;
+}
+
 static char *clean(const char *value, bool for_text)
 {
 	char *copy = NULL, *p;
@@ -371,14 +379,16 @@ void out_mute(bool mute)
 
 static void cell_add(const char *format, const char *value, bool unknown)
 {
-	const char *rest = strstr(format, "%s");
-	size_t before = rest - format;
-	size_t len = strlen(value), after = strlen(rest + 2);
+	size_t len = strlen(value), before, after;
+	const char *rest;
 	struct cell *cell;
 	char *p;
 
 	if (out.row_hidden || out.muted || out.row_cells == out.n_columns)
 		return;
+	rest = strstr(format, "%s");
+	before = rest - format;
+	after = strlen(rest + 2);
 	if (unknown) {
 		before = 0;
 		after = 0;
@@ -651,13 +661,15 @@ void out_string(const char *key, const char *format, const char *value)
 		out_null(key, format);
 		return;
 	}
-	if (!out_is_json() && !format)
+	if (!out_is_json() && (!format || out.muted))
 		return;
-	copy = clean(value, !out_is_json());
+	copy = is_clean(value) ? NULL : clean(value, !out_is_json());
+	if (copy)
+		value = copy;
 	if (out_is_json())
-		json_add(key, json_object_new_string(copy));
+		json_add(key, json_object_new_string(value));
 	else
-		text_put(format, copy, false);
+		text_put(format, value, false);
 	free(copy);
 }
 
@@ -730,13 +742,10 @@ void out_number(const char *key, const char *format, struct number value)
 {
 	char buf[OUT_NUMBER_MAX];
 
-	if (!value.known || out_is_json()) {
+	if (!value.known || out_is_json())
 		out_count(key, format, value);
-	} else if (format) {
-		snprintf(buf, sizeof(buf), "%llu",
-			 (unsigned long long)value.value);
-		text_put(format, buf, false);
-	}
+	else if (format)
+		text_put(format, out_digits(buf, value.value), false);
 }
 
 /* value / 10^digits, without the error of a double in between. */
@@ -896,6 +905,25 @@ const char *out_share(char *buf, uint64_t part, uint64_t whole)
 		percent /= whole;
 	snprintf(buf, OUT_NUMBER_MAX, "%llu %%", (unsigned long long)percent);
 	return buf;
+}
+
+/**
+ * out_digits() - a number
+ * @buf: at least OUT_NUMBER_MAX bytes
+ * @value: the number
+ *
+ * Return: the text, somewhere in @buf. Lists are long, and this is cheap.
+ */
+const char *out_digits(char *buf, uint64_t value)
+{
+	char *p = buf + OUT_NUMBER_MAX;
+
+	*--p = '\0';
+	do {
+		*--p = '0' + value % 10;
+		value /= 10;
+	} while (value);
+	return p;
 }
 
 /**

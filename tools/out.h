@@ -118,6 +118,7 @@ __printf(2, 3) int out_fail(enum out_exit code, const char *format, ...);
 #define OUT_NUMBER_MAX 32
 
 const char *out_share(char *buf, uint64_t part, uint64_t whole);
+const char *out_digits(char *buf, uint64_t value);
 const char *out_grouped(char *buf, uint64_t value);
 const char *out_duration(char *buf, uint64_t us, bool round_up);
 const char *out_ms(char *buf, uint64_t ms);

@@ -68,12 +68,13 @@ bool process_same(const struct process *a, const struct process *b)
 const char *process_text(char *buf, const struct process *process)
 {
 	const char *comm = *process->comm ? process->comm : "?";
+	char digits[OUT_NUMBER_MAX];
 
 	if (!process->present)
 		return NULL;
 	if (process->pid.known)
-		snprintf(buf, PROCESS_TEXT_MAX, "%s[%llu]", comm,
-			 (unsigned long long)process->pid.value);
+		stpcpy(stpcpy(stpcpy(stpcpy(buf, comm), "["),
+			      out_digits(digits, process->pid.value)), "]");
 	else if (*process->comm)
 		snprintf(buf, PROCESS_TEXT_MAX, "%s", comm);
 	else

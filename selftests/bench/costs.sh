@@ -94,7 +94,8 @@ sysctl -q net.netfilter.nf_conntrack_max=0 2>/dev/null || :
 progress "every program once, so that it is in memory"
 insmod /tcpstate/tcpstate.ko
 for command in "$true" "$cat /proc/net/sockstat" "$cat /proc/net/tcp" "$ss -s" \
-	"$ss -Htan state time-wait" "$netstat -ant" "$cli state" "$cli audit"; do
+	"$ss -Htan state time-wait" "$netstat -ant" "$cli state" "$cli conn" "$cli owner" \
+	"$cli audit"; do
 	# shellcheck disable=SC2086
 	./cost 1 $command >/dev/null
 done
@@ -151,6 +152,14 @@ for size in $sizes; do
 	measure state-json "$size" 5 "$cli" -j state
 	measure dest-top "$size" 3 "$cli" dest top 10
 	measure port-summary "$size" 3 "$cli" port summary
+	# what is in proportion is measured once where there is much of it
+	if ((size < 100000)); then
+		measure list "$size" 2 ./list
+		measure conn "$size" 2 "$cli" conn state time-wait
+		measure conn-json "$size" 2 "$cli" -j conn state time-wait
+	fi
+	measure conn-top "$size" 2 "$cli" conn top 10
+	measure owner "$size" 2 "$cli" owner
 	counted=$("$cli" -j state |
 		jq '.states[] | select(.state == "TIME_WAIT").sockets')
 	there=$(time_wait)

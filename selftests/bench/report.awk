@@ -79,6 +79,10 @@ function command_row(title, name,    i, line, any) {
 	if (any) print line
 }
 
+function each(name) {
+	return (cost[name, size[2]] - cost[name, small]) / (there[name, size[2]] - there[name, small])
+}
+
 function rate_row(title, name) {
 	printf "  %-46s %13s %10s %11s\n", title, commas(rate_without[name]), commas(rate_with[name]), \
 		sprintf("%+.1f %%", (rate_with[name] / rate_without[name] - 1) * 100)
@@ -176,6 +180,11 @@ END {
 		command_row("cat /proc/net/tcp", "proc-net-tcp")
 		command_row("ss -Htan state time-wait", "ss-list")
 		command_row("netstat -ant", "netstat")
+		command_row("conn-get, only read", "list")
+		command_row("tcpstate-cli conn (TIME_WAIT)", "conn")
+		command_row("tcpstate-cli -j conn (TIME_WAIT)", "conn-json")
+		command_row("tcpstate-cli conn top 10", "conn-top")
+		command_row("tcpstate-cli owner", "owner")
 		command_row("tcpstate-cli audit", "audit")
 		for (i = 1; i <= sizes; i++)
 			if (least["there." size[i]] != size[i] || most["there." size[i]] != size[i])
@@ -210,6 +219,14 @@ END {
 				least["load-memory." big] / resident[big], "bytes", 128, "%s")
 			figure("record", "of which records (pages of slab tcpstate_conn)", slab[big], "bytes", "", "%s")
 		}
+		# What each one more costs, by the two smaller numbers of sockets.
+		if (sizes > 1 && (("conn", size[2]) in cost)) {
+			figure("conn_told", "listing connections, for each, told and read", each("list"), "instructions", 4000, "%s")
+			figure("conn_per_line", "tcpstate-cli conn, for each, with its text", each("conn"), "instructions", "", "%s")
+			figure("conn_json_per_line", "tcpstate-cli -j conn, for each", each("conn-json"), "instructions", "", "%s")
+		}
+		if (sizes > 1 && (("ss-list", size[2]) in cost))
+			figure("ss_per_line", "ss -Htan state time-wait, for each", each("ss-list"), "instructions", "", "%s")
 		if (("audit", big) in cost)
 			figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \
 				cost["audit", big] / there["audit", big], "instructions", "", "%s")

@@ -47,6 +47,11 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 	this_cpu_inc(floor_events);
 }
 
+void tcpstate_conn_accept(const struct sock *sk)
+{
+	this_cpu_inc(floor_events);
+}
+
 void tcpstate_port_refuse(const struct sock *sk)
 {
 	this_cpu_inc(floor_events);

@@ -1365,7 +1365,7 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
-	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 88);
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 104);
 	if (tcpstate_stock_init()) {
 		kvfree(conn_table);
 		return -ENOMEM;

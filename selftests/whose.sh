@@ -1,0 +1,252 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# vm-timeout: 600
+#
+# Whose sockets, as tcpstate-cli tells it of real programs: a threaded server that
+# never closes, nginx whose client does not read, a connection handed to another
+# process; compared with ss and with the clock. And what 'close' ends.
+
+cd "$(dirname "$0")" || exit 1
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. ./lib.sh
+
+ns=tcpstate-$$-$RANDOM
+work=$(mktemp -d) || exit 1
+at_exit 'rm -rf --one-file-system "$work"'
+at_exit 'ip netns del $ns 2>/dev/null'
+
+inside() {
+	ip netns exec "$ns" "$@"
+}
+
+cli() {
+	tcpstate-cli -n "$ns" "$@"
+}
+
+# start NAME ROLE ARG...: leaves its first line in $said, its pid in $pid; tell NAME
+# LINE; finish_it NAME.
+declare -A input output pids
+start() {
+	local name=$1
+	shift
+	mkfifo "$work/$name.in" "$work/$name.out"
+	inside ./whose.py "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
+	pids[$name]=$!
+	exec {fd_in}>"$work/$name.in" {fd_out}<"$work/$name.out"
+	input[$name]=$fd_in output[$name]=$fd_out
+	read -r -t 60 said <&"$fd_out" || { note "$name: $(<"$work/$name.err")"; return 1; }
+	pid=$(pgrep -P "${pids[$name]}" || echo "${pids[$name]}")
+}
+
+tell() {
+	echo "$2" >&"${input[$1]}"
+	read -r -t 60 said <&"${output[$1]}"
+}
+
+finish_it() {
+	local fd=${input[$1]}
+	exec {fd}>&-
+	fd=${output[$1]}
+	exec {fd}<&-
+	wait "${pids[$1]}"
+	rm "$work/$1.in" "$work/$1.out"
+}
+
+# count FILTER...: connections that match.
+count() {
+	cli -j conn "$@" | jq length
+}
+
+now() {
+	awk '{ print $1 }' /proc/uptime
+}
+
+# aged FILTER FROM TO: the youngest and the oldest that match are as old as what
+# happened between FROM and TO (seconds of uptime), within 5 %.
+aged() {
+	local before after ages
+	before=$(now)
+	# shellcheck disable=SC2086 # words
+	ages=$(cli -j conn $1 | jq '[.[].age_ms] | min, max' | paste -sd ' ')
+	after=$(now)
+	note "ages $ages ms, happened $2 to $3, asked $before to $after"
+	awk -v ages="$ages" -v from="$2" -v to="$3" -v before="$before" -v after="$after" 'BEGIN {
+		split(ages, a, " ")
+		exit !(a[1] / 1000 >= (before - to) * 0.95 && a[2] / 1000 <= (after - from) * 1.05)
+	}'
+}
+
+plan 34
+module_load || exit 1
+at_exit module_unload
+log_begin
+ip netns add "$ns"
+inside ip link set lo up
+inside ip addr add 10.77.0.1/32 dev lo
+inside ip addr add 10.77.0.2/32 dev lo
+
+# --- a threaded server that never closes ---
+
+start leaky leaky 8001
+same "a threaded server is there" ready "$said"
+leaky=$pid
+cli config set close-wait-warning 2s close-wait-critical 60s >/dev/null
+cli -j monitor >"$work/monitor" 2>&1 &
+monitor=$!
+said=$(inside ./whose.py poke 8001 20)
+from=$(jq '.[0]' <<<"$said") to=$(jq '.[1]' <<<"$said")
+check "what it does not close is in CLOSE_WAIT" \
+	wait_for 30 eval '[[ $(count state close-wait) -eq 20 ]]'
+same "each is told with the server's pid, name and port" \
+	'[{"pid":'"$leaky"',"comm":"leaky","sport":8001,"n":20}]' \
+	"$(cli -j conn state close-wait | jq -c 'group_by([.owner.pid, .owner.comm, .sport]) |
+		map({ pid: .[0].owner.pid, comm: .[0].owner.comm, sport: .[0].sport, n: length })')"
+check "the alert is raised" wait_for 30 grep -q '"severity":"warning"' "$work/monitor"
+same "and names it" "close-wait-leak leaky $leaky 8001" \
+	"$(grep warning "$work/monitor" | head -n 1 |
+		jq -r '"\(.event) \(.process.comm) \(.process.pid) \(.sport)"')"
+check "their ages are right within 5 %" aged "state close-wait" "$from" "$to"
+same "so is what owner tells" "leaky 20 20" "$(cli -j owner comm leaky |
+	jq -r '.[] | "\(.key) \(.close_wait) \(.close_wait_made)"')"
+same "and who they came from" "poke 20 127.0.0.1 8001 20 true" "$(cli -j owner comm poke |
+	jq -r '.[] | "\(.key) \(.connections) \(.destinations[0] | "\(.daddr) \(.dport) \(.connections)") \(.gone)"')"
+same "the overview names it" "leaky[$leaky], port 8001" \
+	"$(cli | sed -n '/^CLOSE_WAIT  *20, oldest/{n;s/^ *//;s/, peer.*//p}')"
+said=$(cli check --close-wait-age 1s:1h)
+same "check: WARNING" 1 $?
+check "and names it" grep -q "oldest CLOSE_WAIT .*, of leaky\[$leaky\] on port 8001 | close_wait_age=" <<<"$said"
+said=$(cli check --close-wait-age 1h:2h --close-wait 5:20)
+same "check: CRITICAL by number" 2 $?
+said=$(cli check --close-wait 21:22)
+same "check: OK" 0 $?
+
+# --- to an unprivileged user ---
+
+unprivileged() {
+	inside setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all tcpstate-cli "$@"
+}
+same "an unprivileged user sees no owner and no holder" "20 true null null" \
+	"$(unprivileged -j conn state close-wait | jq -r '"\(length) \(map(.owner_hidden) | all) \(.[0].owner) \(.[0].holders)"')"
+check "and gets a sentence" grep -q '^The owners of 20 are not for you to see' <(unprivileged conn state close-wait)
+said=$(unprivileged owner 2>&1)
+same "of owners he is told nothing" "3 tcpstate-cli: no permission: to be told of processes needs CAP_NET_ADMIN" "$? $said"
+said=$(unprivileged close state close-wait --yes 2>&1)
+same "nor can he end anything" "3 tcpstate-cli: no permission to end connections: it needs CAP_NET_ADMIN, run it as root" "$? $said"
+
+# --- a way out ---
+
+said=$(cli close state close-wait)
+same "without --yes nothing is ended" "0 20" "$? $(count state close-wait)"
+said=$(cli -j close state close-wait --yes)
+same "with it, what was asked for" "0 20 true" "$? $(jq -r '"\(length) \(map(.gone) | all)"' <<<"$said")"
+same "and ss has none left" 0 "$(ss_count "$ns" close-wait)"
+check "then the alert clears" wait_for 30 grep -q '"severity":"clear"' "$work/monitor"
+kill "$monitor"
+wait "$monitor"
+same "it was raised and cleared once" "warning clear" \
+	"$(jq -r 'select(.event == "close-wait-leak") | .severity' "$work/monitor" | paste -sd ' ')"
+finish_it leaky
+
+# --- nginx, whose client does not read ---
+
+cat >"$work/nginx.conf" <<-END
+	daemon off;
+	worker_processes 1;
+	pid $work/nginx.pid;
+	error_log $work/nginx.log;
+	events { }
+	http {
+		access_log off;
+		proxy_max_temp_file_size 0;
+		proxy_buffers 2 4k;
+		proxy_busy_buffers_size 4k;
+		client_body_temp_path $work/body;
+		proxy_temp_path $work/proxy;
+		fastcgi_temp_path $work/fastcgi;
+		uwsgi_temp_path $work/uwsgi;
+		scgi_temp_path $work/scgi;
+		server {
+			listen 127.0.0.1:8002 sndbuf=4k;
+			location / { proxy_pass http://127.0.0.1:8003; }
+		}
+	}
+END
+start upstream upstream 8003 60000
+inside nginx -c "$work/nginx.conf" &
+nginx=$!
+wait_for 30 eval '[[ $(count sport 8002 state listen) -eq 1 ]]'
+from=$(now)
+start stalled stalled 8002
+check "nginx does not close its upstream connection" \
+	wait_for 30 eval '[[ $(count dport 8003 state close-wait) -eq 1 ]]'
+to=$(now)
+worker=$(pgrep -P "$nginx" nginx || pgrep -f 'nginx: worker')
+same "it is told with the worker's pid and name" "$worker nginx" \
+	"$(cli -j conn dport 8003 state close-wait | jq -r '.[] | "\(.owner.pid) \(.owner.comm)"')"
+wait_for 30 eval '[[ $(count dport 8003 state close-wait older 8s) -eq 1 ]]'
+check "with its age, within 5 %" aged "dport 8003 state close-wait" "$from" "$to"
+tell stalled read
+check "once its client reads it closes" \
+	wait_for 30 eval '[[ $(count dport 8003 state close-wait) -eq 0 ]]'
+finish_it stalled
+finish_it upstream
+kill "$nginx"
+wait "$nginx"
+
+# --- handed to another process ---
+
+start passes passes 8004
+same "who accepted it is the owner, who has it now is told beside" \
+	"$(jq -c '[.parent, [.child]]' <<<"$said")" \
+	"$(cli -j conn sport 8004 state established | jq -c '.[] | [.owner.pid, [.holders[].pid]]')"
+check "and in words" grep -q "now held by receives\[$(jq .child <<<"$said")\]" <(cli conn sport 8004 state established)
+# By inode, as ss -p; the processes of ss in ascending order.
+same "everybody's holders are those of ss -p" \
+	"$(inside ss -Htanpe | sed -n 's/.*ino:\([0-9]*\) .*/\1 &/p' | while read -r ino line; do
+		echo "$ino $(grep -o 'pid=[0-9]*' <<<"$line" | cut -d= -f2 | sort -nu | paste -sd ' ')"
+	done | sed 's/ *$//' | sort)" \
+	"$(cli -j conn | jq -r '.[] | select(.inode) | "\(.inode) \([.holders[].pid] | sort | map(tostring) | join(" "))"' |
+		sed 's/ *$//' | sort)"
+finish_it passes
+
+# --- which states can be ended ---
+
+start states states 8005
+cli -j close sport 8005 --yes >"$work/fates"
+code=$?
+cli -j close dport 8005 --yes >>"$work/fates"
+code+=" $?"
+jq -r '.[] | "\(.state) \(if .mini then "mini" else "full" end) gone=\(.gone) \(.reason)"' "$work/fates" |
+	sort | while read -r line; do
+	note "$line"
+done
+same "all of full sockets but the listener are gone" "" \
+	"$(jq -r '.[] | select(.mini | not) | select(.gone | not)' "$work/fates")"
+same "the listener is there still" 1 "$(count sport 8005 state listen)"
+if [[ $(uname -r) == 5.10.* ]]; then
+	same "TIME_WAIT cannot be ended here, and that is said" \
+		"false this kernel cannot end mini-sockets (Linux 6.1 and later can)" \
+		"$(jq -r '.[] | select(.state == "TIME_WAIT") | "\(.gone) \(.reason)"' "$work/fates")"
+else
+	same "so is TIME_WAIT" true "$(jq -r '.[] | select(.state == "TIME_WAIT") | .gone' "$work/fates")"
+fi
+finish_it states
+
+# --- MPTCP, and what the kernel opens itself ---
+
+if [[ $(inside sysctl -n net.mptcp.enabled 2>/dev/null) == 1 ]] &&
+	inside ip mptcp limits set subflow 2 add_addr_accepted 2 &&
+	inside ip mptcp endpoint add 10.77.0.2 dev lo subflow; then
+	start mptcp mptcp 8006
+	same "an MPTCP connection is its process's, at both ends" "$pid $pid" \
+		"$(cli -j conn | jq -r '.[] | select(.saddr == "10.77.0.1" and .daddr == "10.77.0.1") | .owner.pid' | paste -sd ' ')"
+	wait_for 10 eval '[[ $(cli -j conn dport 8006 | jq "map(select(.saddr == \"10.77.0.2\")) | length") -eq 1 ]]'
+	same "a subflow that the kernel opened is nobody's" "null" \
+		"$(cli -j conn dport 8006 | jq -c '.[] | select(.saddr == "10.77.0.2") | .owner')"
+	finish_it mptcp
+else
+	pass "an MPTCP connection is its process's # SKIP no MPTCP here"
+	pass "a subflow that the kernel opened is nobody's # SKIP no MPTCP here"
+fi
+
+check "the kernel's log is clean" log_clean

@@ -567,6 +567,7 @@ static __always_inline void conn_fill(struct tcpstate_conn *conn,
 	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
 	conn->epoch = READ_ONCE(conn_epoch);
 	conn->status = status;
+	conn->owner = 0;
 	conn->closer = 0;
 	conn->generation = 0;
 }
@@ -594,7 +595,6 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 					bool seen)
 {
 	conn->dest = NULL;
-	conn->owner = NULL;
 	/* In these two it is the process itself that makes the event. */
 	if (seen && (state == TCP_SYN_SENT || state == TCP_LISTEN))
 		conn->owner = tcpstate_owner_get(netns, obj);
@@ -627,8 +627,8 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 
 	if (unlikely(here->spare <= 0 && !tcpstate_netns_slot_refill(here)))
 		goto out;
-	if (state == TCP_CLOSE_WAIT)
-		tcpstate_leak_note();
+	if (state == TCP_CLOSE_WAIT && tcpstate_leak_unarmed())
+		tcpstate_leak_arm();
 	tcpstate_clock_now();	/* ... is what conn_fill() reads */
 	if (age != TCPSTATE_AGE_NONE)
 		status |= TCPSTATE_CONN_LISTED;
@@ -821,7 +821,8 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (unlikely(conn) && state != TCP_SYN_SENT) {
-		tcpstate_owner_event(conn, sk, state);
+		if (tcpstate_owner_event(conn, state))
+			tcpstate_owner_event_slow(conn, sk, state);
 		conn_move_slow(conn, sk, state);
 	} else {
 		/* One that has not been seen to end does so now. */
@@ -831,6 +832,13 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	}
 	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
+}
+
+static noinline void conn_set_slow(struct tcpstate_conn *conn,
+				   const struct sock *sk, int state)
+{
+	tcpstate_owner_event_slow(conn, sk, state);
+	conn_move(conn, sk, state);
 }
 
 /**
@@ -844,26 +852,26 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 {
 	struct tcpstate_conn *conn = conn_find(conn_bucket(sk), sk);
 
-	if (unlikely(!conn)) {
+	/* In each of these something is called last, and nothing saved. */
+	if (unlikely(!conn))
 		tcpstate_conn_begin(sk, state);
-	} else {
-		tcpstate_owner_event(conn, sk, state);
+	else if (tcpstate_owner_event(conn, state))
+		conn_set_slow(conn, sk, state);
+	else
 		conn_move(conn, sk, state);
-	}
 }
 
 static void conn_accept(struct tcpstate_conn *conn, const struct sock *sk)
 {
-	struct tcpstate_owner *owner;
-
 	if (unlikely(conn->owner))
 		return;
-	owner = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
 	/* Pairs with the READ_ONCE() of tcpstate_owner_holder(). */
-	smp_store_release(&conn->owner, owner);
+	smp_store_release(&conn->owner,
+			  tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk));
 	if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
 		     TCP_CLOSE_WAIT))
-		tcpstate_owner_made(owner, TCPSTATE_MADE_CLOSE_WAIT);
+		tcpstate_owner_made(tcpstate_owner_of(conn->owner),
+				    TCPSTATE_MADE_CLOSE_WAIT);
 }
 
 static noinline void conn_accept_locked(struct hlist_bl_head *bucket,
@@ -986,7 +994,7 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 		WRITE_ONCE(conn->obj, tw);
 		conn->generation = atomic_read(&conn_generation);
 		if (state == TCP_TIME_WAIT)
-			tcpstate_owner_made(conn->owner,
+			tcpstate_owner_made(tcpstate_owner_of(conn->owner),
 					    TCPSTATE_MADE_TIME_WAIT);
 		if (state == TCPSTATE_FIN_WAIT2_MINI)
 			conn_move_slow(conn, mini, state);
@@ -1032,7 +1040,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 		    TCP_TIME_WAIT) {
 			if (conn->dest)
 				atomic_inc(&conn->dest->time_wait);
-			tcpstate_owner_made(conn->owner,
+			tcpstate_owner_made(tcpstate_owner_of(conn->owner),
 					    TCPSTATE_MADE_TIME_WAIT);
 		}
 		conn_move_slow(conn, (const struct sock *)tw, state);
@@ -1365,7 +1373,7 @@ int tcpstate_conn_init(void)
 	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
 	if (!conn_table)
 		return -ENOMEM;
-	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 104);
+	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 96);
 	if (tcpstate_stock_init()) {
 		kvfree(conn_table);
 		return -ENOMEM;

@@ -203,7 +203,7 @@ static void row_add(struct row *row, const struct row *more)
 	int what;
 
 	/* The name told by pid is the latest. */
-	if (more->owner->id > row->owner->id)
+	if (more->owner->order > row->owner->order)
 		row->owner = more->owner;
 	row->owners += more->owners;
 	row->gone &= more->gone;

@@ -70,10 +70,11 @@ static void leak_check(struct work_struct *work)
 	u64 id = 0, oldest;
 	u32 warning;
 
-	/* What enters CLOSE_WAIT from here on arms the timer again. */
+	/* What enters CLOSE_WAIT from here on arms the timer again, and what
+	 * was about to has entered it.
+	 */
 	WRITE_ONCE(tcpstate_leak_armed, false);
-	/* Pairs with the reading of it, after a record has got its new state. */
-	smp_mb();
+	synchronize_rcu();
 	for (;;) {
 		mutex_lock(&tcpstate_netns_mutex);
 		netns = tcpstate_netns_next(id);

@@ -17,12 +17,13 @@ void tcpstate_leak_fill(struct tcpstate_netns *netns,
 bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net);
 void tcpstate_leak_exit(void);
 
-/* A connection has entered CLOSE_WAIT, or is about to. */
-static inline void tcpstate_leak_note(void)
+/* A connection is about to enter CLOSE_WAIT: is tcpstate_leak_arm() to know?
+ * Preemption off until it has.
+ */
+static __always_inline bool tcpstate_leak_unarmed(void)
 {
-	/* Pairs with the smp_mb() of leak_check(). */
-	if (unlikely(!READ_ONCE(tcpstate_leak_armed)))
-		tcpstate_leak_arm();
+	/* Pairs with the synchronize_rcu() of leak_check(). */
+	return unlikely(!READ_ONCE(tcpstate_leak_armed));
 }
 
 #endif /* _TCPSTATE_LEAK_H */

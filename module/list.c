@@ -100,7 +100,7 @@ struct line {
 	long			timeout;
 	struct tcpstate_netns	*netns;
 	struct tcpstate_owner	*owner;
-	u32			closer;
+	u16			closer;
 	int			ifindex;
 	u16			family;
 	u16			sport;
@@ -262,7 +262,7 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 	line->seeded = READ_ONCE(conn->status) & TCPSTATE_CONN_SEEDED;
 	line->netns = READ_ONCE(conn->home)->netns;
 	line->owner = tcpstate_owner_holder(conn, &line->unaccepted);
-	/* Pairs with the WRITE_ONCE() of tcpstate_owner_close(). */
+	/* Pairs with the WRITE_ONCE() of owner_close(). */
 	line->closer = READ_ONCE(conn->closer);
 
 	sock_diag_save_cookie(sk, cookie);
@@ -404,7 +404,7 @@ static void *put_owners(void *at, const struct line *line,
 					 owner);
 	else if (owner)
 		hidden = true;
-	closer = line->closer ? tcpstate_owner_by_id(line->closer) : NULL;
+	closer = tcpstate_owner_of(line->closer);
 	if (closer && tcpstate_reader_sees(reader, closer))
 		at = tcpstate_reader_put(at, TCPSTATE_A_CONN_CLOSER, reader,
 					 closer);

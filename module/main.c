@@ -46,10 +46,12 @@ static int __init tcpstate_init(void)
 	err = tcpstate_conn_init();
 	if (err)
 		return err;
-	tcpstate_owner_init();
-	err = tcpstate_netns_init();
+	err = tcpstate_owner_init();
 	if (err)
 		goto err_conn;
+	err = tcpstate_netns_init();
+	if (err)
+		goto err_owner;
 	err = tcpstate_dest_init();
 	if (err)
 		goto err_netns;
@@ -73,8 +75,9 @@ err_dest:
 	tcpstate_dest_exit();
 err_netns:
 	tcpstate_netns_exit();
-err_conn:
+err_owner:
 	tcpstate_owner_exit();
+err_conn:
 	tcpstate_conn_exit();
 	return err;
 }

@@ -24,7 +24,6 @@
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 #include <net/ipv6.h>
 #include <net/mptcp.h>
 #include <net/sock.h>
@@ -38,21 +37,24 @@
 #define PAST_MAX	1024
 /* Without a limit set, owners may take up to this part of memory. */
 #define MEMORY_SHARE	512
-#define OWNERS_MAX	65536
+#define OWNERS_MAX	U16_MAX
 
 static uint max_owners;
 module_param(max_owners, uint, 0444);
-MODULE_PARM_DESC(max_owners, "Processes told apart at most; half of them in one namespace (default: what a 512th of memory holds, at most 65536)");
+MODULE_PARM_DESC(max_owners, "Processes told apart at most; half of them in one namespace (default: what a 512th of memory holds, at most 65535)");
 
 /* Guards the table, the lists of namespaces, the numbers and the counts below;
  * taken with interrupts off, inside a record's bucket lock.
  */
 static DEFINE_SPINLOCK(owner_lock);
 static DEFINE_HASHTABLE(owner_table, TABLE_BITS);
-static DEFINE_XARRAY_ALLOC1(owner_ids);
-static u32 owner_last_id;
+static unsigned int owner_last_id;
+static u64 owner_last_order;
 static unsigned int owner_count;
 static unsigned int owner_made;		/* since the last tidying up */
+
+/* By number; written under owner_lock. */
+struct tcpstate_owner **tcpstate_owners __read_mostly;
 
 /* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
 DEFINE_MUTEX(tcpstate_owner_mutex);
@@ -83,12 +85,22 @@ static __always_inline bool owner_is_current(const struct tcpstate_owner *owner,
 {
 	const char *comm = current->group_leader->comm;
 
-	return owner->tgid == tgid && owner->netns == netns &&
-	       uid_eq(owner->uid, current_euid()) &&
-	       owner->cgroup == current_cgroup() &&
-	       !memcmp(owner->comm, comm, sizeof(u64)) &&
-	       !memcmp(owner->comm + sizeof(u64), comm + sizeof(u64),
-		       sizeof(u64));
+	/* Most processes have but one owner: then all this is so. */
+	return owner->tgid == tgid &&
+	       likely(owner->netns == netns &&
+		      uid_eq(owner->uid, current_euid()) &&
+		      owner->cgroup == current_cgroup() &&
+		      !memcmp(owner->comm, comm, sizeof(u64)) &&
+		      !memcmp(owner->comm + sizeof(u64), comm + sizeof(u64),
+			      sizeof(u64)));
+}
+
+/* One more record names @owner; false if it is on its way out, or is history:
+ * then nobody looks at this number any more.
+ */
+static __always_inline bool owner_take(struct tcpstate_owner *owner)
+{
+	return likely(!atomic_add_negative(1, &owner->refs));
 }
 
 /* With one more reference, or NULL. Preemption off. */
@@ -98,9 +110,7 @@ owner_find(const struct tcpstate_netns *netns, const struct pid *tgid)
 	struct tcpstate_owner *owner;
 
 	hlist_for_each_entry_rcu(owner, owner_chain(tgid), node, true)
-		/* Not what is on its way out, or is history. */
-		if (owner_is_current(owner, netns, tgid) &&
-		    atomic_inc_unless_negative(&owner->refs))
+		if (owner_is_current(owner, netns, tgid) && owner_take(owner))
 			return owner;
 	return NULL;
 }
@@ -108,11 +118,20 @@ owner_find(const struct tcpstate_netns *netns, const struct pid *tgid)
 static void owner_tidy(struct work_struct *work);
 static DECLARE_WORK(owner_tidy_work, owner_tidy);
 
+/* A free number: not one that was in use a moment ago. */
+static u16 owner_id(void)
+{
+	do {
+		owner_last_id = owner_last_id % max_owners + 1;
+	} while (tcpstate_owners[owner_last_id]);
+	return owner_last_id;
+}
+
 static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 					struct pid *tgid)
 {
 	struct tcpstate_owner *owner;
-	int what, err;
+	int what;
 
 	lockdep_assert_held(&owner_lock);
 	if (owner_count >= max_owners || netns->owner_count >= max_owners / 2)
@@ -120,14 +139,8 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 	owner = kzalloc(sizeof(*owner), GFP_ATOMIC | __GFP_NOWARN);
 	if (!owner)
 		return NULL;
-	xa_lock(&owner_ids);
-	err = __xa_alloc_cyclic(&owner_ids, &owner->id, owner, xa_limit_32b,
-				&owner_last_id, GFP_ATOMIC | __GFP_NOWARN);
-	xa_unlock(&owner_ids);
-	if (err < 0) {
-		kfree(owner);
-		return NULL;
-	}
+	owner->id = owner_id();
+	owner->order = ++owner_last_order;
 	owner->netns = netns;
 	owner->tgid = get_pid(tgid);
 	owner->uid = current_euid();
@@ -140,17 +153,20 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 	}
 	owner_count++;
 	netns->owner_count++;
+	smp_store_release(&tcpstate_owners[owner->id], owner);
 	hlist_add_head_rcu(&owner->list, &netns->owners);
 	hlist_add_head_rcu(&owner->node, owner_chain(tgid));
 	return owner;
 }
 
-static noinline struct tcpstate_owner *owner_make(struct tcpstate_netns *netns,
-						  struct pid *tgid)
+static noinline u16 owner_make(struct tcpstate_netns *netns, struct pid *tgid)
 {
 	struct tcpstate_owner *owner;
 	unsigned long flags;
 
+	/* So that kernel threads are not found, either. */
+	if (!tgid || current->flags & PF_KTHREAD)
+		return 0;
 	spin_lock_irqsave(&owner_lock, flags);
 	owner = owner_find(netns, tgid);
 	if (!owner) {
@@ -164,7 +180,7 @@ static noinline struct tcpstate_owner *owner_make(struct tcpstate_netns *netns,
 		}
 	}
 	spin_unlock_irqrestore(&owner_lock, flags);
-	return owner;
+	return owner ? owner->id : 0;
 }
 
 /**
@@ -172,38 +188,21 @@ static noinline struct tcpstate_owner *owner_make(struct tcpstate_netns *netns,
  * @netns: the namespace of the socket
  * @sk: the socket it is done to
  *
- * Context: any below hard interrupt, preemption off.
- * Return: the owner, to be put; NULL in a kernel thread or an interrupt, for
- * a socket of the kernel's own, at the cap and without memory.
+ * Context: process context, preemption off.
+ * Return: the owner's number, to be put; 0 in a kernel thread, for a socket of
+ * the kernel's own, at the cap and without memory.
  */
-struct tcpstate_owner *tcpstate_owner_get(struct tcpstate_netns *netns,
-					  const struct sock *sk)
+u16 tcpstate_owner_get(struct tcpstate_netns *netns, const struct sock *sk)
 {
 	struct tcpstate_owner *owner;
 	struct pid *tgid;
 
-	if (unlikely(!in_task() || current->flags & PF_KTHREAD))
-		return NULL;
 	/* What carries an MPTCP connection is the kernel's in name only. */
 	if (unlikely(sk->sk_kern_sock) && !sk_is_mptcp(sk))
-		return NULL;
+		return 0;
 	tgid = task_tgid(current);
-	if (unlikely(!tgid))
-		return NULL;
 	owner = owner_find(netns, tgid);
-	return likely(owner) ? owner : owner_make(netns, tgid);
-}
-
-/**
- * tcpstate_owner_by_id() - the owner of a number
- * @id: as a record has it, which names the owner
- *
- * Context: any below hard interrupt.
- * Return: the owner.
- */
-struct tcpstate_owner *tcpstate_owner_by_id(u32 id)
-{
-	return xa_load(&owner_ids, id);
+	return likely(owner) ? owner->id : owner_make(netns, tgid);
 }
 
 /* How well does a listener fit a connection: 0 not at all, 2 exactly. */
@@ -242,7 +241,7 @@ static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
 		if (fits <= best)
 			continue;
 		best = fits;
-		*owner = READ_ONCE(conn->owner);
+		*owner = tcpstate_owner_of(READ_ONCE(conn->owner));
 	}
 	hlist_bl_unlock(&ages->newest);
 	return best;
@@ -277,8 +276,9 @@ static struct tcpstate_owner *owner_listener(struct tcpstate_netns *netns,
 struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 					     bool *unaccepted)
 {
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_accept(). */
-	struct tcpstate_owner *owner = READ_ONCE(conn->owner);
+	/* Pairs with the smp_store_release() of conn_accept(). */
+	struct tcpstate_owner *owner =
+		tcpstate_owner_of(READ_ONCE(conn->owner));
 	const struct sock *sk = conn->obj;
 	int state = inet_sk_state_load(sk);
 
@@ -290,28 +290,45 @@ struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 	return owner_listener(READ_ONCE(conn->home)->netns, sk);
 }
 
-/**
- * tcpstate_owner_close() - a connection is closed, maybe not by its owner
- * @conn: the connection
- * @sk: its socket
- *
- * Keeps the first who does it and is not the owner.
- *
- * Context: process context or below, preemption off, @sk locked.
- */
-void tcpstate_owner_close(struct tcpstate_conn *conn, const struct sock *sk)
+/* Keep the first who closes @conn and is not the owner. */
+static void owner_close(struct tcpstate_conn *conn, const struct sock *sk)
 {
-	struct tcpstate_owner *owner = READ_ONCE(conn->owner), *closer;
+	struct tcpstate_owner *owner = tcpstate_owner_of(conn->owner);
+	u16 closer;
 
-	if (conn->closer)
+	/* What the peer or a timer does is not current's doing. */
+	if (conn->closer || !in_task())
 		return;
 	closer = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
 	if (!closer)
 		return;
-	if (owner && owner->tgid == closer->tgid)
-		tcpstate_owner_put(closer);
+	if (owner && owner->tgid == task_tgid(current))
+		tcpstate_owner_put(tcpstate_owner_of(closer));
 	else
-		WRITE_ONCE(conn->closer, closer->id);
+		WRITE_ONCE(conn->closer, closer);
+}
+
+/**
+ * tcpstate_owner_event_slow() - what tcpstate_owner_event() could not do
+ * @conn: the connection
+ * @sk: its socket
+ * @state: that which it is about to enter
+ *
+ * Context: any below hard interrupt, preemption off, @sk locked.
+ */
+void tcpstate_owner_event_slow(struct tcpstate_conn *conn,
+			       const struct sock *sk, int state)
+{
+	struct tcpstate_owner *owner = tcpstate_owner_of(conn->owner);
+
+	if (state != TCP_CLOSE_WAIT) {
+		owner_close(conn, sk);
+		return;
+	}
+	if (tcpstate_leak_unarmed())
+		tcpstate_leak_arm();
+	if (owner)
+		tcpstate_owner_mark(owner, TCPSTATE_MADE_CLOSE_WAIT);
 }
 
 /**
@@ -327,6 +344,7 @@ void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what)
 	unsigned long flags;
 
 	spin_lock_irqsave(&owner_lock, flags);
+	/* Once in a while, whoever asks for it. */
 	if (time_after_eq(jiffies, made->marks[1].when +
 				   TCPSTATE_MADE_INTERVAL)) {
 		made->marks[0] = made->marks[1];
@@ -375,9 +393,7 @@ static void owner_drop(struct tcpstate_owner *owner)
 	lockdep_assert_held(&owner_lock);
 	hlist_del_rcu(&owner->node);
 	hlist_del_rcu(&owner->list);
-	xa_lock(&owner_ids);
-	__xa_erase(&owner_ids, owner->id);
-	xa_unlock(&owner_ids);
+	WRITE_ONCE(tcpstate_owners[owner->id], NULL);
 	owner_count--;
 	owner->netns->owner_count--;
 	owner->netns->past_count -= owner->past;
@@ -440,13 +456,15 @@ static void owner_bury(struct tcpstate_owner *owner)
 static void owner_tidy(struct work_struct *work)
 {
 	struct tcpstate_owner *owner;
-	unsigned long id;
+	unsigned int id;
 
 	mutex_lock(&tcpstate_owner_mutex);
-	xa_for_each(&owner_ids, id, owner) {
+	for (id = 1; id <= max_owners; id++) {
+		if (!READ_ONCE(tcpstate_owners[id]))
+			continue;
 		/* Only buried here, and freed by the end of its namespace. */
 		spin_lock_irq(&owner_lock);
-		owner = xa_load(&owner_ids, id);
+		owner = tcpstate_owners[id];
 		if (owner && !owner->past && !atomic_read(&owner->refs) &&
 		    !pid_has_task(owner->tgid, PIDTYPE_TGID))
 			owner_bury(owner);
@@ -475,15 +493,19 @@ void tcpstate_owner_forget(struct tcpstate_netns *netns)
 }
 
 /**
- * tcpstate_owner_init() - set the cap on owners
+ * tcpstate_owner_init() - set the cap on owners, and make room for their numbers
+ *
+ * Return: 0, or -ENOMEM.
  */
-void __init tcpstate_owner_init(void)
+int __init tcpstate_owner_init(void)
 {
 	u64 fit = (u64)totalram_pages() * PAGE_SIZE / MEMORY_SHARE /
 		  sizeof(struct tcpstate_owner);
 
-	if (!max_owners)
-		max_owners = min_t(u64, fit, OWNERS_MAX);
+	max_owners = clamp_t(u64, max_owners ? : fit, 1, OWNERS_MAX);
+	tcpstate_owners = kvcalloc(max_owners + 1, sizeof(*tcpstate_owners),
+				   GFP_KERNEL);
+	return tcpstate_owners ? 0 : -ENOMEM;
 }
 
 /**
@@ -495,5 +517,5 @@ void tcpstate_owner_exit(void)
 {
 	cancel_work_sync(&owner_tidy_work);
 	rcu_barrier();
-	xa_destroy(&owner_ids);
+	kvfree(tcpstate_owners);
 }

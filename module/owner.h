@@ -7,6 +7,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uidgid.h>
 
+#include "leak.h"
 #include "tcpstate.h"
 
 /* What is counted as made by an owner. */
@@ -67,7 +68,8 @@ struct tcpstate_holding {
  * @cgroup: id in the default hierarchy
  * @comm: of the leader of its threads
  * @comm_words: the same, to compare
- * @id: by which records name who closed them; never 0
+ * @id: by which records name it; never 0. Given again when it is dropped.
+ * @order: increases in the order in which they are made
  * @past: a history: what processes of one name, user and cgroup made that
  *	have exited and hold nothing any more; @tgid is one of theirs
  * @refs: records that name it; negative when it is on its way out
@@ -86,28 +88,37 @@ struct tcpstate_owner {
 		char			comm[TASK_COMM_LEN];
 		u64			comm_words[TASK_COMM_LEN / sizeof(u64)];
 	};
-	u32				id;
+	u16				id;
 	bool				past;
 	atomic_t			refs;
+	u64				order;
 	struct tcpstate_made_count	made[TCPSTATE_MADE_COUNT];
 	struct tcpstate_holding		holding;
 	struct rcu_head			rcu;
 };
 
 extern struct mutex tcpstate_owner_mutex;
+extern struct tcpstate_owner **tcpstate_owners __read_mostly;
 
-void tcpstate_owner_init(void);
+int tcpstate_owner_init(void);
 void tcpstate_owner_exit(void);
-struct tcpstate_owner *tcpstate_owner_get(struct tcpstate_netns *netns,
-					  const struct sock *sk);
-struct tcpstate_owner *tcpstate_owner_by_id(u32 id);
+u16 tcpstate_owner_get(struct tcpstate_netns *netns, const struct sock *sk);
 struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 					     bool *unaccepted);
-void tcpstate_owner_close(struct tcpstate_conn *conn, const struct sock *sk);
+void tcpstate_owner_event_slow(struct tcpstate_conn *conn,
+			       const struct sock *sk, int state);
 void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what);
 u64 tcpstate_owner_rate(const struct tcpstate_owner *owner,
 			enum tcpstate_made what);
 void tcpstate_owner_forget(struct tcpstate_netns *netns);
+
+/* The owner of a number, which a record has that keeps it; or in an RCU read
+ * side. NULL of 0.
+ */
+static __always_inline struct tcpstate_owner *tcpstate_owner_of(u16 id)
+{
+	return READ_ONCE(tcpstate_owners[id]);
+}
 
 static inline void tcpstate_owner_put(struct tcpstate_owner *owner)
 {
@@ -115,39 +126,47 @@ static inline void tcpstate_owner_put(struct tcpstate_owner *owner)
 	atomic_dec(&owner->refs);
 }
 
+/* Count it; return whether it is time for tcpstate_owner_mark(). */
+static __always_inline bool
+tcpstate_owner_count(struct tcpstate_owner *owner, enum tcpstate_made what)
+{
+	return owner && unlikely(!(atomic64_inc_return(&owner->made[what].count) %
+				   TCPSTATE_MADE_STEP));
+}
+
 static __always_inline void tcpstate_owner_made(struct tcpstate_owner *owner,
 						enum tcpstate_made what)
 {
-	if (owner && unlikely(!(atomic64_inc_return(&owner->made[what].count) %
-				TCPSTATE_MADE_STEP)))
+	if (tcpstate_owner_count(owner, what))
 		tcpstate_owner_mark(owner, what);
 }
 
-/* The socket of @conn is about to enter @state. By its owner. */
-static __always_inline void tcpstate_owner_event(struct tcpstate_conn *conn,
-						 const struct sock *sk,
+/* The socket of @conn is about to enter @state. By its owner, preemption off.
+ *
+ * Return: whether that is for tcpstate_owner_event_slow() to look at, too.
+ */
+static __always_inline bool tcpstate_owner_event(struct tcpstate_conn *conn,
 						 int state)
 {
 	struct tcpstate_owner *owner;
 
 	if (likely(!(BIT(state) & (BIT(TCP_FIN_WAIT1) | BIT(TCP_CLOSE_WAIT) |
 				   BIT(TCP_LAST_ACK)))))
-		return;
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_accept(). */
-	owner = READ_ONCE(conn->owner);
+		return false;
+	owner = tcpstate_owner_of(conn->owner);
 	if (state == TCP_CLOSE_WAIT)
-		tcpstate_owner_made(owner, TCPSTATE_MADE_CLOSE_WAIT);
-	else if (unlikely(!owner || owner->tgid != task_tgid(current)))
-		tcpstate_owner_close(conn, sk);
+		return tcpstate_owner_count(owner, TCPSTATE_MADE_CLOSE_WAIT) ||
+		       tcpstate_leak_unarmed();
+	return unlikely(!owner || owner->tgid != task_tgid(current));
 }
 
 /* The end of @conn: it names nobody any more. */
 static __always_inline void tcpstate_owner_leave(struct tcpstate_conn *conn)
 {
 	if (conn->owner)
-		tcpstate_owner_put(conn->owner);
+		tcpstate_owner_put(tcpstate_owner_of(conn->owner));
 	if (unlikely(conn->closer))
-		tcpstate_owner_put(tcpstate_owner_by_id(conn->closer));
+		tcpstate_owner_put(tcpstate_owner_of(conn->closer));
 }
 
 #endif /* _TCPSTATE_OWNER_H */

@@ -420,10 +420,10 @@ struct tcpstate_netns {
  *	was no room to keep its destination. Written before it is in the chain
  *	and at its end.
  * @peer: in the shard of @dest
- * @owner: who opened or accepted it; a listener's, who called listen(). NULL
- *	if that is not known or is the kernel. Written by the record's owner.
- * @closer: number of who closed it, if that was not @owner; or 0. Written by
- *	the record's owner.
+ * @owner: who opened or accepted it; a listener's, who called listen(). It is
+ *	told by number, as @closer is: 0 if not known, or if it is the kernel.
+ *	Both are written by the record's owner.
+ * @closer: who closed it, if that was not @owner
  * @generation: of a mini-socket, the listing that had last begun when it took
  *	the record over; 0 if it did not
  */
@@ -441,8 +441,8 @@ struct tcpstate_conn {
 	u32				epoch;
 	struct tcpstate_dest		*dest;
 	struct hlist_bl_node		peer;
-	struct tcpstate_owner		*owner;
-	u32				closer;
+	u16				owner;
+	u16				closer;
 	u32				generation;
 };
 

@@ -3,7 +3,7 @@
 """whose.py ROLE ARG...: the programs that whose.sh watches.
 
 Each prints "ready" (or what else its test needs to know, as JSON) and then does
-as it is told by lines on its standard input, until that ends.
+as it is told by lines on its standard input, until one says "quit".
 """
 import array
 import json
@@ -41,6 +41,8 @@ def connected(port, address="127.0.0.1", source=None, protocol=0):
 
 def until_told():
     for line in sys.stdin:
+        if line.strip() == "quit":
+            return
         yield line.strip()
 
 

@@ -12,8 +12,8 @@ cd "$(dirname "$0")" || exit 1
 
 ns=tcpstate-$$-$RANDOM
 work=$(mktemp -d) || exit 1
-at_exit 'rm -rf --one-file-system "$work"'
-at_exit 'ip netns del $ns 2>/dev/null'
+at_exit "rm -rf --one-file-system $work"
+at_exit "ip netns del $ns 2>/dev/null"
 
 inside() {
 	ip netns exec "$ns" "$@"
@@ -30,12 +30,12 @@ start() {
 	local name=$1
 	shift
 	mkfifo "$work/$name.in" "$work/$name.out"
-	inside ./whose.py "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
-	pids[$name]=$!
+	ip netns exec "$ns" ./whose.py "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
+	pid=$!
+	pids[$name]=$pid
 	exec {fd_in}>"$work/$name.in" {fd_out}<"$work/$name.out"
 	input[$name]=$fd_in output[$name]=$fd_out
-	read -r -t 60 said <&"$fd_out" || { note "$name: $(<"$work/$name.err")"; return 1; }
-	pid=$(pgrep -P "${pids[$name]}" || echo "${pids[$name]}")
+	read -r -t 60 said <&"$fd_out" || note "$name: $(<"$work/$name.err")"
 }
 
 tell() {
@@ -44,17 +44,30 @@ tell() {
 }
 
 finish_it() {
-	local fd=${input[$1]}
-	exec {fd}>&-
-	fd=${output[$1]}
-	exec {fd}<&-
+	echo quit >&"${input[$1]}"
 	wait "${pids[$1]}"
-	rm "$work/$1.in" "$work/$1.out"
 }
 
 # count FILTER...: connections that match.
 count() {
 	cli -j conn "$@" | jq length
+}
+
+# What somebody would see, for the log.
+show() {
+	local line
+
+	COLUMNS=80 cli "$@" | while IFS= read -r line; do
+		note "$line"
+	done
+}
+
+# counts N FILTER...
+counts() {
+	local n=$1
+	shift
+
+	[[ $(count "$@") -eq $n ]]
 }
 
 now() {
@@ -76,8 +89,8 @@ aged() {
 	}'
 }
 
-plan 34
-module_load || exit 1
+plan 36
+check "the module loads" module_load
 at_exit module_unload
 log_begin
 ip netns add "$ns"
@@ -91,12 +104,12 @@ start leaky leaky 8001
 same "a threaded server is there" ready "$said"
 leaky=$pid
 cli config set close-wait-warning 2s close-wait-critical 60s >/dev/null
-cli -j monitor >"$work/monitor" 2>&1 &
+tcpstate-cli -n "$ns" -j monitor >"$work/monitor" 2>&1 &
 monitor=$!
 said=$(inside ./whose.py poke 8001 20)
 from=$(jq '.[0]' <<<"$said") to=$(jq '.[1]' <<<"$said")
 check "what it does not close is in CLOSE_WAIT" \
-	wait_for 30 eval '[[ $(count state close-wait) -eq 20 ]]'
+	wait_for 30 counts 20 state close-wait
 same "each is told with the server's pid, name and port" \
 	'[{"pid":'"$leaky"',"comm":"leaky","sport":8001,"n":20}]' \
 	"$(cli -j conn state close-wait | jq -c 'group_by([.owner.pid, .owner.comm, .sport]) |
@@ -110,6 +123,9 @@ same "so is what owner tells" "leaky 20 20" "$(cli -j owner comm leaky |
 	jq -r '.[] | "\(.key) \(.close_wait) \(.close_wait_made)"')"
 same "and who they came from" "poke 20 127.0.0.1 8001 20 true" "$(cli -j owner comm poke |
 	jq -r '.[] | "\(.key) \(.connections) \(.destinations[0] | "\(.daddr) \(.dport) \(.connections)") \(.gone)"')"
+show conn state close-wait top 2
+show owner
+show owner comm poke
 same "the overview names it" "leaky[$leaky], port 8001" \
 	"$(cli | sed -n '/^CLOSE_WAIT  *20, oldest/{n;s/^ *//;s/, peer.*//p}')"
 said=$(cli check --close-wait-age 1s:1h)
@@ -172,22 +188,23 @@ cat >"$work/nginx.conf" <<-END
 	}
 END
 start upstream upstream 8003 60000
-inside nginx -c "$work/nginx.conf" &
+ip netns exec "$ns" nginx -c "$work/nginx.conf" &
 nginx=$!
-wait_for 30 eval '[[ $(count sport 8002 state listen) -eq 1 ]]'
+wait_for 30 counts 1 sport 8002 state listen
 from=$(now)
 start stalled stalled 8002
 check "nginx does not close its upstream connection" \
-	wait_for 30 eval '[[ $(count dport 8003 state close-wait) -eq 1 ]]'
+	wait_for 30 counts 1 dport 8003 state close-wait
 to=$(now)
-worker=$(pgrep -P "$nginx" nginx || pgrep -f 'nginx: worker')
+worker=$(pgrep -P "$nginx")
 same "it is told with the worker's pid and name" "$worker nginx" \
 	"$(cli -j conn dport 8003 state close-wait | jq -r '.[] | "\(.owner.pid) \(.owner.comm)"')"
-wait_for 30 eval '[[ $(count dport 8003 state close-wait older 8s) -eq 1 ]]'
+wait_for 30 counts 1 dport 8003 state close-wait older 8s
 check "with its age, within 5 %" aged "dport 8003 state close-wait" "$from" "$to"
+show conn dport 8003
 tell stalled read
 check "once its client reads it closes" \
-	wait_for 30 eval '[[ $(count dport 8003 state close-wait) -eq 0 ]]'
+	wait_for 30 counts 0 dport 8003 state close-wait
 finish_it stalled
 finish_it upstream
 kill "$nginx"
@@ -200,6 +217,7 @@ same "who accepted it is the owner, who has it now is told beside" \
 	"$(jq -c '[.parent, [.child]]' <<<"$said")" \
 	"$(cli -j conn sport 8004 state established | jq -c '.[] | [.owner.pid, [.holders[].pid]]')"
 check "and in words" grep -q "now held by receives\[$(jq .child <<<"$said")\]" <(cli conn sport 8004 state established)
+show conn sport 8004
 # By inode, as ss -p; the processes of ss in ascending order.
 same "everybody's holders are those of ss -p" \
 	"$(inside ss -Htanpe | sed -n 's/.*ino:\([0-9]*\) .*/\1 &/p' | while read -r ino line; do
@@ -234,13 +252,17 @@ finish_it states
 
 # --- MPTCP, and what the kernel opens itself ---
 
+second_subflow() {
+	cli -j conn dport 8006 | jq -e 'any(.saddr == "10.77.0.2")' >/dev/null
+}
+
 if [[ $(inside sysctl -n net.mptcp.enabled 2>/dev/null) == 1 ]] &&
 	inside ip mptcp limits set subflow 2 add_addr_accepted 2 &&
 	inside ip mptcp endpoint add 10.77.0.2 dev lo subflow; then
 	start mptcp mptcp 8006
 	same "an MPTCP connection is its process's, at both ends" "$pid $pid" \
 		"$(cli -j conn | jq -r '.[] | select(.saddr == "10.77.0.1" and .daddr == "10.77.0.1") | .owner.pid' | paste -sd ' ')"
-	wait_for 10 eval '[[ $(cli -j conn dport 8006 | jq "map(select(.saddr == \"10.77.0.2\")) | length") -eq 1 ]]'
+	wait_for 10 second_subflow
 	same "a subflow that the kernel opened is nobody's" "null" \
 		"$(cli -j conn dport 8006 | jq -c '.[] | select(.saddr == "10.77.0.2") | .owner')"
 	finish_it mptcp

@@ -220,7 +220,7 @@ check "and in words" grep -q "now held by receives\[$(jq .child <<<"$said")\]" <
 show conn sport 8004
 # By inode, as ss -p; the processes of ss in ascending order.
 same "everybody's holders are those of ss -p" \
-	"$(inside ss -Htanpe | sed -n 's/.*ino:\([0-9]*\) .*/\1 &/p' | while read -r ino line; do
+	"$(inside ss -Htanpe 2>/dev/null | sed -n 's/.*ino:\([1-9][0-9]*\) .*/\1 &/p' | while read -r ino line; do
 		echo "$ino $(grep -o 'pid=[0-9]*' <<<"$line" | cut -d= -f2 | sort -nu | paste -sd ' ')"
 	done | sed 's/ *$//' | sort)" \
 	"$(cli -j conn | jq -r '.[] | select(.inode) | "\(.inode) \([.holders[].pid] | sort | map(tostring) | join(" "))"' |
@@ -238,8 +238,8 @@ jq -r '.[] | "\(.state) \(if .mini then "mini" else "full" end) gone=\(.gone) \(
 	sort | while read -r line; do
 	note "$line"
 done
-same "all of full sockets but the listener are gone" "" \
-	"$(jq -r '.[] | select(.mini | not) | select(.gone | not)' "$work/fates")"
+same "all full sockets are gone" true \
+	"$(jq -s 'add | map(select(.mini | not) | .gone) | all' "$work/fates")"
 same "the listener is there still" 1 "$(count sport 8005 state listen)"
 if [[ $(uname -r) == 5.10.* ]]; then
 	same "TIME_WAIT cannot be ended here, and that is said" \
@@ -260,8 +260,10 @@ if [[ $(inside sysctl -n net.mptcp.enabled 2>/dev/null) == 1 ]] &&
 	inside ip mptcp limits set subflow 2 add_addr_accepted 2 &&
 	inside ip mptcp endpoint add 10.77.0.2 dev lo subflow; then
 	start mptcp mptcp 8006
+	# accept() gives files to subflows without saying so: who has it now is known.
 	same "an MPTCP connection is its process's, at both ends" "$pid $pid" \
-		"$(cli -j conn | jq -r '.[] | select(.saddr == "10.77.0.1" and .daddr == "10.77.0.1") | .owner.pid' | paste -sd ' ')"
+		"$(cli -j conn | jq -r '.[] | select(.saddr == "10.77.0.1" and .daddr == "10.77.0.1") |
+			.owner.pid // .holders[0].pid' | paste -sd ' ')"
 	wait_for 10 second_subflow
 	same "a subflow that the kernel opened is nobody's" "null" \
 		"$(cli -j conn dport 8006 | jq -c '.[] | select(.saddr == "10.77.0.2") | .owner')"

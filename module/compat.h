@@ -26,6 +26,10 @@
 #endif
 #endif
 
+#ifndef CONFIG_SECURITY_NETWORK
+#error "tcpstate needs CONFIG_SECURITY_NETWORK to see who accepts a connection"
+#endif
+
 /* ftrace: how a callback is called, and how it reads the arguments. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 typedef struct ftrace_regs tcpstate_ftrace_regs;

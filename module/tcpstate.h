@@ -219,7 +219,7 @@ struct tcpstate_level {
 
 /**
  * struct tcpstate_watch - something that alerts may be about
- * @due: in the queue of what is to be looked at at once
+ * @due: in the queue of what is to be looked at now
  * @watched: among what is looked at every second; under tcpstate_dest_mutex
  * @flags: TCPSTATE_WATCH_*
  * @id: increases in the order in which they began to be watched; likewise

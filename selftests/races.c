@@ -12,16 +12,10 @@
 #include "util.h"
 
 #define NAMESPACES	2
+#define DESTINATIONS	50
+#define WINDOW		20
 #define AUDITS		30
 #define SECONDS		300
-
-static const struct traffic_spec solo = {
-	.ends = END_ANY, .destinations = 50, .window = 20, .ipv6_every = 3,
-};
-
-static const struct traffic_spec split = {
-	.ends = END_ANY, .destinations = 50, .window = 20, .ipv6_every = 3, .split = true,
-};
 
 FIXTURE(races) {
 	struct kmsg log;
@@ -42,8 +36,7 @@ FIXTURE_SETUP(races)
 	for (i = 0; i < NAMESPACES; i++) {
 		CHECK(ns_new(&self->ns[i], NULL));
 		CHECK(traffic_settings(&self->ns[i]));
-		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT, &solo));
-		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT + 10, &split));
+		CHECK(traffic_add_mixed(&self->traffic, &self->ns[i], DESTINATIONS, WINDOW));
 	}
 	CHECK(disturb_start(&self->disturb));
 }

@@ -66,7 +66,12 @@ FIXTURE_TEARDOWN(rate)
 	EXPECT_OK(kmsg_check(&self->log));
 }
 
-/* Every connection went the same way, each step of it once. */
+/*
+ * Every connection went the same way, each step of it once; but when a FIN
+ * overtakes the handshake's last ACK on another CPU, both may make a socket of
+ * the one request: the kernel closes the later one at once (found_dup_sk in
+ * inet_ehash_nolisten()).
+ */
 static int counted(const struct ns *ns, uint64_t connections)
 {
 	static const struct {
@@ -78,17 +83,25 @@ static int counted(const struct ns *ns, uint64_t connections)
 		{ ST_FIN_WAIT2, ST_TIME_WAIT }, { ST_ESTABLISHED, ST_CLOSE_WAIT },
 		{ ST_CLOSE_WAIT, ST_LAST_ACK }, { ST_LAST_ACK, ST_CLOSE },
 	};
+	uint64_t undone;
 	struct counters c;
 	size_t i;
 
 	if (cli_read(ns, &c))
 		return -1;
+	undone = c.edge[ST_SYN_RECV][ST_CLOSE];
+	c.edge[ST_CLOSE][ST_SYN_RECV] -= undone;
 	for (i = 0; i < ARRAY_SIZE(way); i++)
 		if (c.edge[way[i].from][way[i].to] != connections)
-			return fail("%ju connections, but %ju moves %s>%s",
+			return fail("%ju connections, but %ju moves %s>%s, %ju sockets undone",
 				    (uintmax_t)connections,
 				    (uintmax_t)c.edge[way[i].from][way[i].to],
-				    state_name[way[i].from], state_name[way[i].to]);
+				    state_name[way[i].from], state_name[way[i].to],
+				    (uintmax_t)undone);
+	c.edge[ST_CLOSE][ST_SYN_RECV] += undone;
+	if (undone)
+		printf("# sockets made of a request that had become one already: %ju\n",
+		       (uintmax_t)undone);
 	if (c.untracked || c.inexact)
 		return fail("%ju untracked, %ju inexact", (uintmax_t)c.untracked,
 			    (uintmax_t)c.inexact);

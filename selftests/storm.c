@@ -12,6 +12,8 @@
 #include "util.h"
 
 #define NAMESPACES	4
+#define DESTINATIONS	100
+#define WINDOW		40
 #define LOADS		50
 #define CONNECTIONS	50000
 #define PAUSE_EVERY	10
@@ -24,15 +26,6 @@
  */
 #define REST_US		2000
 #define CONNECTIONS_PER_LOAD	1000
-
-/* Two workers in each: one that accepts itself, one that has it done. */
-static const struct traffic_spec solo = {
-	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3,
-};
-
-static const struct traffic_spec split = {
-	.ends = END_ANY, .destinations = 100, .window = 40, .ipv6_every = 3, .split = true,
-};
 
 FIXTURE(storm) {
 	struct kmsg log;
@@ -53,8 +46,7 @@ FIXTURE_SETUP(storm)
 		self->ns[i].late_adds = true;
 		self->ns[i].seed_unknown = true;
 		CHECK(traffic_settings(&self->ns[i]));
-		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT, &solo));
-		CHECK(traffic_add(&self->traffic, &self->ns[i], PORT + 10, &split));
+		CHECK(traffic_add_mixed(&self->traffic, &self->ns[i], DESTINATIONS, WINDOW));
 	}
 }
 

@@ -3,9 +3,10 @@
 #
 # suite.sh [-H] [-P] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
-# prints, then a table of the single results, test by kernel, a line for each
-# kernel, one for each thing that was skipped or is to be noted, and as the last line 'N passed, N failed' (', N skipped' when any were). Exits 0
-# only if nothing failed and every test was heard of.
+# prints, then what the tests that failed said, a table of the single results, test
+# by kernel, a line for each kernel, one for each thing that was skipped or is to be
+# noted, and as the last line 'N passed, N failed' (', N skipped' when any were).
+# Exits 0 only if nothing failed and every test was heard of.
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
@@ -178,6 +179,27 @@ done
 ((harness == 0)) || add harness 0 harness
 ((plants == 0)) || add plants 0 "planted bugs"
 
+# What the tests of a run that failed said, once more: whoever looks at the end of
+# a long log finds it there. The last 40 lines of each but for those of what passed.
+failures() {
+	awk -v what="$2" '
+		/^# results: / {
+			split($0, part, /: |, /)
+			if (part[4] + 0 > 0) {
+				print "failed on " what ": " part[2]
+				for (i = n > 40 ? n - 40 : 0; i < n; i++)
+					print "    " line[i]
+			}
+			n = 0
+			next
+		}
+		!/^ *(ok |# +(RUN|OK) )/ && !/^ *(TAP|KTAP) version/ { sub(/^ +/, ""); line[n++] = $0 }
+	' "$work/$1"
+}
+
+for k in "${!ended[@]}"; do
+	((ended[$k] == 0)) || failures "$k" "$k"
+done
 echo
 table
 echo

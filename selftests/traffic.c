@@ -268,6 +268,19 @@ int traffic_add(struct traffic *t, const struct ns *ns, uint16_t port,
 	return 0;
 }
 
+int traffic_add_mixed(struct traffic *t, const struct ns *ns, unsigned int destinations,
+		      unsigned int window)
+{
+	struct traffic_spec spec = {
+		.ends = END_ANY, .destinations = destinations, .window = window, .ipv6_every = 3,
+	};
+
+	if (traffic_add(t, ns, PORT, &spec))
+		return -1;
+	spec.split = true;
+	return traffic_add(t, ns, PORT + 10, &spec);
+}
+
 uint64_t traffic_done(const struct traffic *t)
 {
 	uint64_t done = 0;
@@ -317,11 +330,37 @@ void traffic_rest(struct traffic *t, unsigned int rest_us)
 	__atomic_store_n(&t->shared->rest_us, rest_us, __ATOMIC_RELAXED);
 }
 
+/*
+ * What a process has done to a socket may be on its way for a while after it
+ * stopped: where CPUs are short ksoftirqd delivers it. None of these states
+ * is left once both sides' kernels have answered.
+ */
+static bool under_way(const struct ns *ns)
+{
+	return run(ns, "ss -Htan state syn-sent state syn-recv state fin-wait-1 "
+		   "state last-ack state closing") || *output();
+}
+
+static int come_to_rest(struct traffic *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->workers; i++) {
+		const struct ns *ns = t->shared->worker[i].ns;
+
+		if (!WAIT_FOR(!under_way(ns), PATIENCE_MS))
+			return fail("still under way: %.300s", output());
+	}
+	return 0;
+}
+
 int traffic_pause(struct traffic *t)
 {
 	if (signal_all(t, SIGSTOP))
 		return -1;
-	return WAIT_FOR(all_stopped(t), PATIENCE_MS) ? 0 : fail("workers do not stop");
+	if (!WAIT_FOR(all_stopped(t), PATIENCE_MS))
+		return fail("workers do not stop");
+	return come_to_rest(t);
 }
 
 int traffic_resume(struct traffic *t)
@@ -353,6 +392,8 @@ int traffic_stop(struct traffic *t)
 			close_fd(&t->shared->worker[i].listener[1]);
 		}
 	}
+	if (come_to_rest(t))
+		rc = -1;
 	t->done = traffic_done(t);
 	munmap(t->shared, sizeof(*t->shared));
 	t->workers = 0;

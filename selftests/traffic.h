@@ -37,14 +37,24 @@ int traffic_init(struct traffic *t);
 /* One more worker, in @ns; workers of the same port share its listener. */
 int traffic_add(struct traffic *t, const struct ns *ns, uint16_t port,
 		const struct traffic_spec *spec);
+/*
+ * Two workers in @ns that keep @window connections each to @destinations, and
+ * end them in every way: one accepts itself, one has it done.
+ */
+int traffic_add_mixed(struct traffic *t, const struct ns *ns, unsigned int destinations,
+		      unsigned int window);
 uint64_t traffic_done(const struct traffic *t);
 /* Has every worker reached its limit? */
 bool traffic_finished(const struct traffic *t);
 /* Let every worker rest so long after each connection; 0: full speed. */
 void traffic_rest(struct traffic *t, unsigned int rest_us);
+/* Returns when nothing is under way any more; what is open stays so. */
 int traffic_pause(struct traffic *t);
 int traffic_resume(struct traffic *t);
-/* They close what they hold; fails if any of them had trouble. */
+/*
+ * They close what they hold, and nothing is under way any more; fails if any
+ * of them had trouble.
+ */
 int traffic_stop(struct traffic *t);
 
 /* Many ports and buckets, and TIME_WAIT that connect() may take again. */

@@ -617,6 +617,7 @@ int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
 void tcpstate_conn_free(struct tcpstate_conn *conn);
+void tcpstate_conn_open(const struct sock *sk);
 void tcpstate_conn_begin(const struct sock *sk, int state);
 void tcpstate_conn_set(const struct sock *sk, int state);
 void tcpstate_conn_end(const struct sock *sk);

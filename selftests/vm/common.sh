@@ -333,8 +333,8 @@ qemu_command() {
 		# what looks keeps books of its own
 		((mem >= 2048)) || mem=2048
 		# the firmware's program that tells of interrupts is given up after
-		# half a minute there, and nothing here needs what it tells; a scan
-		# for leaks is no lock-up, however long it takes
+		# half a minute there: its MP table does, and without that there is
+		# one CPU; a scan for leaks is no lock-up, however long it takes
 		more="pci=noacpi watchdog_thresh=60"
 	fi
 	# One access in 500 or so is watched, for a little longer than by default;

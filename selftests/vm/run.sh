@@ -209,7 +209,7 @@ trouble='BUG:|WARNING:|Oops|cut here|Kernel panic|rcu.*(stall|detected)|soft loc
 # the tests that did not get their turn in left.
 vm() {
 	local smp=$1 mem=$2 mode=$3 append=$4 tests=() names=() limits=() t
-	local token line='' part='' log begun=0 name='' deadline slack=1 verdict=0 status=-1 why blank=0
+	local token line='' part='' log begun=0 cpus name='' deadline slack=1 verdict=0 status=-1 why blank=0
 	local start=$EPOCHREALTIME
 	shift 4
 
@@ -247,8 +247,12 @@ vm() {
 		line=$part$line part=
 		case $line in
 		"$token boot "*)
-			t=${line##* }
-			((raw)) || echo "# $t: booted in $(since "$start") s ($smp CPU, $mem MB${append:+, $append}), log $log"
+			read -r _ _ _ cpus t <<<"$line"
+			((raw)) || echo "# $t: booted in $(since "$start") s ($cpus CPU, $mem MB${append:+, $append}), log $log"
+			if ((cpus != ${smp%%,*})); then
+				echo "# it was to have ${smp%%,*} CPUs"
+				extra=$((extra + 1))
+			fi
 			;;
 		"$token begin "*)
 			name=${line##* }

@@ -99,7 +99,7 @@ const char *tcpstate_alert_thresholds_bad(const u32 *thresholds)
  * @netns: the namespace
  * @thresholds: by enum tcpstate_threshold, checked
  *
- * What they are about is looked at at once.
+ * What they are about is looked at right away.
  *
  * Context: process context, tcpstate_dest_mutex held.
  */
@@ -321,6 +321,15 @@ static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
 	       refused_lately(refusals);
 }
 
+/* The numbers of the last look at @dest. */
+static void seen_read(struct tcpstate_alert *alert,
+		      const struct tcpstate_dest *dest)
+{
+	alert->used = dest->seen.used;
+	alert->reusable = dest->seen.reusable;
+	alert->capacity = dest->seen.capacity;
+}
+
 static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 {
 	struct tcpstate_dest *dest = container_of(watch, struct tcpstate_dest,
@@ -353,10 +362,12 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 		if (tcpstate_dest_use(dest, net, room->read_at, &use))
 			return true;
 		busy = use.used - use.reusable;
-		alert.used = dest->seen.used = use.used;
-		alert.reusable = dest->seen.reusable = use.reusable;
-		alert.capacity = dest->seen.capacity = use.capacity;
-		alert.eta_ms = dest->seen.eta_ms = use.eta_ms;
+		dest->seen.used = use.used;
+		dest->seen.reusable = use.reusable;
+		dest->seen.capacity = use.capacity;
+		dest->seen.eta_ms = use.eta_ms;
+		alert.eta_ms = use.eta_ms;
+		seen_read(&alert, dest);
 		if (use.capacity)
 			next = level_update(net, &dest->room_alert, &alert,
 					    busy, use.capacity, at);
@@ -364,9 +375,7 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 		if (next != U64_MAX)
 			next += conns - min(conns, busy);
 	} else {
-		alert.used = dest->seen.used;
-		alert.reusable = dest->seen.reusable;
-		alert.capacity = dest->seen.capacity;
+		seen_read(&alert, dest);
 	}
 	WRITE_ONCE(dest->trigger, min_t(u64, max(next, 1ULL), U32_MAX));
 
@@ -453,9 +462,7 @@ bool tcpstate_alert_read(struct tcpstate_watch *watch,
 	alert->dest = dest;
 	alert->eta_ms = U64_MAX;
 	if (dest) {
-		alert->used = dest->seen.used;
-		alert->reusable = dest->seen.reusable;
-		alert->capacity = dest->seen.capacity;
+		seen_read(alert, dest);
 		alert->eta_ms = dest->seen.eta_ms;
 	}
 
@@ -551,7 +558,7 @@ static void look_now(struct work_struct *work)
 		 * what frees it waits for the mutex, or for the reference.
 		 */
 		clear_bit(TCPSTATE_WATCH_DUE, &watch->flags);
-		smp_mb__after_atomic();
+		smp_mb__after_atomic();	/* before what is looked at is read */
 		look_at(watch);
 		watch_put(watch);
 	}

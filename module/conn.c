@@ -799,17 +799,7 @@ void tcpstate_conn_free(struct tcpstate_conn *conn)
 	local_irq_restore(flags);
 }
 
-/**
- * tcpstate_conn_begin() - a socket changes its state, having had none
- * @sk: the socket
- * @state: its new state, not TCP_CLOSE
- *
- * Right for a socket that has a record already, too, only slower. Does nothing
- * for one of another protocol: SCTP, DCCP and MPTCP have the same events.
- *
- * Context: any below hard interrupt, @sk locked or not yet known to anybody.
- */
-void tcpstate_conn_begin(const struct sock *sk, int state)
+static __always_inline void conn_begin(const struct sock *sk, int state)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	struct tcpstate_conn *conn;
@@ -839,6 +829,37 @@ static noinline void conn_set_slow(struct tcpstate_conn *conn,
 {
 	tcpstate_owner_event_slow(conn, sk, state);
 	conn_move(conn, sk, state);
+}
+
+/**
+ * tcpstate_conn_open() - a socket enters SYN_SENT
+ * @sk: the socket
+ *
+ * As tcpstate_conn_begin(), by itself so that others do not pay for it.
+ *
+ * Context: process context, @sk locked.
+ */
+void tcpstate_conn_open(const struct sock *sk)
+{
+	conn_begin(sk, TCP_SYN_SENT);
+}
+
+/**
+ * tcpstate_conn_begin() - a socket changes its state, having had none
+ * @sk: the socket
+ * @state: its new state, not TCP_CLOSE
+ *
+ * Right for a socket that has a record already, too, only slower. Does nothing
+ * for one of another protocol: SCTP, DCCP and MPTCP have the same events.
+ *
+ * Context: any below hard interrupt, @sk locked or not yet known to anybody.
+ */
+void tcpstate_conn_begin(const struct sock *sk, int state)
+{
+	if (unlikely(state == TCP_SYN_SENT))
+		tcpstate_conn_open(sk);
+	else
+		conn_begin(sk, state);
 }
 
 /**

@@ -66,7 +66,7 @@ static int put_dwell(struct sk_buff *skb, const struct tcpstate_counts *counts,
 	return nla_put(skb, TCPSTATE_A_STATE_ENTRY_DWELL,
 		       sizeof(counts->dwell[state]), counts->dwell[state]) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
-		       div_u64(counts->dwell_max[state], NSEC_PER_USEC)) ?
+				div_u64(counts->dwell_max[state], NSEC_PER_USEC)) ?
 	       -EMSGSIZE : 0;
 }
 
@@ -150,7 +150,7 @@ static int put_state(struct sk_buff *skb, const struct net *net,
 		return -EMSGSIZE;
 	if (nla_put_u32(skb, TCPSTATE_A_STATE_ENTRY_STATE, state) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_SOCKETS,
-		    sockets[TCPSTATE_IPV4] + sockets[TCPSTATE_IPV6]) ||
+			     sockets[TCPSTATE_IPV4] + sockets[TCPSTATE_IPV6]) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV4, sockets[TCPSTATE_IPV4]) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_IPV6, sockets[TCPSTATE_IPV6]) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_MINI, mini))
@@ -228,15 +228,15 @@ static int put_time_wait(struct sk_buff *skb,
 	if (!nest)
 		return -EMSGSIZE;
 	if (tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
-		    READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
+			     READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
-		    tcpstate_netns_overflow(net) - netns->overflow_base) ||
+			     tcpstate_netns_overflow(net) - netns->overflow_base) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
-		    counts->end[TCPSTATE_END_EXPIRED]) ||
+			     counts->end[TCPSTATE_END_EXPIRED]) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_RECYCLED,
-		    counts->end[TCPSTATE_END_RECYCLED]) ||
+			     counts->end[TCPSTATE_END_RECYCLED]) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_KILLED,
-		    counts->end[TCPSTATE_END_KILLED])) {
+			     counts->end[TCPSTATE_END_KILLED])) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -262,15 +262,15 @@ static int put_rest(struct sk_buff *skb, const struct tcpstate_netns *netns,
 	return put_transitions(skb, counts) ||
 	       put_time_wait(skb, netns, counts) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_UNTRACKED,
-		       atomic64_read(&netns->untracked)) ||
+				atomic64_read(&netns->untracked)) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_INEXACT,
-		       atomic64_read(&netns->inexact)) ||
+				atomic64_read(&netns->inexact)) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_FOUND_LATE,
-		       atomic64_read(&netns->found_late)) ||
+				atomic64_read(&netns->found_late)) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS,
-		       connections(counts)) ||
+				connections(counts)) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_CONNECTIONS_MAX,
-		       tcpstate_netns_slots_max()) ?
+				tcpstate_netns_slots_max()) ?
 	       -EMSGSIZE : 0;
 }
 
@@ -296,7 +296,7 @@ static int fill_counters(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 		goto out;
 	if (tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_NETNS_INO, netns->net->ns.inum) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_COUNTERS_AGE_MS,
-		    div_u64(now - netns->since, NSEC_PER_MSEC)))
+			     div_u64(now - netns->since, NSEC_PER_MSEC)))
 		goto cancel;
 	for (state = 1; state <= TCP_NEW_SYN_RECV; state++)
 		if ((parts & PART_STATES) && (!only || only == state) &&
@@ -472,9 +472,9 @@ static int fill_audit(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			goto cancel;
 		if (nla_put_u32(skb, TCPSTATE_A_AUDIT_ENTRY_STATE, state) ||
 		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_COUNTED,
-			    audit->counted[state]) ||
+				     audit->counted[state]) ||
 		    tcpstate_put_u64(skb, TCPSTATE_A_AUDIT_ENTRY_WALKED,
-			    audit->walked[state]))
+				     audit->walked[state]))
 			goto cancel;
 		nla_nest_end(skb, nest);
 	}

@@ -216,8 +216,8 @@ static int put_bind(struct sk_buff *skb, struct tcpstate_netns *netns,
 				missed) ||
 	       (named &&
 		tcpstate_process_put_attr(skb,
-				TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
-				&netns->bind_refused.last)) ? -EMSGSIZE : 0;
+					  TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
+					  &netns->bind_refused.last)) ? -EMSGSIZE : 0;
 }
 
 static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,

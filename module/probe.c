@@ -47,7 +47,10 @@ static void probe_state(void *data, const struct sock *sk, const int oldstate,
 		if (oldstate != TCP_CLOSE)
 			tcpstate_conn_end(sk);
 	} else if (oldstate == TCP_CLOSE || oldstate == TCP_LISTEN) {
-		tcpstate_conn_begin(sk, newstate);
+		if (newstate == TCP_SYN_SENT)
+			tcpstate_conn_open(sk);
+		else
+			tcpstate_conn_begin(sk, newstate);
 	} else {
 		tcpstate_conn_set(sk, newstate);
 	}

@@ -254,7 +254,7 @@ struct tcpstate_leak {
 
 /**
  * struct tcpstate_watch - something that alerts may be about
- * @due: in the queue of what is to be looked at at once
+ * @due: in the queue of what is to be looked at now
  * @watched: among what is looked at every second; under tcpstate_dest_mutex
  * @flags: TCPSTATE_WATCH_*
  * @id: increases in the order in which they began to be watched; likewise
@@ -674,6 +674,7 @@ int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
 void tcpstate_conn_free(struct tcpstate_conn *conn);
+void tcpstate_conn_open(const struct sock *sk);
 void tcpstate_conn_begin(const struct sock *sk, int state);
 void tcpstate_conn_set(const struct sock *sk, int state);
 void tcpstate_conn_end(const struct sock *sk);

@@ -277,7 +277,9 @@ TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 /* Two namespaces run out at once: each hears of its own. */
 TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 {
-	struct target back = { .family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true };
+	struct target back = {
+		.family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true,
+	};
 	struct crowd other = { };
 	struct monitor client, server;
 	unsigned int i;
@@ -307,7 +309,9 @@ TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 /* -a hears of every namespace, and says which. */
 TEST_F_TIMEOUT(alerts, all_namespaces, SECONDS)
 {
-	struct target back = { .family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true };
+	struct target back = {
+		.family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true,
+	};
 	char netns[2][32];
 	struct monitor m;
 
@@ -358,7 +362,9 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 	kill(m.pid, SIGSTOP);
 	for (i = 0; i < DESTINATIONS; i++) {
 		char host[20];
-		struct target to = { .family = IPV4, .host4 = host, .port = PORT, .deferred = true };
+		struct target to = {
+			.family = IPV4, .host4 = host, .port = PORT, .deferred = true,
+		};
 
 		snprintf(host, sizeof(host), "127.0.%u.%u", 1 + i / 250, 1 + i % 250);
 		ASSERT_EQ(2, open_until_refused(CLIENT, &to, CROWD, 3));

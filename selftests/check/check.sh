@@ -96,8 +96,11 @@ check_checkpatch() {
 
 	# A list of names for several uses (TCPSTATE_EDGES) has no other shape.
 	ignore=COMPLEX_MACRO,MACRO_ARG_REUSE
-	mapfile -t module < <(sources '*.[ch]' module | grep -vx module/compat.h)
+	mapfile -t module < <(sources '*.[ch]' module |
+		grep -vxE 'module/(compat\.h|nl-gen\.[ch])')
 	checkpatch "$ignore" "${module[@]}" || bad=1
+	# What is generated is as long as its names.
+	checkpatch "$ignore,LONG_LINE" module/nl-gen.c module/nl-gen.h || bad=1
 
 	# The one file to compare versions (whose macros are taken for constants)
 	# and to give types the name that they have on another kernel.

@@ -153,6 +153,7 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 	}
 	owner_count++;
 	netns->owner_count++;
+	/* Pairs with the READ_ONCE() of tcpstate_owner_of(). */
 	smp_store_release(&tcpstate_owners[owner->id], owner);
 	hlist_add_head_rcu(&owner->list, &netns->owners);
 	hlist_add_head_rcu(&owner->node, owner_chain(tgid));

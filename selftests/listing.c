@@ -2,6 +2,7 @@
 /* Listings by netlink, and the same by ss. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
@@ -15,8 +16,8 @@
 
 #define ATTRS	64
 
-_Static_assert(TCPSTATE_A_OWNER_MAX < ATTRS && TCPSTATE_A_PROCESS_MAX < ATTRS &&
-	       TCPSTATE_A_ALERT_MAX < ATTRS, "ATTRS");
+static_assert(TCPSTATE_A_OWNER_MAX < ATTRS && TCPSTATE_A_PROCESS_MAX < ATTRS &&
+	      TCPSTATE_A_ALERT_MAX < ATTRS, "ATTRS");
 
 /* --- netlink --- */
 

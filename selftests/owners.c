@@ -817,18 +817,19 @@ static int look_inside(void)
 	struct sockaddr_storage sa;
 	socklen_t len = local_address(&sa, IPV4, PORT);
 	int fd = socket_for(NULL), own = socket(AF_INET, SOCK_STREAM, 0);
+	struct conn_filter mine = { .sport = PORT }, other = { .sport = PORT + 1 };
 	struct told_conn conn;
 
 	if (fd < 0)
 		return -1;
 	if (bind(own, (struct sockaddr *)&sa, len) || listen(own, 16))
 		return fail("listen: %m");
-	if (find(fd, (struct conn_filter){ .sport = PORT }, &conn))
+	if (find(fd, mine, &conn))
 		return -1;
 	if (!conn.owner.told || conn.owner.pid != (uint32_t)getpid() || conn.owner.uid)
 		return fail("own: told %d pid %u uid %u", conn.owner.told, conn.owner.pid,
 			    conn.owner.uid);
-	if (find(fd, (struct conn_filter){ .sport = PORT + 1 }, &conn))
+	if (find(fd, other, &conn))
 		return -1;
 	if (conn.owner.told || !conn.hidden)
 		return fail("a process outside is told of: pid %u, %s", conn.owner.pid,

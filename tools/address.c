@@ -247,6 +247,6 @@ const char *endpoint_text(char *buf, const struct address *address,
 	if (brackets)
 		*p++ = ']';
 	*p++ = ':';
-	strcpy(p, port.known ? out_digits(digits, port.value) : "*");
+	stpcpy(p, port.known ? out_digits(digits, port.value) : "*");
 	return buf;
 }

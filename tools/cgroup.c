@@ -88,7 +88,7 @@ static void read_tree(char *path, size_t root, unsigned int levels)
 		    len + 1 + strlen(entry->d_name) >= PATH_MAX)
 			continue;
 		path[len] = '/';
-		strcpy(path + len + 1, entry->d_name);
+		stpcpy(path + len + 1, entry->d_name);
 		read_tree(path, root, levels - 1);
 	}
 	path[len] = '\0';
@@ -116,7 +116,7 @@ const char *cgroup_path(uint64_t id)
 	char path[PATH_MAX];
 
 	if (at) {
-		strcpy(path, at);
+		stpcpy(path, at);
 		read_tree(path, strlen(path), LEVELS);
 		qsort(entries, n_entries, sizeof(*entries), by_id);
 	}

@@ -291,7 +291,7 @@ static int judge_plain(uint64_t value, const struct thresholds *at)
 static int name_close_wait(bool all_netns, char *buf, size_t size)
 {
 	const struct conn_filter filter = {
-		.states = 1U << TCPSTATE_STATE_CLOSE_WAIT,
+		.states = STATE_BIT(TCPSTATE_STATE_CLOSE_WAIT),
 		.top = 1,
 	};
 	struct conn_list list = { 0 };

@@ -21,14 +21,14 @@
 #define LOOKS 10
 #define LOOK_MS 20
 
-#define LISTENERS (1U << TCPSTATE_STATE_LISTEN)
+#define LISTENERS STATE_BIT(TCPSTATE_STATE_LISTEN)
 #define STATES ((2U << STATE_MAX) - 2)
 
 /* As in the table of options below. */
 enum { YES };
 
 struct fate {
-	int error;		/* errno; 0: the kernel says it is done */
+	int error;		/* negative errno; 0: the kernel says it is done */
 	bool gone;
 };
 
@@ -91,7 +91,7 @@ static int end_all(const struct conn_list *list, struct fate *fates)
 	code = diag_open();
 	for (i = 0; !code && i < list->n; i++) {
 		fates[i].error = diag_destroy(&list->items[i]);
-		if (fates[i].error == EPERM)
+		if (fates[i].error == -EPERM)
 			code = out_fail(OUT_FAILED,
 					"no permission to end connections: it needs CAP_NET_ADMIN, run it as root");
 	}
@@ -104,14 +104,14 @@ static const char *reason(const struct conn *conn, const struct fate *fate)
 {
 	if (fate->gone)
 		return NULL;
-	if (fate->error == EOPNOTSUPP && conn->mini)
+	if (fate->error == -EOPNOTSUPP && conn->mini)
 		return "this kernel cannot end mini-sockets (Linux 6.1 and later can)";
-	if (fate->error == EOPNOTSUPP)
+	if (fate->error == -EOPNOTSUPP)
 		return "this kernel cannot end connections (it lacks CONFIG_INET_DIAG_DESTROY)";
-	if (fate->error == ENOENT)
-		return "the kernel does not find it (without tcp_diag it finds none: 'modprobe tcp_diag')";
+	if (fate->error == -ENOENT)
+		return "the kernel does not find it ('modprobe tcp_diag' if it finds none)";
 	if (fate->error)
-		return strerror(fate->error);
+		return strerror(-fate->error);
 	if (!conn->inode && !conn->mini)
 		return "the kernel says it is done, but does not end what no process has";
 	return "the kernel says it is done";

@@ -19,12 +19,10 @@
 #include "state.h"
 #include "words.h"
 
-#define BIT(state) (1U << (state))
-
 /* The states that a teardown may be stuck in. */
-#define STUCK_STATES (BIT(TCPSTATE_STATE_FIN_WAIT1) | \
-		      BIT(TCPSTATE_STATE_FIN_WAIT2) | \
-		      BIT(TCPSTATE_STATE_LAST_ACK) | BIT(TCPSTATE_STATE_CLOSING))
+#define STUCK_STATES (STATE_BIT(TCPSTATE_STATE_FIN_WAIT1) | \
+		      STATE_BIT(TCPSTATE_STATE_FIN_WAIT2) | \
+		      STATE_BIT(TCPSTATE_STATE_LAST_ACK) | STATE_BIT(TCPSTATE_STATE_CLOSING))
 
 static uint64_t value_of(const struct nlattr *attr)
 {
@@ -479,8 +477,8 @@ static void print_row(const struct conn *conn, bool all_netns)
 	conn_print_owner(conn);
 	out_age("timeout_ms", "%s", conn->timeout_ms);
 	print_note(conn);
-	out_number("inode", NULL, conn->inode ? number_known(conn->inode) :
-					        number_unknown());
+	out_number("inode", NULL, conn->inode ?
+		   number_known(conn->inode) : number_unknown());
 	if (!out_is_json()) {
 		out_number(NULL, "%s", conn->owner.uid);
 		out_string(NULL, "%s", cgroup.known ?
@@ -581,7 +579,7 @@ static int take_states(const char *value, uint32_t *states)
 			return out_fail(OUT_USAGE,
 					"what is in %s is no connection yet and has no record: 'ss -tan' lists it",
 					state_name(state));
-		*states |= BIT(state);
+		*states |= STATE_BIT(state);
 		if (!value[len])
 			return OUT_DONE;
 	}
@@ -701,6 +699,13 @@ int conn_take(unsigned int which, const char *value, void *filter)
 	return OUT_DONE;
 }
 
+static void print_hidden(size_t n)
+{
+	if (n)
+		out_text("\nThe owners of %zu are not for you to see: run it as root.\n",
+			 n);
+}
+
 static int run(const struct request *request)
 {
 	struct conn_filter filter = { 0 };
@@ -719,9 +724,7 @@ static int run(const struct request *request)
 							 "no connections");
 		out_mute(!list.n);
 		conn_print(&list, request->all_netns);
-		if (conn_hidden(&list))
-			out_text("\nThe owners of %zu are not for you to see: run it as root.\n",
-				 conn_hidden(&list));
+		print_hidden(conn_hidden(&list));
 		out_mute(false);
 	}
 	conn_forget(&list);

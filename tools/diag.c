@@ -69,7 +69,7 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *nlerr, void *arg)
 
 	(void)from;
 	answer->done = true;
-	answer->error = -nlerr->error;
+	answer->error = nlerr->error;
 	return NL_STOP;
 }
 
@@ -79,13 +79,13 @@ static int receive(struct answer *answer)
 	int err = 0;
 
 	if (!cb)
-		return ENOMEM;
+		return -ENOMEM;
 	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, on_ack, answer);
 	nl_cb_err(cb, NL_CB_CUSTOM, on_error, answer);
 	while (!answer->done && err >= 0)
 		err = nl_recvmsgs(sock, cb);
 	nl_cb_put(cb);
-	return answer->done ? answer->error : EIO;
+	return answer->done ? answer->error : -EIO;
 }
 
 static void put_address(__be32 *to, const struct address *address)
@@ -97,8 +97,8 @@ static void put_address(__be32 *to, const struct address *address)
  * diag_destroy() - have the kernel end a connection
  * @conn: the connection, found again by its addresses and its cookie
  *
- * Return: 0, or the errno value that the kernel answered; neither tells whether
- * it is gone.
+ * Return: 0, or the negative errno value that the kernel answered; neither tells
+ * whether it is gone.
  */
 int diag_destroy(const struct conn *conn)
 {
@@ -121,10 +121,10 @@ int diag_destroy(const struct conn *conn)
 	put_address(request.id.idiag_dst, &conn->daddr);
 	msg = nlmsg_alloc_simple(SOCK_DESTROY, NLM_F_ACK);
 	if (!msg)
-		return ENOMEM;
+		return -ENOMEM;
 	err = nlmsg_append(msg, &request, sizeof(request), NLMSG_ALIGNTO);
 	if (!err)
 		err = nl_send_auto(sock, msg);
 	nlmsg_free(msg);
-	return err < 0 ? EIO : receive(&answer);
+	return err < 0 ? -EIO : receive(&answer);
 }

@@ -8,6 +8,7 @@
 #include "dest.h"
 #include "nl.h"
 #include "state.h"
+#include "words.h"
 
 /* The fullest destinations that a screen has room for. */
 #define FULLEST 5
@@ -23,7 +24,7 @@ struct overview {
 static int get_close_wait(bool all_netns, struct overview *overview)
 {
 	const struct conn_filter filter = {
-		.states = 1U << TCPSTATE_STATE_CLOSE_WAIT,
+		.states = STATE_BIT(TCPSTATE_STATE_CLOSE_WAIT),
 		.top = all_netns ? 0 : 1,
 	};
 	struct counters *counters;

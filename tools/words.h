@@ -11,6 +11,9 @@
 /* States are numbered 1..STATE_MAX. */
 #define STATE_MAX TCPSTATE_STATE_NEW_SYN_RECV
 
+/* A set of states has this for each. */
+#define STATE_BIT(state) (1U << (state))
+
 const char *state_name(unsigned int state);
 unsigned int state_parse(const char *word);
 int state_unknown(const char *word);

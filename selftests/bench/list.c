@@ -31,7 +31,7 @@ static void ask(int fd, int type, int flags, int cmd, const char *name)
 	if (name) {
 		request.attr.nla_type = CTRL_ATTR_FAMILY_NAME;
 		request.attr.nla_len = NLA_HDRLEN + strlen(name) + 1;
-		strcpy(request.name, name);
+		memcpy(request.name, name, strlen(name) + 1);
 		request.nlh.nlmsg_len += NLA_ALIGN(request.attr.nla_len);
 	}
 	if (send(fd, &request, request.nlh.nlmsg_len, 0) < 0)

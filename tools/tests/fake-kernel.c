@@ -445,11 +445,11 @@ static void ask(const struct nlmsghdr *request)
 static int destroy(uint64_t cookie)
 {
 	if (scene_is("close-refused"))
-		return EPERM;
+		return -EPERM;
 	if (scene_is("close-old") && reply_conn_is_mini(cookie))
-		return EOPNOTSUPP;
+		return -EOPNOTSUPP;
 	if (scene_is("close-blind"))
-		return ENOENT;
+		return -ENOENT;
 	if (!scene_is("close-stubborn"))
 		ended[n_ended++] = cookie;
 	return 0;
@@ -462,7 +462,7 @@ static void diagnose(const struct nlmsghdr *request)
 	if (request->nlmsg_type != SOCK_DESTROY ||
 	    wanted->sdiag_protocol != IPPROTO_TCP)
 		abort();
-	error(request, destroy((uint64_t)wanted->id.idiag_cookie[1] << 32 |
+	error(request, -destroy((uint64_t)wanted->id.idiag_cookie[1] << 32 |
 			       wanted->id.idiag_cookie[0]), NULL, true);
 }
 

@@ -25,7 +25,7 @@
  * long as a connection takes or so, but every tenth time.
  */
 #define REST_US		2000
-#define CONNECTIONS_PER_LOAD	1000
+#define CONNECTIONS_PER_LOAD	600
 
 FIXTURE(storm) {
 	struct kmsg log;

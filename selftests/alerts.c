@@ -388,12 +388,11 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 				edges += m.edges[i].edge;
 			known += room;
 		}
-		/* An edge that comes after what is in force was asked for is no news. */
-		known == DESTINATIONS && lost && edges + lost >= MESSAGES * 9 / 10; }),
-		PATIENCE_MS))
+		known == DESTINATIONS && lost; }), PATIENCE_MS))
 		TH_LOG("%u edges, %ju lost, of %u; %u known", edges, (uintmax_t)lost, MESSAGES,
 		       known);
 	TH_LOG("%u heard, %ju lost", edges, (uintmax_t)lost);
+	/* An edge that comes after what is in force was asked for is no news. */
 	ASSERT_LE(edges + lost, MESSAGES);
 	CHECK(monitor_stop(&m));
 }
@@ -531,6 +530,8 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 	struct room room;
 	int n;
 
+	if (slowness() > 1)
+		SKIP(return, "28,232 connections take too long here");
 	CHECK(range_set(CLIENT, 32769, 60999));
 	CHECK(monitor_start(&m, CLIENT));
 	n = open_until_refused(CLIENT, &target, CROWD, ports / 2);
@@ -557,6 +558,12 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 	crowd_close(CROWD);
 	HEARS(&m, ROOM_FULL " port-room/clear");
 	CHECK(monitor_stop(&m));
+	/* The log has a line for each, and no more. */
+	CHECK(run(NULL, "dmesg | "
+		  "sed -n 's/.*tcpstate: netns %ju: \\(no port left\\|[a-z]*\\).*/\\1/p' | "
+		  "tail -n 5 | tr '\\n' ' '", (uintmax_t)CLIENT->ino));
+	ASSERT_NE(NULL, strstr(output(), "warning critical no port left clear"))
+		TH_LOG("%s", output());
 }
 
 TEST_HARNESS_MAIN

@@ -15,6 +15,11 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
 	this_cpu_inc(floor_events);
 }
 
+void tcpstate_conn_open(const struct sock *sk)
+{
+	this_cpu_inc(floor_events);
+}
+
 void tcpstate_conn_set(const struct sock *sk, int state)
 {
 	this_cpu_inc(floor_events);

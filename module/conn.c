@@ -195,19 +195,9 @@ static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
 	}
 }
 
-static bool fail_add(void)
-{
-	unsigned int left = READ_ONCE(fail_adds);
-
-	while (unlikely(left))
-		if (try_cmpxchg(&fail_adds, &left, left - 1))
-			return true;
-	return false;
-}
-
 static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 {
-	if (fail_add())
+	if (tcpstate_fail(&fail_adds))
 		return NULL;
 	if (!this_cpu_read(tcpstate_stock.first) && !tcpstate_stock_refill(gfp))
 		return NULL;
@@ -1214,7 +1204,8 @@ int tcpstate_conn_init(void)
 	conn_buckets = min((hashinfo->ehash_mask + 1UL) *
 			   CONN_BUCKETS_PER_EHASH, CONN_BUCKETS_MAX);
 	conn_shift = BITS_PER_LONG - ilog2(conn_buckets);
-	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
+	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table),
+			      GFP_KERNEL | __GFP_NOWARN);
 	if (!conn_table)
 		return -ENOMEM;
 	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 88);

@@ -877,7 +877,8 @@ int tcpstate_dest_init(void)
 			     BUCKETS_MAX);
 	dest_shift = BITS_PER_LONG_LONG - ilog2(dest_buckets);
 	get_random_bytes(dest_secret, sizeof(dest_secret));
-	dest_table = kvcalloc(dest_buckets, sizeof(*dest_table), GFP_KERNEL);
+	dest_table = kvcalloc(dest_buckets, sizeof(*dest_table),
+			      GFP_KERNEL | __GFP_NOWARN);
 	if (!dest_table)
 		return -ENOMEM;
 	dest_cache = kmem_cache_create("tcpstate_dest",

@@ -612,6 +612,22 @@ enum tcpstate_seen {
 	TCPSTATE_SEEN_REFUSED,	/* has no record: a cap is reached */
 };
 
+/**
+ * tcpstate_fail() - is an allocation to fail, for a test?
+ * @left: a parameter of the module's: how many still are
+ *
+ * Return: whether it is one of them.
+ */
+static inline bool tcpstate_fail(unsigned int *left)
+{
+	unsigned int n = READ_ONCE(*left);
+
+	while (unlikely(n))
+		if (try_cmpxchg(left, &n, n - 1))
+			return true;
+	return false;
+}
+
 /* conn.c: records */
 int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);

@@ -14,7 +14,7 @@
 #define NAMESPACES	2
 #define DESTINATIONS	50
 #define WINDOW		20
-#define AUDITS		30
+#define AUDITS		10
 #define SECONDS		300
 
 FIXTURE(races) {

@@ -11,7 +11,9 @@
 #   -H	test the harness itself, too, on the first of the KERNELs
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
-#	more than one, each line begins with its kernel
+#	more than one, each line begins with its kernel. Unless N is 1, tests
+#	that mostly wait (see settings) run in a machine of their own, beside
+#	the others of their kernel ('6.1+').
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -58,6 +60,13 @@ tests_of() {
 	done
 }
 
+# Does TEST mostly wait on KERNEL? Those that look for bugs are slow at everything.
+waits_on() {
+	[[ $2 != debug && $2 != kcsan ]] &&
+		awk -v t="$1" '$1 == t { for (i = 2; i <= NF; i++) if ($i == "waits") found = 1 }
+			END { exit !found }' "$here/settings"
+}
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-suite.XXXXXX")
 declare -A counts=() runs=() shown=() began=() ended=() lasted=()
 
@@ -75,7 +84,7 @@ start() {
 	local name=$1 prefix=''
 	shift
 
-	((jobs == 1 || ${#kernels[@]} + harness + plants == 1)) || prefix="[$name] "
+	((jobs == 1 || ${#counts[@]} + harness + plants == 1)) || prefix="[$name] "
 	began[$name]=$SECONDS
 	# here already for tail, which may be the first to come
 	: >"$work/$name"
@@ -85,11 +94,17 @@ start() {
 	shown[$name]=$!
 }
 
-# Wait until fewer than $1 runs are under way, and note how they ended.
+# Wait until fewer than $1 runs are under way, and note how they ended. Those that
+# mostly wait do not count, but for 1, which is all of them.
 wait_below() {
-	local name
+	local name under_way
 
-	while ((${#runs[@]} >= $1 && ${#runs[@]})); do
+	while :; do
+		under_way=0
+		for name in "${!runs[@]}"; do
+			[[ $name == *+ && $1 != 1 ]] || under_way=$((under_way + 1))
+		done
+		((under_way >= $1)) || break
 		for name in "${!runs[@]}"; do
 			! kill -0 "${runs[$name]}" 2>/dev/null || continue
 			ended[$name]=0
@@ -139,7 +154,7 @@ add() {
 
 # Per test and kernel how many of its results passed, failed and were skipped.
 table() {
-	local t k cell
+	local t k cell out
 
 	printf '%-14s' 'pass/fail/skip'
 	printf '%12s' "${kernels[@]}"
@@ -147,8 +162,10 @@ table() {
 	for t in "${tests[@]}"; do
 		printf '%-14s' "$t"
 		for k in "${kernels[@]}"; do
+			out=("$work/$k")
+			[[ ! ${counts[$k+]-} ]] || out+=("$work/$k+")
 			cell=$(sed -nE "s,^# results: $t: ([0-9]+) passed\, ([0-9]+) failed\, ([0-9]+) skipped.*,\1/\2/\3,p" \
-				"$work/$k" | tail -n 1)
+				"${out[@]}" | tail -n 1)
 			printf '%12s' "${cell:--}"
 		done
 		echo
@@ -156,11 +173,32 @@ table() {
 }
 
 echo "# kernels ${kernels[*]}, tests ${tests[*]}"
+declare -A busy=() waiting=()
+for k in "${kernels[@]}"; do
+	mapfile -t for_this < <(tests_of "$k")
+	for t in "${for_this[@]}"; do
+		if ((jobs > 1)) && waits_on "$t" "$k"; then
+			waiting[$k]+=" $t"
+		else
+			busy[$k]+=" $t"
+		fi
+	done
+	if [[ ! ${busy[$k]-} ]]; then
+		busy[$k]=${waiting[$k]-}
+		waiting[$k]=''
+	fi
+	read -r -a for_this <<<"${busy[$k]}"
+	counts[$k]=${#for_this[@]}
+	read -r -a for_this <<<"${waiting[$k]-}"
+	((${#for_this[@]} == 0)) || counts[$k+]=${#for_this[@]}
+done
 for k in "${kernels[@]}"; do
 	wait_below "$jobs"
-	mapfile -t for_this < <(tests_of "$k")
-	counts[$k]=${#for_this[@]}
+	read -r -a for_this <<<"${busy[$k]}"
 	start "$k" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
+	[[ ${counts[$k+]-} ]] || continue
+	read -r -a for_this <<<"${waiting[$k]}"
+	start "$k+" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
 done
 if ((harness)); then
 	wait_below "$jobs"
@@ -175,6 +213,7 @@ wait_below 1
 for k in "${kernels[@]}"; do
 	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/$k" | head -n 1)
 	add "$k" "${counts[$k]}" "${version:-$k}"
+	[[ ! ${counts[$k+]-} ]] || add "$k+" "${counts[$k+]}" "${version:-$k} (beside)"
 done
 ((harness == 0)) || add harness 0 harness
 ((plants == 0)) || add plants 0 "planted bugs"

@@ -134,7 +134,8 @@ at_exit "kill $sockets_PID 2>/dev/null"
 read -r ready <&"${sockets[0]}"
 
 same "the specification fits its schema, and offers" \
-	"audit do audit dump state-get do state-get dump" "$(list_ops)"
+	"$(printf '%s do\n%s dump\n' {alert-get,audit,config,dest-get,port-get,port-summary-get,state-get}{,} |
+		paste -sd ' ')" "$(list_ops)"
 same "there are connections to be seen" ready "$ready"
 check "state-get is answered" read_all
 check "it counts what ss counts" agrees_with_ss

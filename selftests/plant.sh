@@ -41,7 +41,7 @@ bug() {
 		what="a record ends, and stays in its list of ages"
 		file=conn.c edit='/^\tconn_unlist(conn);$/d
 			s/= conn_unlist(conn);/= state == TCP_CLOSE ? READ_ONCE(conn->status) : conn_unlist(conn);/'
-		caught='BUG: KASAN: slab-use-after-free in (tcpstate_|conn_|ages_)'
+		caught='BUG: KASAN: slab-use-after-free in .*\[tcpstate\]'
 		;;
 	unchecked)
 		what="an allocation is taken to have succeeded"

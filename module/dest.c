@@ -873,7 +873,8 @@ int tcpstate_dest_init(void)
 	max_destinations = min_t(uint, max_destinations, INT_MAX / 2);
 	max_destinations_netns = min(max_destinations_netns, max_destinations);
 
-	dest_buckets = clamp(roundup_pow_of_two(max_destinations) / 2, 2UL,
+	/* Most never have so many: the table is for an eighth of them. */
+	dest_buckets = clamp(roundup_pow_of_two(max_destinations) / 8, 2UL,
 			     BUCKETS_MAX);
 	dest_shift = BITS_PER_LONG_LONG - ilog2(dest_buckets);
 	get_random_bytes(dest_secret, sizeof(dest_secret));

@@ -119,9 +119,11 @@ same "there were $namespaces namespaces" ready "$ready"
 check "an idle namespace on a machine with $possible CPUs: $idle bytes" within $idle $namespace_max
 note "and for each CPU that was active in it: $(((used - idle) / $(nproc))) bytes"
 
+# once it is reaped bash forgets its number
 # shellcheck disable=SC2154 # coproc sets it
-kill "$keeper_PID"
-wait "$keeper_PID"
+keeper_pid=$keeper_PID
+kill "$keeper_pid"
+wait "$keeper_pid"
 module_load && wait_for 60 alone && module_unload
 coproc holder { exec bench/hold $connections; }
 # shellcheck disable=SC2154

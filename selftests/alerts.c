@@ -21,9 +21,7 @@
 #define LINES	2048
 
 FIXTURE(alerts) {
-	struct rig rig;
-	struct crowd crowd;
-	struct pair pair;
+	struct room_rig base;
 };
 
 FIXTURE_SETUP(alerts)
@@ -31,23 +29,15 @@ FIXTURE_SETUP(alerts)
 	struct rlimit many = { 60000, 60000 };
 
 	setrlimit(RLIMIT_NOFILE, &many);
-	pair_init(&self->pair, IPV4, PORT);
-	CHECK(rig_up(&self->rig, NULL));
-	CHECK(range_set(&self->rig.net.client, LOW, LOW + PORTS - 1));
-	CHECK(cheap_connections(&self->rig.net.client));
+	CHECK(room_up(&self->base, NULL));
+	CHECK(range_set(CLIENT, LOW, LOW + PORTS - 1));
+	CHECK(cheap_connections(CLIENT));
 }
 
 FIXTURE_TEARDOWN(alerts)
 {
-	crowd_close(&self->crowd);
-	pair_close(&self->pair);
-	EXPECT_OK(rig_down_alerted(&self->rig));
+	EXPECT_OK(room_down(&self->base));
 }
-
-#define NET	(&self->rig.net)
-#define CLIENT	(&self->rig.net.client)
-#define SERVER	(&self->rig.net.server)
-#define CROWD	(&self->crowd)
 
 static const struct target target = { .family = IPV4, .port = PORT, .deferred = true };
 
@@ -232,8 +222,8 @@ TEST_F_TIMEOUT(alerts, reusable, SECONDS)
 	CHECK(monitor_start(&m, CLIENT));
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
 	for (i = 0; i < 95; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
 			     room.used == room.reusable, PATIENCE_MS));
@@ -451,13 +441,13 @@ TEST_F_TIMEOUT(alerts, time_wait_limit, SECONDS)
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "20"));
 	CHECK(monitor_start(&m, CLIENT));
 	for (i = 0; i < 15; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	HEARS(&m, "");
 	for (i = 0; i < 7; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical");
 	ASSERT_EQ(20, m.edges[0].capacity);

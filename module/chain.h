@@ -3,9 +3,18 @@
 #define _TCPSTATE_CHAIN_H
 
 #include <linux/bitops.h>
+#include <linux/compiler.h>
 #include <linux/list_bl.h>
 #include <linux/processor.h>
 #include <linux/rcupdate.h>
+
+/**
+ * DOC: chains
+ *
+ * Those of list_bl.h, with a lock in the head's lowest bit. Who waits for it
+ * goes on reading and writing the head, so that who has it must mark what it
+ * does there, which list_bl.h itself does not.
+ */
 
 /**
  * tcpstate_chain_lock() - lock a chain
@@ -31,32 +40,15 @@ static __always_inline void tcpstate_chain_lock(struct hlist_bl_head *chain)
  */
 static __always_inline void tcpstate_chain_unlock(struct hlist_bl_head *chain)
 {
-	__clear_bit_unlock(0, (unsigned long *)chain);
+	/* One instruction or a marked store, but KCSAN takes it for a plain
+	 * write of the word that others try for.
+	 */
+	(void)data_race(({ __clear_bit_unlock(0, (unsigned long *)chain); 0; }));
 	__release(bitlock);
 }
 
 /**
- * tcpstate_chain_add() - put a node at the head of a chain that is read
- *	without its lock
- * @chain: the chain, locked
- * @node: the node, whole but for its links
- */
-static __always_inline void tcpstate_chain_add(struct hlist_bl_head *chain,
-					       struct hlist_bl_node *node)
-{
-	struct hlist_bl_node *first = hlist_bl_first(chain);
-	unsigned long head = (unsigned long)node | LIST_BL_LOCKMASK;
-
-	WRITE_ONCE(node->next, first);
-	if (first)
-		first->pprev = &node->next;
-	node->pprev = &chain->first;
-	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(). */
-	smp_store_release(&chain->first, (struct hlist_bl_node *)head);
-}
-
-/**
- * tcpstate_chain_first() - the head of a chain, to be read without its lock
+ * tcpstate_chain_first() - the head of a chain, locked or not
  * @chain: the chain
  *
  * Return: its first node, or NULL.
@@ -68,5 +60,47 @@ tcpstate_chain_first(const struct hlist_bl_head *chain)
 
 	return (void *)(first & ~LIST_BL_LOCKMASK);
 }
+
+/**
+ * tcpstate_chain_add() - put a node at the head of a chain, which may be read
+ *	without its lock
+ * @chain: the chain, locked
+ * @node: the node, whole but for its links
+ */
+static __always_inline void tcpstate_chain_add(struct hlist_bl_head *chain,
+					       struct hlist_bl_node *node)
+{
+	struct hlist_bl_node *first = tcpstate_chain_first(chain);
+	unsigned long head = (unsigned long)node | LIST_BL_LOCKMASK;
+
+	WRITE_ONCE(node->next, first);
+	if (first)
+		first->pprev = &node->next;
+	node->pprev = &chain->first;
+	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(). */
+	smp_store_release(&chain->first, (struct hlist_bl_node *)head);
+}
+
+/**
+ * tcpstate_chain_del() - take a node off its chain
+ * @node: the node, its chain locked; it still leads on to the rest
+ */
+static __always_inline void tcpstate_chain_del(struct hlist_bl_node *node)
+{
+	struct hlist_bl_node *next = node->next, **pprev = node->pprev;
+	unsigned long locked = (unsigned long)READ_ONCE(*pprev) &
+			       LIST_BL_LOCKMASK;
+
+	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(). */
+	WRITE_ONCE(*pprev, (void *)((unsigned long)next | locked));
+	if (next)
+		next->pprev = pprev;
+}
+
+/* Every @entry of a @chain that is locked, by its @member. */
+#define tcpstate_chain_for_each_entry(entry, pos, chain, member)	\
+	for ((pos) = tcpstate_chain_first(chain);			\
+	     (pos) && ({ (entry) = hlist_bl_entry(pos, typeof(*(entry)), member); 1; }); \
+	     (pos) = (pos)->next)
 
 #endif /* _TCPSTATE_CHAIN_H */

@@ -107,7 +107,7 @@ static __always_inline void chain_add(struct hlist_bl_head *bucket,
 /* The record still leads on to the rest of the chain it was in. */
 static __always_inline void chain_del(struct tcpstate_conn *conn)
 {
-	__hlist_bl_del(&conn->node);
+	tcpstate_chain_del(&conn->node);
 }
 
 static __always_inline u32 object_family(const struct sock *sk)
@@ -198,19 +198,9 @@ static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
 	}
 }
 
-static bool fail_add(void)
-{
-	unsigned int left = READ_ONCE(fail_adds);
-
-	while (unlikely(left))
-		if (try_cmpxchg(&fail_adds, &left, left - 1))
-			return true;
-	return false;
-}
-
 static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 {
-	if (fail_add())
+	if (tcpstate_fail(&fail_adds))
 		return NULL;
 	if (!this_cpu_read(tcpstate_stock.first) && !tcpstate_stock_refill(gfp))
 		return NULL;
@@ -225,7 +215,7 @@ static noinline void ages_insert(struct tcpstate_ages *ages,
 	u64 since = READ_ONCE(conn->since);
 	struct hlist_bl_node *pos;
 
-	hlist_bl_for_each_entry(at, pos, &ages->newest, age) {
+	tcpstate_chain_for_each_entry(at, pos, &ages->newest, age) {
 		if (READ_ONCE(at->since) <= since)
 			break;
 		newer = at;
@@ -233,7 +223,7 @@ static noinline void ages_insert(struct tcpstate_ages *ages,
 	if (newer)
 		hlist_bl_add_behind(&conn->age, &newer->age);
 	else
-		hlist_bl_add_head(&conn->age, &ages->newest);
+		tcpstate_chain_add(&ages->newest, &conn->age);
 	if (!conn->age.next)
 		ages->oldest = conn;
 }
@@ -244,13 +234,13 @@ static noinline void ages_insert(struct tcpstate_ages *ages,
 static __always_inline void ages_add(struct tcpstate_ages *ages,
 				     struct tcpstate_conn *conn)
 {
-	struct hlist_bl_node *first = hlist_bl_first(&ages->newest);
+	struct hlist_bl_node *first = tcpstate_chain_first(&ages->newest);
 
 	/* Pairs as in ages_insert(). */
 	if (likely(first && READ_ONCE(hlist_bl_entry(first, struct tcpstate_conn,
 						     age)->since) <=
 			    READ_ONCE(conn->since)))
-		hlist_bl_add_head(&conn->age, &ages->newest);
+		tcpstate_chain_add(&ages->newest, &conn->age);
 	else
 		ages_insert(ages, conn);
 }
@@ -261,7 +251,7 @@ static void ages_del(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
 		ages->oldest = conn->age.pprev == &ages->newest.first ? NULL :
 			       container_of(conn->age.pprev,
 					    struct tcpstate_conn, age.next);
-	__hlist_bl_del(&conn->age);
+	tcpstate_chain_del(&conn->age);
 }
 
 static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
@@ -269,10 +259,10 @@ static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
 	struct tcpstate_ages *ages =
 		&conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
 
-	hlist_bl_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest);
 	ages_del(ages, conn);
 	was = status_change(conn, TCPSTATE_CONN_LISTED, 0);
-	hlist_bl_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest);
 	return was & ~TCPSTATE_CONN_LISTED;
 }
 
@@ -306,14 +296,14 @@ static void conn_settle(struct tcpstate_cpu *block, struct tcpstate_conn *conn)
 			continue;
 		}
 		ages = &block->ages[age];
-		hlist_bl_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest);
 		ages_add(ages, conn);
 		settled = try_cmpxchg(&conn->status, &was,
 				      (was & ~TCPSTATE_CONN_INBOX) |
 				      TCPSTATE_CONN_LISTED);
 		if (!settled)
 			ages_del(ages, conn);
-		hlist_bl_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest);
 	}
 }
 
@@ -366,8 +356,8 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 	if (hlist_bl_empty(&ages->newest))
 		return;
 	local_irq_disable();
-	hlist_bl_lock(&ages->newest);
-	for (pos = hlist_bl_first(&ages->newest); pos; pos = pos->next) {
+	tcpstate_chain_lock(&ages->newest);
+	for (pos = tcpstate_chain_first(&ages->newest); pos; pos = pos->next) {
 		conn = hlist_bl_entry(pos, struct tcpstate_conn, age);
 		/* A listener is not freed before it is off the list. */
 		sk = READ_ONCE(conn->obj);
@@ -377,15 +367,15 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 			continue;
 		mark.since = conn->since;
 		hlist_bl_add_behind(&mark.age, pos);
-		hlist_bl_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest);
 		local_irq_enable();
 		cond_resched();
 		local_irq_disable();
-		hlist_bl_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest);
 		pos = &mark.age;
 		ages_del(ages, &mark);
 	}
-	hlist_bl_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest);
 	local_irq_enable();
 }
 
@@ -642,9 +632,9 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 		/* Who asks listeners for their requests may find it there. */
 		WRITE_ONCE(fresh->obj, NULL);
 		ages = &here->ages[age];
-		hlist_bl_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest);
 		ages_add(ages, fresh);
-		hlist_bl_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest);
 	}
 	conn_place(bucket, fresh, obj);
 	added = true;
@@ -1207,7 +1197,7 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			continue;
 		local_irq_disable();
 		tcpstate_chain_lock(bucket);
-		hlist_bl_for_each_entry(conn, pos, bucket, node) {
+		tcpstate_chain_for_each_entry(conn, pos, bucket, node) {
 			if (READ_ONCE(conn->home)->netns == netns)
 				unmatched += conn_match(conn, epoch, walks);
 		}
@@ -1287,7 +1277,7 @@ void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 
 	local_irq_save(flags);
 	tcpstate_chain_lock(chain);
-	hlist_bl_for_each_entry(conn, pos, chain, node)
+	tcpstate_chain_for_each_entry(conn, pos, chain, node)
 		visit(conn, arg);
 	tcpstate_chain_unlock(chain);
 	local_irq_restore(flags);
@@ -1343,7 +1333,7 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 			continue;
 		local_irq_disable();
 		tcpstate_chain_lock(bucket);
-		hlist_bl_for_each_entry(conn, pos, bucket, node)
+		tcpstate_chain_for_each_entry(conn, pos, bucket, node)
 			if (READ_ONCE(conn->home)->netns == netns)
 				visit(READ_ONCE(conn->status) &
 				      TCPSTATE_CONN_STATE, conn->obj, arg);
@@ -1367,7 +1357,7 @@ void tcpstate_conn_flush(void)
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
 			tcpstate_chain_lock(bucket);
-			conn = hlist_bl_entry(hlist_bl_first(bucket),
+			conn = hlist_bl_entry(tcpstate_chain_first(bucket),
 					      struct tcpstate_conn, node);
 			conn_close(conn);
 			tcpstate_chain_unlock(bucket);
@@ -1391,7 +1381,8 @@ int tcpstate_conn_init(void)
 	conn_buckets = min((hashinfo->ehash_mask + 1UL) *
 			   CONN_BUCKETS_PER_EHASH, CONN_BUCKETS_MAX);
 	conn_shift = BITS_PER_LONG - ilog2(conn_buckets);
-	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table), GFP_KERNEL);
+	conn_table = kvcalloc(conn_buckets, sizeof(*conn_table),
+			      GFP_KERNEL | __GFP_NOWARN);
 	if (!conn_table)
 		return -ENOMEM;
 	BUILD_BUG_ON(sizeof(struct tcpstate_conn) > 96);

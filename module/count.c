@@ -9,6 +9,7 @@
 #include <linux/percpu.h>
 #include <net/tcp_states.h>
 
+#include "chain.h"
 #include "tcpstate.h"
 
 #define STATE_CLOSE		TCP_CLOSE
@@ -149,7 +150,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		if (hlist_bl_empty(&ages->newest))
 			continue;
 		local_irq_save(flags);
-		hlist_bl_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest);
 		conn = ages->oldest;
 		/* Its owner may be about to find that it was listed meanwhile:
 		 * pairs with the WRITE_ONCE()s of conn->since.
@@ -160,7 +161,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
 						  TCPSTATE_CONN_SEEDED;
 		}
-		hlist_bl_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest);
 		local_irq_restore(flags);
 	}
 	tcpstate_conn_requests(block, sum->requests);
@@ -176,9 +177,9 @@ static u64 block_oldest(struct tcpstate_cpu *block, enum tcpstate_age age)
 	if (hlist_bl_empty(&ages->newest))
 		return 0;
 	local_irq_save(flags);
-	hlist_bl_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest);
 	oldest = ages->oldest ? ages->oldest->since : 0;
-	hlist_bl_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest);
 	local_irq_restore(flags);
 	return oldest;
 }

@@ -458,7 +458,7 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
 	struct tcpstate_shard *shard = shard_of(dest, conn);
 
 	tcpstate_chain_lock(&shard->conns);
-	__hlist_bl_del(&conn->peer);
+	tcpstate_chain_del(&conn->peer);
 	shard->opens += opened;
 	shard->early += early;
 	tcpstate_chain_unlock(&shard->conns);
@@ -637,14 +637,14 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 
 	local_irq_disable();
 	tcpstate_chain_lock(&shard->conns);
-	hlist_bl_add_head(&cursor.peer, &shard->conns);
+	tcpstate_chain_add(&shard->conns, &cursor.peer);
 	while ((pos = cursor.peer.next)) {
 		for (n = 0; pos && n < PEERS_BATCH; n++, pos = pos->next) {
 			use_conn(walk, hlist_bl_entry(pos, struct tcpstate_conn,
 						      peer), now);
 			last = pos;
 		}
-		__hlist_bl_del(&cursor.peer);
+		tcpstate_chain_del(&cursor.peer);
 		hlist_bl_add_behind(&cursor.peer, last);
 		tcpstate_chain_unlock(&shard->conns);
 		local_irq_enable();
@@ -652,7 +652,7 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 		local_irq_disable();
 		tcpstate_chain_lock(&shard->conns);
 	}
-	__hlist_bl_del(&cursor.peer);
+	tcpstate_chain_del(&cursor.peer);
 	tcpstate_chain_unlock(&shard->conns);
 	local_irq_enable();
 }
@@ -811,7 +811,7 @@ static void unhash(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
 {
 	local_irq_disable();
 	tcpstate_chain_lock(bucket);
-	__hlist_bl_del(&dest->node);
+	tcpstate_chain_del(&dest->node);
 	tcpstate_chain_unlock(bucket);
 	local_irq_enable();
 }
@@ -873,11 +873,13 @@ int tcpstate_dest_init(void)
 	max_destinations = min_t(uint, max_destinations, INT_MAX / 2);
 	max_destinations_netns = min(max_destinations_netns, max_destinations);
 
-	dest_buckets = clamp(roundup_pow_of_two(max_destinations) / 2, 2UL,
+	/* Most never have so many: the table is for an eighth of them. */
+	dest_buckets = clamp(roundup_pow_of_two(max_destinations) / 8, 2UL,
 			     BUCKETS_MAX);
 	dest_shift = BITS_PER_LONG_LONG - ilog2(dest_buckets);
 	get_random_bytes(dest_secret, sizeof(dest_secret));
-	dest_table = kvcalloc(dest_buckets, sizeof(*dest_table), GFP_KERNEL);
+	dest_table = kvcalloc(dest_buckets, sizeof(*dest_table),
+			      GFP_KERNEL | __GFP_NOWARN);
 	if (!dest_table)
 		return -ENOMEM;
 	dest_cache = kmem_cache_create("tcpstate_dest",

@@ -44,17 +44,23 @@ static int __init tcpstate_init(void)
 		return err;
 	tcpstate_clock_init();
 	err = tcpstate_conn_init();
-	if (err)
+	if (err) {
+		pr_err("no memory for the table of connections: refusing to load\n");
 		return err;
+	}
 	err = tcpstate_owner_init();
-	if (err)
+	if (err) {
+		pr_err("no memory for the table of owners: refusing to load\n");
 		goto err_conn;
+	}
 	err = tcpstate_netns_init();
 	if (err)
 		goto err_owner;
 	err = tcpstate_dest_init();
-	if (err)
+	if (err) {
+		pr_err("no memory for the table of destinations: refusing to load\n");
 		goto err_netns;
+	}
 	err = tcpstate_probe_init();
 	if (err)
 		goto err_dest;

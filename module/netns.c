@@ -32,6 +32,13 @@ static uint max_connections_netns;
 module_param(max_connections_netns, uint, 0444);
 MODULE_PARM_DESC(max_connections_netns, "Records of one namespace at most (default: half of max_connections)");
 
+/* What fails slabs and pages does not reach the allocator of memory per CPU,
+ * which mostly has some left.
+ */
+static uint fail_percpu;
+module_param(fail_percpu, uint, 0600);
+MODULE_PARM_DESC(fail_percpu, "Debugging: let the next N allocations of memory per CPU fail");
+
 static LIST_HEAD(netns_list);		/* by id; under tcpstate_netns_mutex */
 static u64 netns_last_id;		/* under tcpstate_netns_mutex */
 static atomic_t netns_slots;		/* what all namespaces hold of them */
@@ -312,7 +319,8 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 
 	if (!netns)
 		return NULL;
-	netns->cpus = alloc_percpu(struct tcpstate_cpu *);
+	netns->cpus = tcpstate_fail(&fail_percpu) ? NULL :
+		      alloc_percpu(struct tcpstate_cpu *);
 	if (!netns->cpus) {
 		kfree(netns);
 		return NULL;

@@ -234,9 +234,9 @@ static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
 	tcpstate_conn_settle(block);
 	if (hlist_bl_empty(&ages->newest))
 		return best;
-	hlist_bl_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest);
 	/* A listener is not freed before it is off the list. */
-	hlist_bl_for_each_entry(conn, pos, &ages->newest, age) {
+	tcpstate_chain_for_each_entry(conn, pos, &ages->newest, age) {
 		listener = READ_ONCE(conn->obj);
 		fits = listener ? listener_fits(listener, sk) : 0;
 		if (fits <= best)
@@ -244,7 +244,7 @@ static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
 		best = fits;
 		*owner = tcpstate_owner_of(READ_ONCE(conn->owner));
 	}
-	hlist_bl_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest);
 	return best;
 }
 

@@ -258,6 +258,27 @@ static void hook_detach(struct hook *hook)
 	hook_filter_free(hook);
 }
 
+/* By name ftrace does not tell that it had no memory for the function's entry.
+ * What it leaves then is an empty filter, which every function passes; that is
+ * always the same one.
+ */
+static int hook_filter_by_name(struct hook *hook)
+{
+	struct ftrace_ops *ops = &hook->ops;
+	const void *empty;
+	int err;
+
+	err = ftrace_set_filter(ops, NULL, 0, 1);
+	if (err)
+		return err;
+	empty = (__force void *)ops->func_hash->filter_hash;
+	err = ftrace_set_filter(ops, (unsigned char *)hook->name,
+				strlen(hook->name), 1);
+	if (!err && (__force void *)ops->func_hash->filter_hash == empty)
+		err = -ENOMEM;
+	return err;
+}
+
 static int hook_attach(struct hook *hook)
 {
 	int err;
@@ -266,8 +287,7 @@ static int hook_attach(struct hook *hook)
 		err = ftrace_set_filter_ip(&hook->ops,
 					   (unsigned long)hook->function, 0, 1);
 	else
-		err = ftrace_set_filter(&hook->ops, (unsigned char *)hook->name,
-					strlen(hook->name), 1);
+		err = hook_filter_by_name(hook);
 	if (err == -ENOMEM) {
 		pr_err("no memory to hook %s(): refusing to load\n", hook->name);
 		return err;

@@ -3,6 +3,7 @@
  * The memory of records; see stock.h.
  */
 #include <linux/list.h>
+#include <linux/moduleparam.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -30,7 +31,16 @@ struct chunk {
 	struct tcpstate_conn	conns[] ____cacheline_aligned;
 };
 
-static struct kmem_cache *chunk_cache __read_mostly;
+/* Single records a CPU stocks up on: half of the births find one in stock. */
+#define SINGLES		2
+
+#ifdef CONFIG_KASAN
+bool tcpstate_stock_chunks;
+module_param_named(chunks, tcpstate_stock_chunks, bool, 0444);
+MODULE_PARM_DESC(chunks, "Debugging: allocate records in chunks, as without KASAN");
+#endif
+
+static struct kmem_cache *stock_cache __read_mostly;	/* chunks or records */
 static DEFINE_PER_CPU(struct pool, pools);
 
 /* Filled and emptied with interrupts off, by its CPU. */
@@ -69,7 +79,7 @@ static void chunk_put(struct llist_node *record)
 		list_del(&chunk->list);
 	raw_spin_unlock(&pool->lock);
 	if (whole)
-		kmem_cache_free(chunk_cache, chunk);
+		kmem_cache_free(stock_cache, chunk);
 }
 
 /* All that the first chunk of the pool has to give. */
@@ -90,37 +100,63 @@ static void stock_take(struct tcpstate_stock *stock, struct pool *pool)
 	raw_spin_unlock(&pool->lock);
 }
 
-/**
- * tcpstate_stock_refill() - put records into this CPU's stock, which is empty
- * @gfp: what to allocate a chunk with, if one is needed; a failure is never
- *	warned of
- *
- * Context: interrupts off; they are on for a moment if @gfp lets it sleep.
- * Return: whether there are some now.
- */
-bool tcpstate_stock_refill(gfp_t gfp)
+/* A chunk, or where there are none a record. */
+static void *stock_alloc(gfp_t gfp)
 {
-	struct chunk *chunk;
-	unsigned int i;
-
-	stock_take(this_cpu_ptr(&tcpstate_stock), this_cpu_ptr(&pools));
-	if (this_cpu_read(tcpstate_stock.first))
-		return true;
+	void *object;
 
 	if (gfpflags_allow_blocking(gfp))
 		local_irq_enable();
-	chunk = kmem_cache_alloc(chunk_cache, gfp | __GFP_NOWARN);
+	object = kmem_cache_alloc(stock_cache, gfp | __GFP_NOWARN);
 	if (gfpflags_allow_blocking(gfp))
 		local_irq_disable();
+	return object;
+}
+
+static void stock_refill_singly(gfp_t gfp)
+{
+	struct tcpstate_conn *conn;
+	int i;
+
+	for (i = 0; i < SINGLES; i++) {
+		conn = stock_alloc(gfp);
+		if (conn)
+			stock_push(this_cpu_ptr(&tcpstate_stock), &conn->inbox);
+	}
+}
+
+static void stock_refill_chunk(gfp_t gfp)
+{
+	struct chunk *chunk = stock_alloc(gfp);
+	unsigned int i;
+
 	if (!chunk)
-		return false;
+		return;
 	chunk->pool = this_cpu_ptr(&pools);
 	chunk->free = NULL;
 	chunk->count = 0;
 	for (i = CHUNK_CONNS; i--;)
 		stock_push(this_cpu_ptr(&tcpstate_stock),
 			   &chunk->conns[i].inbox);
-	return true;
+}
+
+/**
+ * tcpstate_stock_refill() - put records into this CPU's stock, which is empty
+ * @gfp: what to allocate with, if that is needed; a failure is never warned of
+ *
+ * Context: interrupts off; they are on for moments if @gfp lets it sleep.
+ * Return: whether there are some now.
+ */
+bool tcpstate_stock_refill(gfp_t gfp)
+{
+	if (!tcpstate_stock_chunks) {
+		stock_refill_singly(gfp);
+		return this_cpu_read(tcpstate_stock.first);
+	}
+	stock_take(this_cpu_ptr(&tcpstate_stock), this_cpu_ptr(&pools));
+	if (!this_cpu_read(tcpstate_stock.first))
+		stock_refill_chunk(gfp);
+	return this_cpu_read(tcpstate_stock.first);
 }
 
 /**
@@ -134,6 +170,17 @@ void tcpstate_stock_drain(void)
 
 	while (stock->count > TCPSTATE_STOCK_MAX / 2)
 		chunk_put(stock_pop(stock));
+}
+
+/**
+ * tcpstate_stock_free() - give a record back that is no part of a chunk
+ * @conn: the record
+ *
+ * Context: interrupts off.
+ */
+void tcpstate_stock_free(struct tcpstate_conn *conn)
+{
+	kmem_cache_free(stock_cache, conn);
 }
 
 /**
@@ -153,10 +200,15 @@ int tcpstate_stock_init(void)
 		raw_spin_lock_init(&per_cpu(pools, cpu).lock);
 		INIT_LIST_HEAD(&per_cpu(pools, cpu).chunks);
 	}
-	chunk_cache = kmem_cache_create("tcpstate_conn",
-					offsetof(struct chunk, conns[CHUNK_CONNS]),
-					CHUNK_SIZE, SLAB_TYPESAFE_BY_RCU, NULL);
-	return chunk_cache ? 0 : -ENOMEM;
+	if (tcpstate_stock_chunks)
+		stock_cache = kmem_cache_create("tcpstate_conn",
+						offsetof(struct chunk, conns[CHUNK_CONNS]),
+						CHUNK_SIZE, SLAB_TYPESAFE_BY_RCU, NULL);
+	else
+		stock_cache = kmem_cache_create("tcpstate_conn",
+						sizeof(struct tcpstate_conn), 0,
+						SLAB_TYPESAFE_BY_RCU, NULL);
+	return stock_cache ? 0 : -ENOMEM;
 }
 
 /**
@@ -165,14 +217,21 @@ int tcpstate_stock_init(void)
 void tcpstate_stock_exit(void)
 {
 	struct tcpstate_stock *stock;
+	struct llist_node *record;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		stock = per_cpu_ptr(&tcpstate_stock, cpu);
 		local_irq_disable();
-		while (stock->count)
-			chunk_put(stock_pop(stock));
+		while (stock->count) {
+			record = stock_pop(stock);
+			if (tcpstate_stock_chunks)
+				chunk_put(record);
+			else
+				tcpstate_stock_free(llist_entry(record, struct tcpstate_conn,
+								inbox));
+		}
 		local_irq_enable();
 	}
-	kmem_cache_destroy(chunk_cache);
+	kmem_cache_destroy(stock_cache);
 }

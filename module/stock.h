@@ -20,6 +20,11 @@
  * Chains are read without their lock (see tcpstate.h): a record that is free
  * may be given to another connection under such a reader, but stays a record
  * for a grace period, which is what SLAB_TYPESAFE_BY_RCU means.
+ *
+ * KASAN knows of objects of the slab, not of what is inside them. So where it
+ * looks each record is one, and goes back to the slab when it is put back: what
+ * is done with it after its end, a grace period later, is seen. The parameter
+ * chunks has it look at the chunks instead.
  */
 
 /* Beyond the maximum, half of what a CPU has in stock goes back. */
@@ -39,9 +44,16 @@ struct tcpstate_stock {
 
 DECLARE_PER_CPU(struct tcpstate_stock, tcpstate_stock);
 
+#ifdef CONFIG_KASAN
+extern bool tcpstate_stock_chunks;
+#else
+#define tcpstate_stock_chunks	true
+#endif
+
 int tcpstate_stock_init(void);
 void tcpstate_stock_exit(void);
 bool tcpstate_stock_refill(gfp_t gfp);
+void tcpstate_stock_free(struct tcpstate_conn *conn);
 void tcpstate_stock_drain(void);
 
 /**
@@ -72,6 +84,10 @@ static __always_inline void tcpstate_stock_put(struct tcpstate_conn *conn)
 {
 	unsigned int count = this_cpu_read(tcpstate_stock.count) + 1;
 
+	if (!tcpstate_stock_chunks) {
+		tcpstate_stock_free(conn);
+		return;
+	}
 	conn->inbox.next = this_cpu_read(tcpstate_stock.first);
 	this_cpu_write(tcpstate_stock.first, &conn->inbox);
 	this_cpu_write(tcpstate_stock.count, count);

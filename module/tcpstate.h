@@ -669,6 +669,22 @@ enum tcpstate_seen {
 /* Called with the lock of the bucket and interrupts off. */
 typedef void (*tcpstate_conn_visit_t)(struct tcpstate_conn *conn, void *arg);
 
+/**
+ * tcpstate_fail() - is an allocation to fail, for a test?
+ * @left: a parameter of the module's: how many still are
+ *
+ * Return: whether it is one of them.
+ */
+static inline bool tcpstate_fail(unsigned int *left)
+{
+	unsigned int n = READ_ONCE(*left);
+
+	while (unlikely(n))
+		if (try_cmpxchg(left, &n, n - 1))
+			return true;
+	return false;
+}
+
 /* conn.c: records */
 int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);

@@ -21,9 +21,7 @@
 #define LINES	2048
 
 FIXTURE(alerts) {
-	struct rig rig;
-	struct crowd crowd;
-	struct pair pair;
+	struct room_rig base;
 };
 
 FIXTURE_SETUP(alerts)
@@ -31,23 +29,15 @@ FIXTURE_SETUP(alerts)
 	struct rlimit many = { 60000, 60000 };
 
 	setrlimit(RLIMIT_NOFILE, &many);
-	pair_init(&self->pair, IPV4, PORT);
-	CHECK(rig_up(&self->rig, NULL));
-	CHECK(range_set(&self->rig.net.client, LOW, LOW + PORTS - 1));
-	CHECK(cheap_connections(&self->rig.net.client));
+	CHECK(room_up(&self->base, NULL));
+	CHECK(range_set(CLIENT, LOW, LOW + PORTS - 1));
+	CHECK(cheap_connections(CLIENT));
 }
 
 FIXTURE_TEARDOWN(alerts)
 {
-	crowd_close(&self->crowd);
-	pair_close(&self->pair);
-	EXPECT_OK(rig_down_alerted(&self->rig));
+	EXPECT_OK(room_down(&self->base));
 }
-
-#define NET	(&self->rig.net)
-#define CLIENT	(&self->rig.net.client)
-#define SERVER	(&self->rig.net.server)
-#define CROWD	(&self->crowd)
 
 static const struct target target = { .family = IPV4, .port = PORT, .deferred = true };
 
@@ -232,8 +222,8 @@ TEST_F_TIMEOUT(alerts, reusable, SECONDS)
 	CHECK(monitor_start(&m, CLIENT));
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
 	for (i = 0; i < 95; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
 			     room.used == room.reusable, PATIENCE_MS));
@@ -388,12 +378,11 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 				edges += m.edges[i].edge;
 			known += room;
 		}
-		/* An edge that comes after what is in force was asked for is no news. */
-		known == DESTINATIONS && lost && edges + lost >= MESSAGES * 9 / 10; }),
-		PATIENCE_MS))
+		known == DESTINATIONS && lost; }), PATIENCE_MS))
 		TH_LOG("%u edges, %ju lost, of %u; %u known", edges, (uintmax_t)lost, MESSAGES,
 		       known);
 	TH_LOG("%u heard, %ju lost", edges, (uintmax_t)lost);
+	/* An edge that comes after what is in force was asked for is no news. */
 	ASSERT_LE(edges + lost, MESSAGES);
 	CHECK(monitor_stop(&m));
 }
@@ -452,13 +441,13 @@ TEST_F_TIMEOUT(alerts, time_wait_limit, SECONDS)
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "20"));
 	CHECK(monitor_start(&m, CLIENT));
 	for (i = 0; i < 15; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	HEARS(&m, "");
 	for (i = 0; i < 7; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical");
 	ASSERT_EQ(20, m.edges[0].capacity);
@@ -531,6 +520,8 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 	struct room room;
 	int n;
 
+	if (slowness() > 1)
+		SKIP(return, "28,232 connections take too long here");
 	CHECK(range_set(CLIENT, 32769, 60999));
 	CHECK(monitor_start(&m, CLIENT));
 	n = open_until_refused(CLIENT, &target, CROWD, ports / 2);
@@ -557,6 +548,12 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 	crowd_close(CROWD);
 	HEARS(&m, ROOM_FULL " port-room/clear");
 	CHECK(monitor_stop(&m));
+	/* The log has a line for each, and no more. */
+	CHECK(run(NULL, "dmesg | "
+		  "sed -n 's/.*tcpstate: netns %ju: \\(no port left\\|[a-z]*\\).*/\\1/p' | "
+		  "tail -n 5 | tr '\\n' ' '", (uintmax_t)CLIENT->ino));
+	ASSERT_NE(NULL, strstr(output(), "warning critical no port left clear"))
+		TH_LOG("%s", output());
 }
 
 TEST_HARNESS_MAIN

@@ -19,31 +19,19 @@
 #define PORTS	(HIGH - LOW + 1)
 
 FIXTURE(dest) {
-	struct rig rig;
-	struct crowd crowd;
-	struct pair pair;
+	struct room_rig base;
 };
 
 FIXTURE_SETUP(dest)
 {
-	pair_init(&self->pair, IPV4, PORT);
-	CHECK(rig_up(&self->rig, NULL));
-	CHECK(range_set(&self->rig.net.client, LOW, HIGH));
-	/* What is not answered is not given up while a test runs. */
-	CHECK(sysctl_set(&self->rig.net.client, "net/ipv4/tcp_syn_retries", "20"));
+	CHECK(room_up(&self->base, NULL));
+	CHECK(range_set(CLIENT, LOW, HIGH));
 }
 
 FIXTURE_TEARDOWN(dest)
 {
-	crowd_close(&self->crowd);
-	pair_close(&self->pair);
-	EXPECT_OK(rig_down_alerted(&self->rig));
+	EXPECT_OK(room_down(&self->base));
 }
-
-#define NET	(&self->rig.net)
-#define CLIENT	(&self->rig.net.client)
-#define SERVER	(&self->rig.net.server)
-#define CROWD	(&self->crowd)
 
 /*
  * One connection tells what the capacity is; then as many succeed as were
@@ -233,10 +221,10 @@ TEST_F_TIMEOUT(dest, seeded, SECONDS)
 
 	CHECK(module_unload());
 	/* In SYN_SENT, ESTABLISHED, TIME_WAIT and FIN_WAIT2, and accepted ones. */
-	CHECK(pair_listen(NET, &self->pair));
+	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < 3; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	}
 	for (i = 0; i < 4; i++) {
 		fd = target_connect(CLIENT, &target);
@@ -315,7 +303,7 @@ TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 		CHECK(wire(CLIENT, PASS));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_timestamps", r->stamps));
-		CHECK(make_time_wait(NET, &target, &self->pair, 30));
+		CHECK(make_time_wait(NET, &target, &self->base.pair, 30));
 		CHECK(room_read(CLIENT, &target, &room));
 		ASSERT_EQ(30, room.time_wait);
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", r->tw_reuse));
@@ -352,7 +340,7 @@ TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
 	int i, fd;
 
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
-	CHECK(pair_listen(NET, &self->pair));
+	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < 40; i++) {
 		fd = target_connect(CLIENT, &target);
 		ASSERT_GE(fd, 0) TH_LOG("%s", why());
@@ -445,11 +433,11 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 
 	/* Into TIME_WAIT, which lasts for 60 s: 100 ports are 1.67 per second. */
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
-	self->pair.port = target.port;
+	self->base.pair.port = target.port;
 	begun = now_ms();
 	n = AT_PACE(10, 3000, {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 	});
 	asked = now_ms();
 	CHECK(room_read(CLIENT, &target, &room));
@@ -489,8 +477,8 @@ TEST_F_TIMEOUT(dest, established, SECONDS)
 	struct room room;
 	int i, fd;
 
-	self->pair.family = IPV6;
-	CHECK(pair_listen(NET, &self->pair));
+	self->base.pair.family = IPV6;
+	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < PORTS; i++) {
 		fd = target_connect(CLIENT, &target);
 		ASSERT_GE(fd, 0) TH_LOG("%s", why());

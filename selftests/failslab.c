@@ -25,10 +25,18 @@
 #define SECONDS		1500
 #define DEBUGFS		"/sys/kernel/debug/"
 #define SLAB		"/sys/kernel/slab/tcpstate_conn/"
-#define FAIL_ADDS	"/sys/module/tcpstate/parameters/fail_adds"
-#define PAIRS		5
-/* Connections whose records do not fit into one chunk. */
+#define PARAMETERS	"/sys/module/tcpstate/parameters/"
+#define FAIL_ADDS	PARAMETERS "fail_adds"
+#define FAIL_PERCPU	PARAMETERS "fail_percpu"
+#define FOR_EVER	"1000000"
+#define PAIRS		3
+/* Connections whose records do not fit into one chunk; few are enough where
+ * each record is allocated by itself.
+ */
 #define MANY		40
+#define FEW		4
+/* More than any path makes. */
+#define FAILURES	100000
 /* Where x86-64 has its modules, when the kernel is not moved about. */
 #define MODULES_BEGIN	0xffffffffa0000000
 #define MODULES_END	0xffffffffff000000
@@ -129,21 +137,48 @@ static bool disarm(void)
 	return arm(0) ? false : failed;
 }
 
-/* The next but @skip allocation of a kind fails, whoever makes it; @unit is the
- * size of each one.
+/* The next but @skip allocation of a kind fails, whoever makes it, and so do as
+ * many as make @times; @unit is the size of each one.
  */
-static int arm_any(const char *kind, unsigned int skip, unsigned int unit)
+static int arm_any(const char *kind, unsigned int skip, unsigned int unit, unsigned int times)
 {
 	return debugfs_set(kind, "space", (long)skip * unit + 1) ||
-	       debugfs_set(kind, "times", 1) ||
+	       debugfs_set(kind, "times", times) ||
 	       debugfs_set(kind, "probability", 100) ? -1 : 0;
 }
 
-static bool disarm_any(const char *kind)
+/* How many did not fail? */
+static unsigned int disarm_any(const char *kind)
 {
-	bool failed = !debugfs_get(kind, "times");
+	unsigned int left = debugfs_get(kind, "times");
 
-	return !debugfs_set(kind, "probability", 0) && failed;
+	debugfs_set(kind, "probability", 0);
+	return left;
+}
+
+/* The same of records, or of what they come in. */
+static long object_size(void)
+{
+	char text[32] = "";
+	int fd = open(SLAB "object_size", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = '\0';
+	close(fd);
+	return strtol(text, NULL, 10);
+}
+
+static int arm_records(unsigned int skip)
+{
+	return file_write(SLAB "failslab", "1") || debugfs_set("failslab", "cache-filter", 1) ||
+	       arm_any("failslab", skip, object_size(), 1) ? -1 : 0;
+}
+
+static bool disarm_records(void)
+{
+	bool failed = !disarm_any("failslab");
+
+	return !debugfs_set("failslab", "cache-filter", 0) && failed;
 }
 
 /* Its sockets may be older than the module, or have been without a record. */
@@ -233,8 +268,24 @@ static int honest(struct ns *ns)
 	return audit(ns) || same_as_ss(ns) ? -1 : 0;
 }
 
+static bool all_as_ss(const struct net *net)
+{
+	struct counters *list;
+	bool same;
+	size_t n;
+
+	if (cli_read_all(&list, &n))
+		return false;
+	same = !listed_as_ss(list, n, &net->client) && !listed_as_ss(list, n, &net->server);
+	free(list);
+	return same;
+}
+
+/* In every namespace; most often all is just as it should be. */
 static int all_honest(struct net *net)
 {
+	if (all_as_ss(net))
+		return audit_all();
 	return honest(NULL) || honest(&net->client) || honest(&net->server) ? -1 : 0;
 }
 
@@ -280,6 +331,22 @@ TEST_F_TIMEOUT(failslab, load, SECONDS)
 		if (++self->failed % 20 == 0)
 			TH_LOG("%u so far", self->failed);
 	}
+}
+
+/* What has a second way to get memory, which one failure does not take away. */
+TEST_F_TIMEOUT(failslab, load_without_any, SECONDS)
+{
+	int fd = open(from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko"), O_RDONLY | O_CLOEXEC), i;
+
+	self->path = "load and seed, all at once";
+	for (i = 0; i < 2; i++)
+		CHECK(arm_any(kinds[i], 0, 0, FAILURES));
+	ASSERT_EQ(-1, syscall(SYS_finit_module, fd, "", 0));
+	EXPECT_EQ(ENOMEM, errno);
+	for (i = 0; i < 2; i++)
+		self->failed += FAILURES - disarm_any(kinds[i]);
+	close(fd);
+	CHECK(nothing_left());
 }
 
 /* It cannot be refused. */
@@ -338,76 +405,190 @@ TEST_F_TIMEOUT(failslab, namespace, SECONDS)
 	CHECK(all_honest(&self->net));
 }
 
-/* Many connections, from their birth to their end. */
-static int live(const struct ns *ns, struct pair p[])
+static int percpu_all_failed(void)
 {
-	int i;
+	char left[16] = "";
+	int fd = open(FAIL_PERCPU, O_RDONLY | O_CLOEXEC);
 
-	for (i = 0; i < MANY; i++) {
-		pair_init(&p[i], IPV4, PORT);
-		if (i)
-			p[i].listener = p[0].listener;
-		if (pair_open_local(ns, &p[i]))
-			return -1;
-	}
-	return 0;
+	if (fd < 0 || read(fd, left, sizeof(left) - 1) <= 0 || atoi(left))
+		return fail("%s is still %s", FAIL_PERCPU, left);
+	return close(fd);
 }
 
-static int end(struct pair p[])
+/* A namespace whose pointers to what its CPUs count cannot be had. */
+static int namespace_without_percpu(void)
 {
-	int i;
-
-	for (i = 0; i < MANY; i++) {
-		if (i)
-			p[i].listener = -1;
-		if (i % 2 && pair_to_time_wait(&p[i]))
-			return -1;
-		pair_close(&p[i]);
-	}
-	return 0;
-}
-
-static long object_size(void)
-{
-	char text[32] = "";
-	int fd = open(SLAB "object_size", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		text[0] = '\0';
-	close(fd);
-	return strtol(text, NULL, 10);
-}
-
-/* Into an empty stock, in process context and in softirqs. */
-static int records_failing(unsigned int skip, struct net *net, bool *failed)
-{
-	struct pair p[MANY];
+	struct pair p;
 	struct ns ns;
 	int rc;
 
-	if (module_load(NULL) || ns_new(&ns, NULL) ||
-	    file_write(SLAB "failslab", "1") || debugfs_set("failslab", "cache-filter", 1) ||
-	    arm_any("failslab", skip, object_size()))
+	pair_init(&p, IPV4, PORT);
+	if (file_write(FAIL_PERCPU, "1") || ns_new(&ns, NULL))
 		return -1;
 	uncertain(&ns);
-	rc = live(&ns, p);
-	*failed = disarm_any("failslab");
-	rc = rc || honest(&ns) || end(p) || honest(&ns) || all_honest(net);
+	rc = percpu_all_failed() || pair_open_local(&ns, &p) || honest(&ns) ||
+	     pair_to_time_wait(&p) || honest(&ns);
+	pair_close(&p);
 	ns_drop(&ns);
-	return rc || module_unload() ? -1 : 0;
+	return rc ? -1 : 0;
 }
 
+TEST_F_TIMEOUT(failslab, percpu, SECONDS)
+{
+	char parameters[32];
+	int i;
+
+	self->path = "memory per CPU";
+	/* At load: for the first namespaces, in the end for all. */
+	for (i = 1; i <= 3; i++) {
+		snprintf(parameters, sizeof(parameters), "fail_percpu=%d", i);
+		CHECK(module_load(parameters));
+		CHECK(percpu_all_failed());
+		CHECK(all_honest(&self->net));
+		CHECK(namespace_without_percpu());
+		self->failed += i + 1;
+		CHECK(module_unload());
+		CHECK(nothing_left());
+	}
+}
+
+/* Connections in a namespace of their own. */
+struct crowd {
+	struct ns ns;
+	struct pair p[MANY];
+	int n;
+};
+
+static int crowd_open(struct crowd *crowd, int n)
+{
+	int i;
+
+	if (ns_new(&crowd->ns, NULL))
+		return -1;
+	uncertain(&crowd->ns);
+	crowd->n = n;
+	for (i = 0; i < n; i++) {
+		pair_init(&crowd->p[i], IPV4, PORT);
+		if (i)
+			crowd->p[i].listener = crowd->p[0].listener;
+		if (pair_open_local(&crowd->ns, &crowd->p[i]))
+			return -1;
+	}
+	return 0;
+}
+
+/* What was counted of them is true, and so is what is when they have ended. */
+static int crowd_close(struct crowd *crowd)
+{
+	int i;
+
+	if (honest(&crowd->ns))
+		return -1;
+	for (i = 0; i < crowd->n; i++) {
+		if (i)
+			crowd->p[i].listener = -1;
+		if (i % 2 && pair_to_time_wait(&crowd->p[i]))
+			return -1;
+		pair_close(&crowd->p[i]);
+	}
+	if (honest(&crowd->ns))
+		return -1;
+	ns_drop(&crowd->ns);
+	return 0;
+}
+
+/* In process context and in softirqs. */
 TEST_F_TIMEOUT(failslab, records, SECONDS)
 {
+	struct crowd crowd;
 	bool failed;
 
 	self->path = "records";
-	for (;;) {
-		CHECK(records_failing(self->failed, &self->net, &failed));
-		if (!failed)
-			break;
-		self->failed++;
+	CHECK(module_load(NULL));
+	do {
+		CHECK(arm_records(self->failed));
+		CHECK(crowd_open(&crowd, FEW));
+		failed = disarm_records();
+		CHECK(crowd_close(&crowd));
+		self->failed += failed;
+	} while (failed);
+	CHECK(all_honest(&self->net));
+}
+
+/* What is left in stock is less than they need. */
+TEST_F_TIMEOUT(failslab, chunks, SECONDS)
+{
+	struct crowd crowd;
+	bool failed;
+
+	self->path = "chunks of records";
+	do {
+		CHECK(module_load("chunks=1"));
+		CHECK(arm_records(self->failed));
+		CHECK(crowd_open(&crowd, MANY));
+		failed = disarm_records();
+		CHECK(crowd_close(&crowd));
+		CHECK(module_unload());
+		self->failed += failed;
+	} while (failed);
+}
+
+/* The slab's pages; without one of the size it likes best it asks for a smaller. */
+TEST_F_TIMEOUT(failslab, pages, SECONDS)
+{
+	static const char *const parameters[] = { NULL, "chunks=1" };
+	unsigned int i, skip, failed;
+	struct crowd crowd;
+
+	self->path = "pages";
+	for (i = 0; i < ARRAY_SIZE(parameters); i++) {
+		skip = 0;
+		do {
+			CHECK(module_load(parameters[i]));
+			CHECK(arm_any("fail_page_alloc", skip++, 1, 2));
+			CHECK(crowd_open(&crowd, MANY));
+			failed = 2 - disarm_any("fail_page_alloc");
+			CHECK(crowd_close(&crowd));
+			CHECK(module_unload());
+			self->failed += failed;
+		} while (failed);
 	}
+}
+
+/* Does everything have a record? */
+static bool all_there(const struct net *net)
+{
+	const struct ns *const ns[] = { NULL, &net->client, &net->server };
+	struct counters c;
+	struct table ss;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ns); i++)
+		if (ss_read(ns[i], &ss) || cli_read(ns[i], &c) || in_any(&c.now) < in_any(&ss))
+			return false;
+	return true;
+}
+
+/* The second walk after load, in a kworker, finds everything without a record. */
+static int second_walk_failing(unsigned int skip, struct net *net, bool *failed)
+{
+	if (module_load("fail_adds=" FOR_EVER) || arm_records(skip) || file_write(FAIL_ADDS, "0"))
+		return -1;
+	if (!WAIT_FOR(!debugfs_get("failslab", "times") || all_there(net), PATIENCE_MS))
+		return fail("the second walk came too soon, or not at all: %s", why());
+	*failed = disarm_records();
+	return all_honest(net) || module_unload() ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(failslab, second_walk, SECONDS)
+{
+	bool failed;
+
+	self->path = "the second walk";
+	do {
+		CHECK(second_walk_failing(self->failed, &self->net, &failed));
+		self->failed += failed;
+	} while (failed);
 }
 
 /* The first event on a CPU in a namespace: without memory that shares a block
@@ -473,8 +654,8 @@ static int command_failing(const struct ns *ns, const char *command, unsigned in
 	close(fd);
 	*failed = !strtoul(text, NULL, 10);
 	status = command_end(pid, from);
-	/* Done, or a sentence that says why not. */
-	if (*failed ? status && (status != 3 || !strchr(line, ' ')) : status > 1)
+	/* Done, be it with a negative answer, or a sentence that says why not. */
+	if (status > 1 && !(*failed && status == 3 && strchr(line, ' ')))
 		return fail("'%s' ended with %d: %s", command, status, line);
 	return 0;
 }
@@ -504,19 +685,28 @@ TEST_F_TIMEOUT(failslab, netlink, SECONDS)
 }
 
 /* An audit that finds what it has to add. */
+static int audit_failing(unsigned int nth, bool *failed)
+{
+	struct crowd crowd;
+
+	if (file_write(FAIL_ADDS, FOR_EVER) || crowd_open(&crowd, FEW) ||
+	    file_write(FAIL_ADDS, "0") ||
+	    command_failing(&crowd.ns, "tcpstate-cli audit", nth, failed))
+		return -1;
+	return crowd_close(&crowd);
+}
+
 TEST_F_TIMEOUT(failslab, audit_adds, SECONDS)
 {
-	bool failed = true;
+	bool failed;
 
 	self->path = "an audit that adds";
-	while (failed) {
-		CHECK(module_load("fail_adds=1000000"));
-		CHECK(file_write(FAIL_ADDS, "0"));
-		CHECK(command_failing(SERVER, "tcpstate-cli audit", self->failed + 1, &failed));
-		CHECK(all_honest(&self->net));
-		CHECK(module_unload());
+	CHECK(module_load(NULL));
+	do {
+		CHECK(audit_failing(self->failed + 1, &failed));
 		self->failed += failed;
-	}
+	} while (failed);
+	CHECK(all_honest(&self->net));
 }
 
 TEST_HARNESS_MAIN

@@ -18,8 +18,7 @@
 #define TOP	10
 
 FIXTURE(many) {
-	struct rig rig;
-	struct crowd crowd;
+	struct room_rig base;
 };
 
 FIXTURE_SETUP(many)
@@ -27,18 +26,13 @@ FIXTURE_SETUP(many)
 	struct rlimit many = { 60000, 60000 };
 
 	setrlimit(RLIMIT_NOFILE, &many);
-	CHECK(rig_up(&self->rig, "max_destinations=24000"));
+	CHECK(room_up(&self->base, "max_destinations=24000"));
 }
 
 FIXTURE_TEARDOWN(many)
 {
-	crowd_close(&self->crowd);
-	EXPECT_OK(rig_down_alerted(&self->rig));
+	EXPECT_OK(room_down(&self->base));
 }
-
-#define CLIENT	(&self->rig.net.client)
-#define SERVER	(&self->rig.net.server)
-#define CROWD	(&self->crowd)
 
 /* @each connections to destination number @n. */
 static int open_to(const struct ns *ns, unsigned int n, unsigned int each, struct crowd *crowd)

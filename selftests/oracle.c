@@ -508,8 +508,21 @@ static int expectation_parse(struct expectation *e, enum columns columns, const 
 	}
 }
 
-/* Does ss show what is expected? */
-static bool as_expected(const struct table *ss, const struct expectation *e)
+/*
+ * How many mini-sockets fewer than expected are there, for which there may be
+ * full ones: a socket in FIN_WAIT1 that is just being used, as by close(), when
+ * its FIN is acknowledged goes to FIN_WAIT2 and stays itself ("bad case" in
+ * tcp_rcv_state_process()).
+ */
+static uint64_t full_instead(const struct table *ss, const struct expectation *e)
+{
+	uint64_t fewer = e->t.mini - ss->mini;
+
+	return ss->mini < e->t.mini && fewer <= e->minis[ST_FIN_WAIT2] ? fewer : 0;
+}
+
+/* Does ss show what is expected? @late: for a while now it has not. */
+static bool as_expected(const struct table *ss, const struct expectation *e, bool late)
 {
 	struct table f = table_as_ss(&e->t);
 	int s;
@@ -525,7 +538,7 @@ static bool as_expected(const struct table *ss, const struct expectation *e)
 		    (apart && ss->n[s][V4] != f.n[s][V4]))
 			return false;
 	}
-	return ss->mini == e->t.mini;
+	return ss->mini == e->t.mini || (late && full_instead(ss, e));
 }
 
 static bool same_table(const struct table *a, const struct table *b)
@@ -545,7 +558,9 @@ static int as_ss(const struct ns *ns, const struct expectation *e, const struct 
 	if (!same_table(&ours, ss))
 		return fail("ss has '%s', tcpstate '%s'", want, got);
 	for (s = 1; s < NSTATES && !e->whatever; s++) {
-		if (in_state(&c->now, s) != in_state(&e->t, s) || c->minis[s] != e->minis[s])
+		uint64_t minis = e->minis[s] - (s == ST_FIN_WAIT2 ? full_instead(ss, e) : 0);
+
+		if (in_state(&c->now, s) != in_state(&e->t, s) || c->minis[s] != minis)
 			return fail("expected '%s', tcpstate has '%s' (%ju mini %s)", e->text,
 				    got, (uintmax_t)c->minis[s], state_name[s]);
 	}
@@ -590,7 +605,7 @@ static int agree(const struct ns *ns, const struct expectation *e)
 			return -1;
 		if (differs_since && !same_table(&ss, &last))
 			differs_since = 0;
-		if (!as_expected(&ss, e)) {
+		if (!as_expected(&ss, e, now_ms() - start > LAG_MS)) {
 			describe(got, sizeof(got), &ss);
 			fail("expected '%s', ss has '%s'", e->text, got);
 		} else {
@@ -628,14 +643,16 @@ int step(const struct ns *ns, enum columns columns, const char *expected)
 
 int ss_shows(const struct ns *ns, enum columns columns, const char *expected)
 {
+	uint64_t start = now_ms();
 	struct expectation e;
 	struct table ss;
 	char got[512];
 
 	if (expectation_parse(&e, columns, expected))
 		return -1;
-	if (WAIT_FOR(ss_read(ns, &ss) || as_expected(&ss, &e), PATIENCE_MS))
-		return as_expected(&ss, &e) ? 0 : -1;
+	if (WAIT_FOR(ss_read(ns, &ss) || as_expected(&ss, &e, now_ms() - start > LAG_MS),
+		     PATIENCE_MS))
+		return as_expected(&ss, &e, true) ? 0 : -1;
 	describe(got, sizeof(got), &ss);
 	return fail("expected '%s', ss has '%s'", expected, got);
 }

@@ -29,30 +29,19 @@
 #endif
 
 FIXTURE(ports) {
-	struct rig rig;
-	struct crowd crowd;
-	struct pair pair;
+	struct room_rig base;
 };
 
 FIXTURE_SETUP(ports)
 {
-	pair_init(&self->pair, IPV4, PORT);
-	CHECK(rig_up(&self->rig, NULL));
-	CHECK(range_set(&self->rig.net.client, LOW, HIGH));
-	CHECK(sysctl_set(&self->rig.net.client, "net/ipv4/tcp_syn_retries", "20"));
+	CHECK(room_up(&self->base, NULL));
+	CHECK(range_set(CLIENT, LOW, HIGH));
 }
 
 FIXTURE_TEARDOWN(ports)
 {
-	crowd_close(&self->crowd);
-	pair_close(&self->pair);
-	EXPECT_OK(rig_down_alerted(&self->rig));
+	EXPECT_OK(room_down(&self->base));
 }
-
-#define NET	(&self->rig.net)
-#define CLIENT	(&self->rig.net.client)
-#define SERVER	(&self->rig.net.server)
-#define CROWD	(&self->crowd)
 
 static const struct target target = { .family = IPV4, .port = PORT };
 
@@ -409,19 +398,19 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 	size_t n;
 	int i, fd;
 
-	CHECK(pair_listen(NET, &self->pair));
+	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < 4; i++) {
-		CHECK(pair_open(NET, &self->pair));
-		CHECK(pair_to_time_wait(&self->pair));
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
 		/* The server closes first. */
-		CHECK(pair_open(NET, &self->pair));
-		shutdown(self->pair.server, SHUT_WR);
-		CHECK(read_to_end(self->pair.client, &n));
-		close_fd(&self->pair.client);
-		close_fd(&self->pair.server);
+		CHECK(pair_open(NET, &self->base.pair));
+		shutdown(self->base.pair.server, SHUT_WR);
+		CHECK(read_to_end(self->base.pair.client, &n));
+		close_fd(&self->base.pair.client);
+		close_fd(&self->base.pair.server);
 	}
-	CHECK(pair_open(NET, &self->pair));
-	close_fd(&self->pair.client);
+	CHECK(pair_open(NET, &self->base.pair));
+	close_fd(&self->base.pair.client);
 	pair_init(&other, IPV6, PORT + 1);
 	CHECK(pair_open(NET, &other));
 	fd = target_connect(CLIENT, &target);
@@ -441,9 +430,9 @@ TEST_F_TIMEOUT(ports, bound_client_again, SECONDS)
 {
 	struct use *table = calloc(65536, sizeof(*table));
 
-	self->pair.from = 12345;
-	CHECK(pair_open(NET, &self->pair));
-	CHECK(pair_to_time_wait(&self->pair));
+	self->base.pair.from = 12345;
+	CHECK(pair_open(NET, &self->base.pair));
+	CHECK(pair_to_time_wait(&self->base.pair));
 	CHECK(port_uses(CLIENT, table));
 	ASSERT_EQ(1, table[12345].sockets);
 	ASSERT_EQ(1, table[12345].time_wait);
@@ -458,11 +447,11 @@ TEST_F_TIMEOUT(ports, server_again, SECONDS)
 	struct use *table = calloc(65536, sizeof(*table));
 	size_t n;
 
-	CHECK(pair_open(NET, &self->pair));
-	shutdown(self->pair.server, SHUT_WR);
-	CHECK(read_to_end(self->pair.client, &n));
-	close_fd(&self->pair.client);
-	pair_close(&self->pair);
+	CHECK(pair_open(NET, &self->base.pair));
+	shutdown(self->base.pair.server, SHUT_WR);
+	CHECK(read_to_end(self->base.pair.client, &n));
+	close_fd(&self->base.pair.client);
+	pair_close(&self->base.pair);
 	ASSERT_TRUE(WAIT_FOR(!port_uses(SERVER, table) && table[PORT].time_wait == 1 &&
 			     table[PORT].sockets == 1, PATIENCE_MS));
 	ASSERT_EQ(EADDRINUSE, bind_to(SERVER, PORT, false, CROWD));

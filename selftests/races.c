@@ -14,7 +14,7 @@
 #define NAMESPACES	2
 #define DESTINATIONS	50
 #define WINDOW		20
-#define AUDITS		30
+#define AUDITS		10
 #define SECONDS		300
 
 FIXTURE(races) {
@@ -26,32 +26,18 @@ FIXTURE(races) {
 
 FIXTURE_SETUP(races)
 {
-	int i;
-
 	CHECK(kmsg_open(&self->log));
 	if (module_loaded())
 		CHECK(module_unload());
 	CHECK(module_load(NULL));
-	CHECK(traffic_init(&self->traffic));
-	for (i = 0; i < NAMESPACES; i++) {
-		CHECK(ns_new(&self->ns[i], NULL));
-		CHECK(traffic_settings(&self->ns[i]));
-		CHECK(traffic_add_mixed(&self->traffic, &self->ns[i], DESTINATIONS, WINDOW));
-	}
+	CHECK(traffic_up(&self->traffic, self->ns, NAMESPACES, DESTINATIONS, WINDOW));
 	CHECK(disturb_start(&self->disturb));
 }
 
 FIXTURE_TEARDOWN(races)
 {
-	int i;
-
 	disturb_stop(&self->disturb);
-	if (self->traffic.workers)
-		traffic_stop(&self->traffic);
-	for (i = 0; i < NAMESPACES; i++)
-		ns_drop(&self->ns[i]);
-	if (module_loaded())
-		EXPECT_OK(module_unload());
+	EXPECT_OK(traffic_down(&self->traffic, self->ns, NAMESPACES));
 	EXPECT_OK(kmsg_check(&self->log));
 }
 

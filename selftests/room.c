@@ -257,3 +257,18 @@ int open_until_refused(const struct ns *ns, const struct target *target, struct 
 
 	return ns_leave() ? -1 : n;
 }
+
+int room_up(struct room_rig *r, const char *parameters)
+{
+	pair_init(&r->pair, IPV4, PORT);
+	if (rig_up(&r->rig, parameters))
+		return -1;
+	return sysctl_set(&r->rig.net.client, "net/ipv4/tcp_syn_retries", "20");
+}
+
+int room_down(struct room_rig *r)
+{
+	crowd_close(&r->crowd);
+	pair_close(&r->pair);
+	return rig_down_alerted(&r->rig);
+}

@@ -62,6 +62,23 @@ struct crowd {
 int crowd_add(struct crowd *crowd, int fd);
 void crowd_close(struct crowd *crowd);
 
+/* What tests of room begin with: two namespaces with nothing in them. */
+struct room_rig {
+	struct rig rig;
+	struct crowd crowd;
+	struct pair pair;	/* IPv4, to PORT */
+};
+
+/* Load the module with @parameters; what is not answered is not given up. */
+int room_up(struct room_rig *r, const char *parameters);
+int room_down(struct room_rig *r);
+
+/* Of a fixture that has one, and calls it base. */
+#define NET	(&self->base.rig.net)
+#define CLIENT	(&self->base.rig.net.client)
+#define SERVER	(&self->base.rig.net.server)
+#define CROWD	(&self->base.crowd)
+
 /*
  * Open connections until the kernel has no port left, but not more than @max;
  * return how many succeeded, -1 if one failed for another reason. They are not

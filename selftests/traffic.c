@@ -400,6 +400,30 @@ int traffic_stop(struct traffic *t)
 	return rc;
 }
 
+int traffic_up(struct traffic *t, struct ns ns[], unsigned int count, unsigned int destinations,
+	       unsigned int window)
+{
+	unsigned int i;
+
+	if (traffic_init(t))
+		return -1;
+	for (i = 0; i < count; i++)
+		if (ns_new(&ns[i], NULL) || traffic_settings(&ns[i]) ||
+		    traffic_add_mixed(t, &ns[i], destinations, window))
+			return -1;
+	return 0;
+}
+
+int traffic_down(struct traffic *t, struct ns ns[], unsigned int count)
+{
+	int rc = t->workers ? traffic_stop(t) : 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		ns_drop(&ns[i]);
+	return module_loaded() && module_unload() ? -1 : rc;
+}
+
 int between_two_ss(const struct ns *ns)
 {
 	struct table before, after, ours;

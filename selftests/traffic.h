@@ -43,6 +43,11 @@ int traffic_add(struct traffic *t, const struct ns *ns, uint16_t port,
  */
 int traffic_add_mixed(struct traffic *t, const struct ns *ns, unsigned int destinations,
 		      unsigned int window);
+/* That in each of @count new namespaces, which traffic_down() drops again. */
+int traffic_up(struct traffic *t, struct ns ns[], unsigned int count, unsigned int destinations,
+	       unsigned int window);
+/* Unloads the module, too, if it is there. */
+int traffic_down(struct traffic *t, struct ns ns[], unsigned int count);
 uint64_t traffic_done(const struct traffic *t);
 /* Has every worker reached its limit? */
 bool traffic_finished(const struct traffic *t);

@@ -36,7 +36,9 @@
 #   turns	the virtual CPUs take turns on one thread: for a test in which the
 #		kernel patches code that another CPU runs just then. QEMU before 8.1
 #		may translate such a page while it is written, and the guest then
-#		traps on a breakpoint that is no longer there ("Oops: int3").
+#		traps on a breakpoint that is no longer there ("Oops: int3"). If that
+#		happens before the first test, the machine is booted again, and a
+#		note says so.
 #   icount	as -i
 #
 # In debug and kcsan all times are multiplied by what TCPSTATE_SLOW tells the test.
@@ -107,7 +109,7 @@ need() {
 }
 
 total=$# count=0 passed=0 failed=0 skipped=0
-skips=() notes=() logs=() left=() extra=0
+skips=() notes=() logs=() left=() extra=0 reboots=0
 
 # Results of the test that runs now.
 reset_test() {
@@ -295,6 +297,12 @@ vm() {
 	exec 8>&-
 	left=("${@:begun + 1}")
 	((verdict)) && return
+	if ((begun == 0 && reboots < 2)) && grep -qa 'int3: 0000 ' "$log"; then
+		# not the module, which no test has loaded yet: see mode turns
+		reboots=$((reboots + 1))
+		notes+=("QEMU tripped over code that the booting kernel patched; booted again, log $log")
+		return
+	fi
 	if ((begun == 0)); then
 		echo "# $why, before any test, after $(since "$start") s"
 		show_trouble "$log" 0

@@ -267,8 +267,8 @@ int wait_readable(int fd, int n);
 void close_fd(int *fd);
 /*
  * close() of a connection whose FIN has been acknowledged already: a
- * mini-socket in FIN_WAIT2 is left. Where the acknowledgement comes while
- * close() still holds the socket, it stays a full one ("bad case" in
+ * mini-socket in FIN_WAIT2 is left. Where that is acknowledged while close()
+ * still holds the socket, it stays a full one ("bad case" in
  * tcp_rcv_state_process()), and ends with a RST.
  */
 int close_acknowledged(int *fd);

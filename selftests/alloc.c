@@ -162,7 +162,7 @@ TEST_F_TIMEOUT(alloc, no_memory_to_the_end, SECONDS)
 	CHECK(pair_open(&self->rig.net, &self->p[1]));
 	CHECK(pair_to_time_wait(&self->p[1]));
 	CHECK(pair_open(&self->rig.net, &self->p[1]));
-	close_fd(&self->p[1].client);
+	CHECK(close_acknowledged(&self->p[1].client));
 	CHECK(cli_read(CLIENT, &c));
 	ASSERT_EQ(1, in_any(&c.now));
 	CHECK(still_missing(CLIENT, 2));

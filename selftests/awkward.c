@@ -122,7 +122,7 @@ TEST_F_TIMEOUT(awkward, connects_again, SECONDS)
 		}
 	}
 	EACH(p)
-		close_fd(&p->server);
+		CHECK(close_acknowledged(&p->server));
 	STEP("TIME_WAIT=5 CLOSE_WAIT=1", "LISTEN=1 FIN_WAIT2=1m");
 	EDGES(CLIENT, "CLOSE>SYN_SENT=6 SYN_SENT>ESTABLISHED=6 ESTABLISHED>FIN_WAIT1=5 "
 	      "FIN_WAIT1>FIN_WAIT2=5 FIN_WAIT2>TIME_WAIT=5 ESTABLISHED>CLOSE_WAIT=1");
@@ -239,7 +239,7 @@ TEST_F_TIMEOUT(awkward, syncookies, SECONDS)
 		CHECK(tcp_finish_dial(p->client));
 	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
 	EACH(p)
-		close_fd(&p->client);
+		CHECK(close_acknowledged(&p->client));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	EDGES(SERVER, "CLOSE>LISTEN=1 CLOSE>SYN_RECV=1 SYN_RECV>ESTABLISHED=1 "
 	      "ESTABLISHED>CLOSE_WAIT=1");

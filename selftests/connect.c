@@ -300,6 +300,24 @@ void close_fd(int *fd)
 	*fd = -1;
 }
 
+static int state_of(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ? -1 : info.tcpi_state;
+}
+
+int close_acknowledged(int *fd)
+{
+	if (shutdown(*fd, SHUT_WR))
+		return fail("shutdown: %m");
+	if (!WAIT_FOR(state_of(*fd) == TCP_FIN_WAIT2, PATIENCE_MS))
+		return fail("a FIN was not acknowledged: state %d", state_of(*fd));
+	close_fd(fd);
+	return 0;
+}
+
 int close_reset(int *fd)
 {
 	struct linger l = { .l_onoff = 1 };

@@ -36,8 +36,7 @@ static int begin(const struct net *net, struct every *e, enum family family)
 	shutdown(p[EVERY_FULL].client, SHUT_WR);
 	shutdown(p[EVERY_LASTACK].client, SHUT_WR);
 	shutdown(p[EVERY_PASSIVE].server, SHUT_WR);
-	close_fd(&p[EVERY_MINI].client);
-	return 0;
+	return close_acknowledged(&p[EVERY_MINI].client);
 }
 
 int every_state_reach(const struct net *net, struct every every[], int families)

@@ -57,8 +57,7 @@ static int populate(struct net *net, struct ns *named, struct pair *p, struct pa
 {
 	if (pair_open(net, p) || pair_to_time_wait(p) || pair_open(net, p) || pair_open(net, q))
 		return -1;
-	close_fd(&q->client);
-	if (pair_open_local(named, r))
+	if (close_acknowledged(&q->client) || pair_open_local(named, r))
 		return -1;
 	return step(&net->client, ANY, "ESTABLISHED=1 TIME_WAIT=1 FIN_WAIT2=1m") ||
 	       step(&net->server, ANY, "LISTEN=2 ESTABLISHED=1 CLOSE_WAIT=1") ||
@@ -125,9 +124,9 @@ static int fill(struct net *net, enum family family)
 	int rc;
 
 	pair_init(&p, family, PORT);
-	rc = pair_open(net, &p) || pair_to_time_wait(&p) || pair_open(net, &p);
-	close_fd(&p.client);
-	rc = rc || step(&net->client, ANY, "TIME_WAIT=1 FIN_WAIT2=1m") ||
+	rc = pair_open(net, &p) || pair_to_time_wait(&p) || pair_open(net, &p) ||
+	     close_acknowledged(&p.client) ||
+	     step(&net->client, ANY, "TIME_WAIT=1 FIN_WAIT2=1m") ||
 	     step(&net->server, ANY, "LISTEN=1 CLOSE_WAIT=1") ||
 	     sysctl_set(&net->server, "net/ipv4/tcp_orphan_retries", "1") ||
 	     wire(&net->server, LOSE) || pair_dial(net, &p) ||
@@ -231,7 +230,7 @@ TEST_F_TIMEOUT(netns, moved_process, SECONDS)
 	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=1"));
 	CHECK(step(NAMED, ONLY_V4, ""));
 	CHECK(ns_enter(NAMED));
-	close_fd(&self->p.server);
+	CHECK(close_acknowledged(&self->p.server));
 	CHECK(ns_leave());
 	CHECK(step(CLIENT, ONLY_V4, "CLOSE_WAIT=1"));
 	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 FIN_WAIT2=1m"));

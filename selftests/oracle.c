@@ -508,21 +508,8 @@ static int expectation_parse(struct expectation *e, enum columns columns, const 
 	}
 }
 
-/*
- * How many mini-sockets fewer than expected are there, for which there may be
- * full ones: a socket in FIN_WAIT1 that is just being used, as by close(), when
- * its FIN is acknowledged goes to FIN_WAIT2 and stays itself ("bad case" in
- * tcp_rcv_state_process()).
- */
-static uint64_t full_instead(const struct table *ss, const struct expectation *e)
-{
-	uint64_t fewer = e->t.mini - ss->mini;
-
-	return ss->mini < e->t.mini && fewer <= e->minis[ST_FIN_WAIT2] ? fewer : 0;
-}
-
-/* Does ss show what is expected? @late: for a while now it has not. */
-static bool as_expected(const struct table *ss, const struct expectation *e, bool late)
+/* Does ss show what is expected? */
+static bool as_expected(const struct table *ss, const struct expectation *e)
 {
 	struct table f = table_as_ss(&e->t);
 	int s;
@@ -538,7 +525,7 @@ static bool as_expected(const struct table *ss, const struct expectation *e, boo
 		    (apart && ss->n[s][V4] != f.n[s][V4]))
 			return false;
 	}
-	return ss->mini == e->t.mini || (late && full_instead(ss, e));
+	return ss->mini == e->t.mini;
 }
 
 static bool same_table(const struct table *a, const struct table *b)
@@ -558,9 +545,7 @@ static int as_ss(const struct ns *ns, const struct expectation *e, const struct 
 	if (!same_table(&ours, ss))
 		return fail("ss has '%s', tcpstate '%s'", want, got);
 	for (s = 1; s < NSTATES && !e->whatever; s++) {
-		uint64_t minis = e->minis[s] - (s == ST_FIN_WAIT2 ? full_instead(ss, e) : 0);
-
-		if (in_state(&c->now, s) != in_state(&e->t, s) || c->minis[s] != minis)
+		if (in_state(&c->now, s) != in_state(&e->t, s) || c->minis[s] != e->minis[s])
 			return fail("expected '%s', tcpstate has '%s' (%ju mini %s)", e->text,
 				    got, (uintmax_t)c->minis[s], state_name[s]);
 	}
@@ -593,6 +578,22 @@ static bool differ_in_minis(const struct table *ss, const struct counters *c)
  */
 #define LAG_MS	(2000 * slowness())
 
+/* For who reads of a failure: which sockets there are, and what they wait for. */
+static int failed_with(const struct ns *ns)
+{
+	char line[512];
+	FILE *from;
+	pid_t pid;
+
+	pid = command_start(ns, "ss -Htano | head -n 40", &from);
+	if (pid < 0)
+		return -1;
+	while (fgets(line, sizeof(line), from))
+		fprintf(stderr, "# ss: %s", line);
+	command_end(pid, from);
+	return -1;
+}
+
 static int agree(const struct ns *ns, const struct expectation *e)
 {
 	uint64_t start = now_ms(), differs_since = 0;
@@ -605,7 +606,7 @@ static int agree(const struct ns *ns, const struct expectation *e)
 			return -1;
 		if (differs_since && !same_table(&ss, &last))
 			differs_since = 0;
-		if (!as_expected(&ss, e, now_ms() - start > LAG_MS)) {
+		if (!as_expected(&ss, e)) {
 			describe(got, sizeof(got), &ss);
 			fail("expected '%s', ss has '%s'", e->text, got);
 		} else {
@@ -617,11 +618,11 @@ static int agree(const struct ns *ns, const struct expectation *e)
 				differs_since = now_ms();
 			else if (now_ms() - differs_since > LAG_MS ||
 				 !differ_in_minis(&ss, &c))
-				return -1;
+				return failed_with(ns);
 			last = ss;
 		}
 		if (now_ms() - start > PATIENCE_MS)
-			return -1;
+			return failed_with(ns);
 	}
 }
 
@@ -643,18 +644,17 @@ int step(const struct ns *ns, enum columns columns, const char *expected)
 
 int ss_shows(const struct ns *ns, enum columns columns, const char *expected)
 {
-	uint64_t start = now_ms();
 	struct expectation e;
 	struct table ss;
 	char got[512];
 
 	if (expectation_parse(&e, columns, expected))
 		return -1;
-	if (WAIT_FOR(ss_read(ns, &ss) || as_expected(&ss, &e, now_ms() - start > LAG_MS),
-		     PATIENCE_MS))
-		return as_expected(&ss, &e, true) ? 0 : -1;
+	if (WAIT_FOR(ss_read(ns, &ss) || as_expected(&ss, &e), PATIENCE_MS))
+		return as_expected(&ss, &e) ? 0 : -1;
 	describe(got, sizeof(got), &ss);
-	return fail("expected '%s', ss has '%s'", expected, got);
+	fail("expected '%s', ss has '%s'", expected, got);
+	return failed_with(ns);
 }
 
 int same_as_ss(const struct ns *ns)

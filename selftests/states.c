@@ -212,7 +212,7 @@ TEST_F_TIMEOUT(states, fin_wait2_orphan, SECONDS)
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_fin_timeout", "8"));
 	OPEN();
 	EACH(p)
-		close_fd(&p->client);
+		CHECK(close_acknowledged(&p->client));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	STEP("", "LISTEN=1 CLOSE_WAIT=1");
 	CHECK(cli_read(CLIENT, &c));
@@ -284,7 +284,7 @@ TEST_F_TIMEOUT(states, data_after_close, SECONDS)
 {
 	OPEN();
 	EACH(p)
-		close_fd(&p->client);
+		CHECK(close_acknowledged(&p->client));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	EACH(p)
 		CHECK(send_bytes(p->server, 1));
@@ -447,8 +447,11 @@ TEST_F_TIMEOUT(states, killed_process, SECONDS)
 	EACH(p)
 		CHECK(hand_to_child(&p->client, &pid[p->family]));
 	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
+	CHECK(wire(CLIENT, LOSE));
 	EACH(p)
 		CHECK(end_child(pid[p->family], SIGKILL));
+	STEP("FIN_WAIT1=1", "LISTEN=1 ESTABLISHED=1");
+	CHECK(wire(CLIENT, PASS));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	EACH(p) {
 		CHECK(hand_to_child(&p->server, &pid[p->family]));
@@ -665,7 +668,7 @@ TEST_F_TIMEOUT(states, close_wait, SECONDS)
 
 	OPEN();
 	EACH(p)
-		close_fd(&p->client);
+		CHECK(close_acknowledged(&p->client));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	CHECK(cli_read(SERVER, &young));
 	ASSERT_TRUE(WAIT_FOR(!cli_read(SERVER, &old) && old.oldest_ms[ST_CLOSE_WAIT] >=
@@ -702,7 +705,7 @@ TEST_F_TIMEOUT(states, close_wait_unaccepted, SECONDS)
 		for (i = 0; i < 2; i++) {
 			fd = tcp_connect(CLIENT, p->family, p->port, 0);
 			ASSERT_GE(fd, 0) TH_LOG("%s", why());
-			close(fd);
+			CHECK(close_acknowledged(&fd));
 		}
 	}
 	STEP("FIN_WAIT2=2m", "LISTEN=1 CLOSE_WAIT=2");
@@ -767,7 +770,7 @@ TEST_F_TIMEOUT(states, syn_recv, SECONDS)
 		CHECK(tcp_finish_dial(p->client));
 	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
 	EACH(p)
-		close_fd(&p->client);
+		CHECK(close_acknowledged(&p->client));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	CHECK(wire(SERVER, LOSE));
 	EACH(p) {
@@ -847,7 +850,8 @@ static int client_closed(const struct net *net, struct pair pairs[])
 	if (stay_open(net, pairs))
 		return -1;
 	EACH_OF(pairs, p)
-		close_fd(&p->client);
+		if (close_acknowledged(&p->client))
+			return -1;
 	return 0;
 }
 

@@ -265,6 +265,13 @@ int read_to_end(int fd, size_t *n);
 /* Until @n bytes are there to be read. */
 int wait_readable(int fd, int n);
 void close_fd(int *fd);
+/*
+ * close() of a connection whose FIN has been acknowledged already: a
+ * mini-socket in FIN_WAIT2 is left. Where that is acknowledged while close()
+ * still holds the socket, it stays a full one ("bad case" in
+ * tcp_rcv_state_process()), and ends with a RST.
+ */
+int close_acknowledged(int *fd);
 /* close() as an abort: SO_LINGER with 0 seconds. */
 int close_reset(int *fd);
 /* A child that holds the only copy of *fd. */

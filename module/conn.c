@@ -65,9 +65,6 @@ static const s8 conn_ages[TCPSTATE_STATES] = {
 	[TCPSTATE_FIN_WAIT2_MINI] = TCPSTATE_AGE_FIN_WAIT2,
 };
 
-/* An inbox this long is settled by the CPU that fills it. */
-#define CONN_INBOX_MAX		64
-
 /* Listeners that are asked for their requests in one go. */
 #define REQUESTS_BATCH		256
 
@@ -196,6 +193,12 @@ static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
 			break;
 		max = was;
 	}
+}
+
+/* Count a connection that leaves CLOSE_WAIT. */
+static __always_inline void count_closed(const struct tcpstate_conn *conn)
+{
+	atomic64_inc(&tcpstate_owner_account(conn)->closed);
 }
 
 static struct tcpstate_conn *conn_alloc(gfp_t gfp)
@@ -379,6 +382,16 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 	local_irq_enable();
 }
 
+static noinline void inbox_added(struct tcpstate_cpu *here, u32 status)
+{
+	if ((status & TCPSTATE_CONN_STATE) == TCP_CLOSE_WAIT &&
+	    tcpstate_leak_unarmed())
+		tcpstate_leak_arm();
+	/* One this long is settled by the CPU that fills it. */
+	if (READ_ONCE(here->inbox_count) > TCPSTATE_LEAK_INBOX_MAX)
+		tcpstate_conn_settle(here);
+}
+
 static __always_inline void inbox_add(struct tcpstate_cpu *here,
 				      struct tcpstate_conn *conn)
 {
@@ -390,8 +403,8 @@ static __always_inline void inbox_add(struct tcpstate_cpu *here,
 		conn->inbox.next = first;
 	} while (!try_cmpxchg(&here->inbox.first, &first, &conn->inbox));
 	WRITE_ONCE(here->inbox_count, count);
-	if (unlikely(count >= CONN_INBOX_MAX))
-		tcpstate_conn_settle(here);
+	if (unlikely(count > data_race(tcpstate_leak_inbox_max)))
+		inbox_added(here, READ_ONCE(conn->status));
 }
 
 /* The family of a socket can change, from IPv6 to IPv4. */
@@ -452,6 +465,8 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 
 	from = was & TCPSTATE_CONN_STATE;
 	count_move(here, was, state);
+	if (from == TCP_CLOSE_WAIT && state != TCP_CLOSE)
+		count_closed(conn);
 	if (!(was & TCPSTATE_CONN_SEEDED))	/* or it entered who knows when */
 		count_dwell(here, from, since, now);
 	if (state == TCP_CLOSE) {
@@ -465,6 +480,35 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 		inbox_add(here, conn);
 	}
 	here_put(netns, here);
+}
+
+static noinline void conn_closed(struct tcpstate_conn *conn, u32 changed)
+{
+	tcpstate_owner_close(conn, conn->obj);
+	if (changed & TCPSTATE_CONN_INBOX)
+		inbox_add(conn->home, conn);
+	else
+		count_closed(conn);
+}
+
+/* What few moves need: @changed is in @conn's status since just now. By the
+ * owner, preemption off.
+ */
+static noinline void conn_moved(struct tcpstate_conn *conn, u32 changed)
+{
+	if (changed & TCPSTATE_CONN_CLOSED) {
+		if (unlikely(tcpstate_owner_account(conn)->tgid !=
+			     tcpstate_owner_tgid())) {
+			conn_closed(conn, changed);
+			return;
+		}
+		/* From CLOSE_WAIT, it is in the inbox already. */
+		if (!(changed & TCPSTATE_CONN_INBOX)) {
+			count_closed(conn);
+			return;
+		}
+	}
+	inbox_add(conn->home, conn);
 }
 
 /* What most moves are: on the CPU of the move before, with nothing out of the
@@ -494,8 +538,8 @@ static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
 	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 	local64_inc(&here->moved[move->count]);
 	count_dwell(here, was & TCPSTATE_CONN_STATE, since, now);
-	if ((becomes ^ was) & TCPSTATE_CONN_INBOX)
-		inbox_add(here, conn);
+	if ((becomes ^ was) & (TCPSTATE_CONN_INBOX | TCPSTATE_CONN_CLOSED))
+		conn_moved(conn, becomes ^ was);
 	return true;
 }
 
@@ -521,6 +565,8 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 		here_put(netns, here);
 	} else if (from != state) {
+		if (state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK)
+			tcpstate_owner_close(conn, sk);
 		conn_enter(conn, netns, state);
 	}
 	local_irq_restore(flags);
@@ -585,6 +631,8 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 					bool seen)
 {
 	conn->dest = NULL;
+	if (likely(state == TCP_SYN_RECV))
+		return;
 	/* In these two it is the process itself that makes the event. */
 	if (seen && (state == TCP_SYN_SENT || state == TCP_LISTEN))
 		conn->owner = tcpstate_owner_get(netns, obj);
@@ -600,8 +648,7 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 			return;
 		}
 	}
-	if (unlikely(state != TCP_SYN_RECV))
-		tcpstate_dest_attach(netns, conn, obj, sk, state);
+	tcpstate_dest_attach(netns, conn, obj, sk, state);
 }
 
 /* Give @fresh to the object, or return false: a cap is reached. */
@@ -752,7 +799,6 @@ static __always_inline void conn_close(struct tcpstate_conn *conn)
 		tcpstate_dest_detach(conn, READ_ONCE(conn->status) &
 					   TCPSTATE_CONN_STATE);
 	WRITE_ONCE(conn->obj, NULL);
-	tcpstate_owner_leave(conn);
 	if (unlikely(!conn_close_fast(conn)))
 		conn_enter(conn, conn->home->netns, TCP_CLOSE);
 }
@@ -801,8 +847,6 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (unlikely(conn) && state != TCP_SYN_SENT) {
-		if (tcpstate_owner_event(conn, state))
-			tcpstate_owner_event_slow(conn, sk, state);
 		conn_move_slow(conn, sk, state);
 	} else {
 		/* One that has not been seen to end does so now. */
@@ -812,13 +856,6 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 	}
 	tcpstate_chain_unlock(bucket);
 	local_irq_restore(flags);
-}
-
-static noinline void conn_set_slow(struct tcpstate_conn *conn,
-				   const struct sock *sk, int state)
-{
-	tcpstate_owner_event_slow(conn, sk, state);
-	conn_move(conn, sk, state);
 }
 
 /**
@@ -866,23 +903,16 @@ void tcpstate_conn_set(const struct sock *sk, int state)
 	/* In each of these something is called last, and nothing saved. */
 	if (unlikely(!conn))
 		tcpstate_conn_begin(sk, state);
-	else if (tcpstate_owner_event(conn, state))
-		conn_set_slow(conn, sk, state);
 	else
 		conn_move(conn, sk, state);
 }
 
-static void conn_accept(struct tcpstate_conn *conn, const struct sock *sk)
+static __always_inline void conn_accept(struct tcpstate_conn *conn,
+					const struct sock *sk)
 {
-	if (unlikely(conn->owner))
-		return;
 	/* Pairs with the READ_ONCE() of tcpstate_owner_holder(). */
 	smp_store_release(&conn->owner,
 			  tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk));
-	if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
-		     TCP_CLOSE_WAIT))
-		tcpstate_owner_made(tcpstate_owner_of(conn->owner),
-				    TCPSTATE_MADE_CLOSE_WAIT);
 }
 
 static noinline void conn_accept_locked(struct hlist_bl_head *bucket,
@@ -917,6 +947,16 @@ void tcpstate_conn_accept(const struct sock *sk)
 		conn_accept_locked(bucket, sk);
 }
 
+/* Two ends that are not like others. */
+static noinline void conn_end_unusual(struct tcpstate_conn *conn,
+				      const struct sock *sk)
+{
+	if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) == TCP_CLOSE_WAIT)
+		count_closed(conn);
+	else if (conn->txhash == sk->sk_txhash)
+		tcpstate_dest_refuse(conn, sk);
+}
+
 static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 				     const struct sock *sk)
 {
@@ -927,9 +967,10 @@ static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 	tcpstate_chain_lock(bucket);
 	conn = conn_find(bucket, sk);
 	if (conn) {
-		if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
-			     TCP_SYN_SENT) && conn->txhash == sk->sk_txhash)
-			tcpstate_dest_refuse(conn, sk);
+		if (unlikely(BIT(READ_ONCE(conn->status) &
+				 TCPSTATE_CONN_STATE) &
+			     (TCPF_SYN_SENT | TCPF_CLOSE_WAIT)))
+			conn_end_unusual(conn, sk);
 		conn_close(conn);
 	}
 	tcpstate_chain_unlock(bucket);
@@ -1004,13 +1045,12 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 		/* Nobody finds it now, nor will before it is in its place. */
 		WRITE_ONCE(conn->obj, tw);
 		conn->generation = atomic_read(&conn_generation);
-		if (state == TCP_TIME_WAIT)
-			tcpstate_owner_made(tcpstate_owner_of(conn->owner),
-					    TCPSTATE_MADE_TIME_WAIT);
-		if (state == TCPSTATE_FIN_WAIT2_MINI)
-			conn_move_slow(conn, mini, state);
-		else
+		if (likely(state == TCP_TIME_WAIT)) {
+			tcpstate_owner_made(tcpstate_owner_account(conn));
 			conn_move(conn, mini, state);
+		} else {
+			conn_move_slow(conn, mini, state);
+		}
 		if (state == TCP_TIME_WAIT && conn->dest)
 			atomic_inc(&conn->dest->time_wait);
 		count_mini(sock_net(sk), conn->home->netns);
@@ -1051,8 +1091,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 		    TCP_TIME_WAIT) {
 			if (conn->dest)
 				atomic_inc(&conn->dest->time_wait);
-			tcpstate_owner_made(tcpstate_owner_of(conn->owner),
-					    TCPSTATE_MADE_TIME_WAIT);
+			tcpstate_owner_made(tcpstate_owner_account(conn));
 		}
 		conn_move_slow(conn, (const struct sock *)tw, state);
 	}

@@ -30,11 +30,16 @@
 		 TCPF_CLOSE_WAIT | TCPF_LAST_ACK | TCPF_LISTEN |	\
 		 TCPF_CLOSING | BIT(TCPSTATE_FIN_WAIT2_MINI))
 
+/* Those that a process's close() leads to. */
+#define CLOSED	(TCPF_FIN_WAIT1 | TCPF_LAST_ACK)
+
 #define MOVE(from, to, edge, family, flag)				\
 	[(from) | (flag)][to] = {					\
 		.count	= TCPSTATE_MOVE(edge, family),			\
 		.status	= (to) | (AGED & BIT(to) ?			\
-				  TCPSTATE_CONN_INBOX : 0),		\
+				  TCPSTATE_CONN_INBOX : 0) |		\
+			  (CLOSED & BIT(to) ?				\
+				  TCPSTATE_CONN_CLOSED : 0),		\
 	},
 #define MOVE_IPV4(from, to)						\
 	MOVE(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to,	\
@@ -48,7 +53,6 @@ tcpstate_count_moves[TCPSTATE_MOVE_ROWS][TCPSTATE_STATES_POW2] = {
 	TCPSTATE_EDGES(MOVE_IPV6)
 };
 
-static_assert(TCPSTATE_MOVES <= U8_MAX);
 static_assert((TCPSTATE_CONN_STATE | TCPSTATE_CONN_IPV6 | TCPSTATE_CONN_SEEDED |
 	       TCPSTATE_CONN_LISTED) == TCPSTATE_MOVE_ROWS - 1);
 

@@ -18,6 +18,8 @@
 #include "owner.h"
 #include "reader.h"
 
+/* What has been in CLOSE_WAIT for less is told by itself. */
+#define RECENT_NS	(60ULL * NSEC_PER_SEC)
 /* Owners that may come while rows are made. */
 #define ROWS_SPARE	64
 
@@ -41,8 +43,9 @@ struct row_key {
  * @owners: how many they are
  * @gone: all of them have exited
  * @held: what they hold
- * @made: what they have made
+ * @made: entries into TIME_WAIT
  * @rate: and how fast of late
+ * @left: into CLOSE_WAIT, as far as they accepted it
  */
 struct row {
 	struct row_key			key;
@@ -50,19 +53,22 @@ struct row {
 	u32				owners;
 	bool				gone;
 	struct tcpstate_holding		held;
-	u64				made[TCPSTATE_MADE_COUNT];
-	u64				rate[TCPSTATE_MADE_COUNT];
+	u64				made;
+	u64				rate;
+	u64				left;
 };
 
 /**
  * struct survey - one look at what is held in a namespace
  * @netns: the namespace
+ * @now: when it began
  * @unknown: what is held by nobody known
  * @rows: the result, in order
  * @count: how many
  */
 struct survey {
 	struct tcpstate_netns	*netns;
+	u64			now;
 	struct tcpstate_holding	unknown;
 	struct row		*rows;
 	unsigned int		count;
@@ -98,6 +104,8 @@ static void holding_add(struct tcpstate_holding *held,
 	held->time_wait += more->time_wait;
 	held->fin_wait2 += more->fin_wait2;
 	held->close_wait += more->close_wait;
+	held->unaccepted += more->unaccepted;
+	held->recent += more->recent;
 	if (more->oldest && (!held->oldest || more->oldest < held->oldest))
 		held->oldest = more->oldest;
 }
@@ -124,9 +132,11 @@ static void survey_conn(struct tcpstate_conn *conn, void *arg)
 	case TCP_CLOSE_WAIT:
 		one.close_wait = 1;
 		one.oldest = READ_ONCE(conn->since);
+		one.recent = one.oldest + RECENT_NS > survey->now;
 		break;
 	}
 	owner = tcpstate_owner_holder(conn, &unaccepted);
+	one.unaccepted = one.close_wait && unaccepted;
 	holding_add(owner ? &owner->holding : &survey->unknown, &one);
 }
 
@@ -137,6 +147,7 @@ static void survey_walk(struct survey *survey)
 	unsigned long bucket;
 
 	lockdep_assert_held(&tcpstate_owner_mutex);
+	survey->now = ktime_get_ns();
 	rcu_read_lock();
 	hlist_for_each_entry_rcu(owner, &survey->netns->owners, list)
 		memset(&owner->holding, 0, sizeof(owner->holding));
@@ -186,38 +197,32 @@ static void row_key(struct row_key *key, const struct tcpstate_owner *owner,
 
 static void row_fill(struct row *row, const struct tcpstate_owner *owner)
 {
-	int what;
-
 	row->owner = owner;
 	row->owners = 1;
 	row->gone = owner->past || !pid_has_task(owner->tgid, PIDTYPE_TGID);
 	row->held = owner->holding;
-	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
-		row->made[what] = atomic64_read(&owner->made[what].count);
-		row->rate[what] = tcpstate_owner_rate(owner, what);
-	}
+	row->made = atomic64_read(&owner->made);
+	row->rate = tcpstate_owner_rate(owner);
+	row->left = atomic64_read(&owner->closed) + row->held.close_wait -
+		    row->held.unaccepted;
 }
 
 static void row_add(struct row *row, const struct row *more)
 {
-	int what;
-
 	/* The name told by pid is the latest. */
 	if (more->owner->order > row->owner->order)
 		row->owner = more->owner;
 	row->owners += more->owners;
 	row->gone &= more->gone;
 	holding_add(&row->held, &more->held);
-	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
-		row->made[what] += more->made[what];
-		row->rate[what] += more->rate[what];
-	}
+	row->made += more->made;
+	row->rate += more->rate;
+	row->left += more->left;
 }
 
 static bool row_empty(const struct row *row)
 {
-	return !row->held.connections && !row->made[TCPSTATE_MADE_TIME_WAIT] &&
-	       !row->made[TCPSTATE_MADE_CLOSE_WAIT];
+	return !row->held.connections && !row->made && !row->left;
 }
 
 /* One row for each key that holds or has made anything. */
@@ -239,20 +244,20 @@ static void survey_merge(struct survey *survey)
 }
 
 /* What nobody known has made is what is left of all that was made. */
-static void survey_rest(struct survey *survey, u64 made[TCPSTATE_MADE_COUNT])
+static void survey_rest(struct survey *survey,
+			const struct tcpstate_counts *counts)
 {
 	struct row *row = &survey->rows[survey->count];
 	unsigned int i;
-	int what;
 
 	memset(row, 0, sizeof(*row));
 	row->key.kind = ROW_UNKNOWN;
 	row->held = survey->unknown;
-	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
-		row->made[what] = made[what];
-		for (i = 0; i < survey->count; i++)
-			row->made[what] -= min(row->made[what],
-					       survey->rows[i].made[what]);
+	row->made = counts->entered[TCP_TIME_WAIT];
+	row->left = counts->entered[TCP_CLOSE_WAIT];
+	for (i = 0; i < survey->count; i++) {
+		row->made -= min(row->made, survey->rows[i].made);
+		row->left -= min(row->left, survey->rows[i].left);
 	}
 	survey->count += !row_empty(row);
 }
@@ -261,7 +266,6 @@ static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,
 		       const struct tcpstate_reader *reader)
 {
 	unsigned int room = READ_ONCE(survey->netns->owner_count) + ROWS_SPARE;
-	u64 made[TCPSTATE_MADE_COUNT];
 	struct tcpstate_owner *owner;
 	struct tcpstate_counts *counts;
 
@@ -275,8 +279,6 @@ static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,
 	mutex_lock(&tcpstate_owner_mutex);
 	survey_walk(survey);
 	tcpstate_count_sum(survey->netns, counts);
-	made[TCPSTATE_MADE_TIME_WAIT] = counts->entered[TCP_TIME_WAIT];
-	made[TCPSTATE_MADE_CLOSE_WAIT] = counts->entered[TCP_CLOSE_WAIT];
 	rcu_read_lock();
 	hlist_for_each_entry_rcu(owner, &survey->netns->owners, list) {
 		struct row *row = &survey->rows[survey->count];
@@ -289,7 +291,7 @@ static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,
 	}
 	rcu_read_unlock();
 	survey_merge(survey);
-	survey_rest(survey, made);
+	survey_rest(survey, counts);
 	kfree(counts);
 	return 0;
 }
@@ -349,21 +351,21 @@ static int put_row(struct sk_buff *skb, const struct tcpstate_netns *netns,
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT,
 				held->time_wait) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_MADE,
-				row->made[TCPSTATE_MADE_TIME_WAIT]) ||
+				row->made) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_FIN_WAIT2,
 				held->fin_wait2) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT,
 				held->close_wait) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
-				row->made[TCPSTATE_MADE_CLOSE_WAIT]) ||
+				row->left) ||
+	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT,
+				held->recent) ||
 	       (held->oldest &&
 		tcpstate_put_u64(skb, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
 				 div_u64(ktime_get_ns() - held->oldest,
 					 NSEC_PER_MSEC))) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_TIME_WAIT_RATE,
-				row->rate[TCPSTATE_MADE_TIME_WAIT]) ||
-	       tcpstate_put_u64(skb, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
-				row->rate[TCPSTATE_MADE_CLOSE_WAIT]) ||
+				row->rate) ||
 	       (dropped &&
 		tcpstate_put_u64(skb, TCPSTATE_A_OWNER_DROPPED, dropped)) ?
 	       -EMSGSIZE : 0;

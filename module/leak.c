@@ -28,7 +28,7 @@
 /* The timer comes at least so often. */
 #define MAX_PERIOD	(3600 * HZ)
 
-bool tcpstate_leak_armed __read_mostly;
+unsigned int tcpstate_leak_inbox_max __read_mostly;
 
 static void leak_check(struct work_struct *work);
 static DECLARE_DELAYED_WORK(leak_work, leak_check);
@@ -40,7 +40,7 @@ static DECLARE_DELAYED_WORK(leak_work, leak_check);
  */
 void tcpstate_leak_arm(void)
 {
-	WRITE_ONCE(tcpstate_leak_armed, true);
+	WRITE_ONCE(tcpstate_leak_inbox_max, TCPSTATE_LEAK_INBOX_MAX);
 	schedule_delayed_work(&leak_work, HZ);
 }
 
@@ -73,7 +73,7 @@ static void leak_check(struct work_struct *work)
 	/* What enters CLOSE_WAIT from here on arms the timer again, and what
 	 * was about to has entered it.
 	 */
-	WRITE_ONCE(tcpstate_leak_armed, false);
+	WRITE_ONCE(tcpstate_leak_inbox_max, 0);
 	synchronize_rcu();
 	for (;;) {
 		mutex_lock(&tcpstate_netns_mutex);
@@ -99,7 +99,7 @@ static void leak_check(struct work_struct *work)
 	}
 	if (!any)
 		return;
-	WRITE_ONCE(tcpstate_leak_armed, true);
+	WRITE_ONCE(tcpstate_leak_inbox_max, TCPSTATE_LEAK_INBOX_MAX);
 	schedule_delayed_work(&leak_work, next);
 }
 

@@ -8,7 +8,11 @@ struct net;
 struct tcpstate_alert;
 struct tcpstate_netns;
 
-extern bool tcpstate_leak_armed;
+/* How many records an inbox may have before somebody looks at it: none while
+ * the timer is not armed.
+ */
+#define TCPSTATE_LEAK_INBOX_MAX	63
+extern unsigned int tcpstate_leak_inbox_max;
 
 void tcpstate_leak_arm(void);
 void tcpstate_leak_check(void);
@@ -23,7 +27,7 @@ void tcpstate_leak_exit(void);
 static __always_inline bool tcpstate_leak_unarmed(void)
 {
 	/* Pairs with the synchronize_rcu() of leak_check(). */
-	return unlikely(!READ_ONCE(tcpstate_leak_armed));
+	return unlikely(!READ_ONCE(tcpstate_leak_inbox_max));
 }
 
 #endif /* _TCPSTATE_LEAK_H */

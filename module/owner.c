@@ -7,9 +7,11 @@
  * that is given to another process is another struct pid. The look-up is all
  * that most connections cost; an owner is made at a process's first.
  *
- * An owner that no record names any more stays, for its process to come back
- * to. When the process has exited, what it made is added to the history of its
- * name, user and cgroup. Both are tidied up now and then, as owners are made.
+ * Records are not counted by who owns them. An owner stays while its process
+ * lives; who has exited takes no more connections, so that two looks at all
+ * records find out whether any still names it. Is there none, what it made is
+ * added to the history of its name, user and cgroup. That is done now and then,
+ * as owners are made.
  */
 #include <linux/cgroup.h>
 #include <linux/cred.h>
@@ -28,11 +30,12 @@
 #include <net/mptcp.h>
 #include <net/sock.h>
 
+#include "chain.h"
 #include "owner.h"
 
 #define TABLE_BITS	10
 /* Made since the last time that call for tidying up. */
-#define TIDY_AFTER	256
+#define TIDY_AFTER	512
 /* Histories of one namespace. */
 #define PAST_MAX	1024
 /* Without a limit set, owners may take up to this part of memory. */
@@ -53,64 +56,31 @@ static u64 owner_last_order;
 static unsigned int owner_count;
 static unsigned int owner_made;		/* since the last tidying up */
 
-/* By number; written under owner_lock. */
+/* By number; written under owner_lock. Number 0 is nobody. */
 struct tcpstate_owner **tcpstate_owners __read_mostly;
+static struct tcpstate_owner nobody;
+
+/* Who did something last on a CPU, or nobody. Written by that CPU, and by who
+ * drops it.
+ */
+DEFINE_PER_CPU(struct tcpstate_owner *, tcpstate_owner_last);
 
 /* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
 DEFINE_MUTEX(tcpstate_owner_mutex);
 
-/* Of the process that runs; it cannot leave its cgroup's memory behind while
- * preemption is off.
- */
-static __always_inline u64 current_cgroup(void)
-{
-#ifdef CONFIG_CGROUPS
-	return cgroup_id(rcu_dereference_raw(current->cgroups)->dfl_cgrp);
-#else
-	return 0;
-#endif
-}
-
-static __always_inline struct hlist_head *owner_chain(const struct pid *tgid)
+static struct hlist_head *owner_chain(const struct pid *tgid)
 {
 	return &owner_table[hash_ptr(tgid, TABLE_BITS)];
 }
 
-/* The name is read without the lock of who may be changing it just then: at
- * worst it is a mixture of both.
- */
-static __always_inline bool owner_is_current(const struct tcpstate_owner *owner,
-					     const struct tcpstate_netns *netns,
-					     const struct pid *tgid)
-{
-	const char *comm = current->group_leader->comm;
-
-	/* Most processes have but one owner: then all this is so. */
-	return owner->tgid == tgid &&
-	       likely(owner->netns == netns &&
-		      uid_eq(owner->uid, current_euid()) &&
-		      owner->cgroup == current_cgroup() &&
-		      !memcmp(owner->comm, comm, sizeof(u64)) &&
-		      !memcmp(owner->comm + sizeof(u64), comm + sizeof(u64),
-			      sizeof(u64)));
-}
-
-/* One more record names @owner; false if it is on its way out, or is history:
- * then nobody looks at this number any more.
- */
-static __always_inline bool owner_take(struct tcpstate_owner *owner)
-{
-	return likely(!atomic_add_negative(1, &owner->refs));
-}
-
-/* With one more reference, or NULL. Preemption off. */
-static __always_inline struct tcpstate_owner *
-owner_find(const struct tcpstate_netns *netns, const struct pid *tgid)
+/* Preemption off. */
+static struct tcpstate_owner *owner_find(const struct tcpstate_netns *netns)
 {
 	struct tcpstate_owner *owner;
 
-	hlist_for_each_entry_rcu(owner, owner_chain(tgid), node, true)
-		if (owner_is_current(owner, netns, tgid) && owner_take(owner))
+	hlist_for_each_entry_rcu(owner, owner_chain(tcpstate_owner_tgid()),
+				 node, true)
+		if (tcpstate_owner_is_current(owner, netns))
 			return owner;
 	return NULL;
 }
@@ -127,11 +97,9 @@ static u16 owner_id(void)
 	return owner_last_id;
 }
 
-static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
-					struct pid *tgid)
+static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns)
 {
 	struct tcpstate_owner *owner;
-	int what;
 
 	lockdep_assert_held(&owner_lock);
 	if (owner_count >= max_owners || netns->owner_count >= max_owners / 2)
@@ -142,36 +110,32 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns,
 	owner->id = owner_id();
 	owner->order = ++owner_last_order;
 	owner->netns = netns;
-	owner->tgid = get_pid(tgid);
+	owner->tgid = get_pid(tcpstate_owner_tgid());
 	owner->uid = current_euid();
-	owner->cgroup = current_cgroup();
-	memcpy(owner->comm, current->group_leader->comm, sizeof(owner->comm));
-	atomic_set(&owner->refs, 1);
-	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
-		owner->made[what].marks[0].when = jiffies;
-		owner->made[what].marks[1].when = jiffies;
-	}
+	owner->cgroup = tcpstate_owner_cgroup();
+	data_race(memcpy(owner->task_comm, current->group_leader->comm,
+			 sizeof(owner->task_comm)));
+	strscpy_pad(owner->comm, owner->task_comm, sizeof(owner->comm));
+	owner->marks[0].when = jiffies;
+	owner->marks[1].when = jiffies;
 	owner_count++;
 	netns->owner_count++;
 	/* Pairs with the READ_ONCE() of tcpstate_owner_of(). */
 	smp_store_release(&tcpstate_owners[owner->id], owner);
 	hlist_add_head_rcu(&owner->list, &netns->owners);
-	hlist_add_head_rcu(&owner->node, owner_chain(tgid));
+	hlist_add_head_rcu(&owner->node, owner_chain(owner->tgid));
 	return owner;
 }
 
-static noinline u16 owner_make(struct tcpstate_netns *netns, struct pid *tgid)
+static struct tcpstate_owner *owner_make(struct tcpstate_netns *netns)
 {
 	struct tcpstate_owner *owner;
 	unsigned long flags;
 
-	/* So that kernel threads are not found, either. */
-	if (!tgid || current->flags & PF_KTHREAD)
-		return 0;
 	spin_lock_irqsave(&owner_lock, flags);
-	owner = owner_find(netns, tgid);
+	owner = owner_find(netns);
 	if (!owner) {
-		owner = owner_new(netns, tgid);
+		owner = owner_new(netns);
 		if (!owner)
 			atomic64_inc(&netns->owners_dropped);
 		/* Without room, too: there may be some now. */
@@ -181,29 +145,30 @@ static noinline u16 owner_make(struct tcpstate_netns *netns, struct pid *tgid)
 		}
 	}
 	spin_unlock_irqrestore(&owner_lock, flags);
-	return owner ? owner->id : 0;
+	return owner;
 }
 
 /**
- * tcpstate_owner_get() - who is doing this
+ * tcpstate_owner_look_up() - who is doing this, if not who did so last
  * @netns: the namespace of the socket
  * @sk: the socket it is done to
  *
  * Context: process context, preemption off.
- * Return: the owner's number, to be put; 0 in a kernel thread, for a socket of
- * the kernel's own, at the cap and without memory.
+ * Return: as tcpstate_owner_get().
  */
-u16 tcpstate_owner_get(struct tcpstate_netns *netns, const struct sock *sk)
+u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk)
 {
 	struct tcpstate_owner *owner;
-	struct pid *tgid;
 
 	/* What carries an MPTCP connection is the kernel's in name only. */
-	if (unlikely(sk->sk_kern_sock) && !sk_is_mptcp(sk))
+	if ((sk->sk_kern_sock && !sk_is_mptcp(sk)) ||
+	    current->flags & PF_KTHREAD || !tcpstate_owner_tgid())
 		return 0;
-	tgid = task_tgid(current);
-	owner = owner_find(netns, tgid);
-	return likely(owner) ? owner->id : owner_make(netns, tgid);
+	owner = owner_find(netns) ? : owner_make(netns);
+	if (!owner)
+		return 0;
+	this_cpu_write(tcpstate_owner_last, owner);
+	return owner->id;
 }
 
 /* How well does a listener fit a connection: 0 not at all, 2 exactly. */
@@ -291,74 +256,49 @@ struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 	return owner_listener(READ_ONCE(conn->home)->netns, sk);
 }
 
-/* Keep the first who closes @conn and is not the owner. */
-static void owner_close(struct tcpstate_conn *conn, const struct sock *sk)
-{
-	struct tcpstate_owner *owner = tcpstate_owner_of(conn->owner);
-	u16 closer;
-
-	/* What the peer or a timer does is not current's doing. */
-	if (conn->closer || !in_task())
-		return;
-	closer = tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk);
-	if (!closer)
-		return;
-	if (owner && owner->tgid == task_tgid(current))
-		tcpstate_owner_put(tcpstate_owner_of(closer));
-	else
-		WRITE_ONCE(conn->closer, closer);
-}
-
 /**
- * tcpstate_owner_event_slow() - what tcpstate_owner_event() could not do
+ * tcpstate_owner_close() - a connection is closed, not by its owner's process
  * @conn: the connection
  * @sk: its socket
- * @state: that which it is about to enter
+ *
+ * The first who does so is kept.
  *
  * Context: any below hard interrupt, preemption off, @sk locked.
  */
-void tcpstate_owner_event_slow(struct tcpstate_conn *conn,
-			       const struct sock *sk, int state)
+void tcpstate_owner_close(struct tcpstate_conn *conn, const struct sock *sk)
 {
-	struct tcpstate_owner *owner = tcpstate_owner_of(conn->owner);
+	struct tcpstate_owner *owner = tcpstate_owner_account(conn);
 
-	if (state != TCP_CLOSE_WAIT) {
-		owner_close(conn, sk);
-		return;
-	}
-	if (tcpstate_leak_unarmed())
-		tcpstate_leak_arm();
-	if (owner)
-		tcpstate_owner_mark(owner, TCPSTATE_MADE_CLOSE_WAIT);
+	/* What the peer or a timer does is not current's doing. */
+	if (!conn->closer && in_task() && owner->tgid != tcpstate_owner_tgid())
+		WRITE_ONCE(conn->closer,
+			   tcpstate_owner_get(READ_ONCE(conn->home)->netns, sk));
 }
 
 /**
- * tcpstate_owner_mark() - a counter has made another round
- * @owner: whose
- * @what: which counter
+ * tcpstate_owner_mark() - an owner's counter has made another round
+ * @owner: the owner
  *
  * Context: any below hard interrupt.
  */
-void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what)
+void tcpstate_owner_mark(struct tcpstate_owner *owner)
 {
-	struct tcpstate_made_count *made = &owner->made[what];
 	unsigned long flags;
 
 	spin_lock_irqsave(&owner_lock, flags);
 	/* Once in a while, whoever asks for it. */
-	if (time_after_eq(jiffies, made->marks[1].when +
+	if (time_after_eq(jiffies, owner->marks[1].when +
 				   TCPSTATE_MADE_INTERVAL)) {
-		made->marks[0] = made->marks[1];
-		made->marks[1].when = jiffies;
-		made->marks[1].count = atomic64_read(&made->count);
+		owner->marks[0] = owner->marks[1];
+		owner->marks[1].when = jiffies;
+		owner->marks[1].count = atomic64_read(&owner->made);
 	}
 	spin_unlock_irqrestore(&owner_lock, flags);
 }
 
 /**
- * tcpstate_owner_rate() - how fast an owner makes
+ * tcpstate_owner_rate() - how fast an owner makes TIME_WAIT
  * @owner: whose
- * @what: what
  *
  * The mean since the mark before the last: over TCPSTATE_MADE_INTERVAL and
  * TCPSTATE_MADE_STEP at least, or since the owner is known.
@@ -366,16 +306,14 @@ void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what)
  * Context: process context.
  * Return: per 1000 seconds.
  */
-u64 tcpstate_owner_rate(const struct tcpstate_owner *owner,
-			enum tcpstate_made what)
+u64 tcpstate_owner_rate(const struct tcpstate_owner *owner)
 {
-	const struct tcpstate_made_count *made = &owner->made[what];
 	unsigned long flags, took;
 	u64 count;
 
 	spin_lock_irqsave(&owner_lock, flags);
-	took = jiffies - made->marks[0].when;
-	count = atomic64_read(&made->count) - made->marks[0].count;
+	took = jiffies - owner->marks[0].when;
+	count = atomic64_read(&owner->made) - owner->marks[0].count;
 	spin_unlock_irqrestore(&owner_lock, flags);
 	return div64_ul(count * 1000 * HZ, max(took, 1UL));
 }
@@ -387,6 +325,23 @@ static void owner_free(struct rcu_head *rcu)
 
 	put_pid(owner->tgid);
 	kfree(owner);
+}
+
+/* Nothing that runs finds it as the last one any more; who has, is done with
+ * it a grace period later. @owner NULL: none of @netns.
+ */
+static void owner_unlast(const struct tcpstate_netns *netns,
+			 struct tcpstate_owner *owner)
+{
+	struct tcpstate_owner *last;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		last = READ_ONCE(per_cpu(tcpstate_owner_last, cpu));
+		if (owner ? last == owner : last->netns == netns)
+			cmpxchg(per_cpu_ptr(&tcpstate_owner_last, cpu), last,
+				&nobody);
+	}
 }
 
 static void owner_drop(struct tcpstate_owner *owner)
@@ -426,22 +381,18 @@ static struct tcpstate_owner *past_find(const struct tcpstate_owner *owner)
 /* What an exited process made becomes history. */
 static void owner_bury(struct tcpstate_owner *owner)
 {
+	u64 made = atomic64_read(&owner->made);
+	u64 closed = atomic64_read(&owner->closed);
 	struct tcpstate_owner *past;
-	bool made = false;
-	int what;
 
 	lockdep_assert_held(&owner_lock);
-	if (atomic_cmpxchg(&owner->refs, 0, INT_MIN))
-		return;
 	past = past_find(owner);
-	for (what = 0; what < TCPSTATE_MADE_COUNT; what++) {
-		u64 count = atomic64_read(&owner->made[what].count);
-
-		made |= count;
-		if (past)
-			atomic64_add(count, &past->made[what].count);
+	if (past) {
+		atomic64_add(made, &past->made);
+		atomic64_add(closed, &past->closed);
 	}
-	if (past || !made || owner->netns->past_count >= PAST_MAX) {
+	if (past || !(made | closed) || owner->netns->past_count >= PAST_MAX) {
+		owner_unlast(owner->netns, owner);
 		owner_drop(owner);
 		return;
 	}
@@ -454,24 +405,76 @@ static void owner_bury(struct tcpstate_owner *owner)
 	hlist_add_head_rcu(&owner->node, past_chain(owner));
 }
 
+/* Is there any whose process has exited? Then all these are marked. */
+static bool tidy_exited(void)
+{
+	struct tcpstate_owner *owner;
+	bool any = false;
+	unsigned int id;
+
+	for (id = 1; id <= max_owners; id++) {
+		rcu_read_lock();
+		owner = READ_ONCE(tcpstate_owners[id]);
+		if (owner && !READ_ONCE(owner->past)) {
+			WRITE_ONCE(owner->unnamed,
+				   !pid_has_task(owner->tgid, PIDTYPE_TGID));
+			any |= owner->unnamed;
+		}
+		rcu_read_unlock();
+		cond_resched();
+	}
+	return any;
+}
+
+static void tidy_conn(struct tcpstate_conn *conn, void *arg)
+{
+	struct tcpstate_owner *owner = tcpstate_owner_of(READ_ONCE(conn->owner));
+	struct tcpstate_owner *closer =
+		tcpstate_owner_of(READ_ONCE(conn->closer));
+
+	if (owner)
+		WRITE_ONCE(owner->unnamed, false);
+	if (closer)
+		WRITE_ONCE(closer->unnamed, false);
+}
+
+static void tidy_named(void)
+{
+	unsigned long bucket;
+
+	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
+		tcpstate_conn_visit(bucket, tidy_conn, NULL);
+	/* Every hand-over that had begun is done. */
+	synchronize_rcu();
+}
+
 static void owner_tidy(struct work_struct *work)
 {
 	struct tcpstate_owner *owner;
 	unsigned int id;
 
 	mutex_lock(&tcpstate_owner_mutex);
+	if (!tidy_exited())
+		goto out;
+	/* A record may be handed over to a place that has been passed, but
+	 * only once.
+	 */
+	tidy_named();
+	tidy_named();
 	for (id = 1; id <= max_owners; id++) {
 		if (!READ_ONCE(tcpstate_owners[id]))
 			continue;
 		/* Only buried here, and freed by the end of its namespace. */
 		spin_lock_irq(&owner_lock);
 		owner = tcpstate_owners[id];
-		if (owner && !owner->past && !atomic_read(&owner->refs) &&
-		    !pid_has_task(owner->tgid, PIDTYPE_TGID))
+		if (owner && READ_ONCE(owner->unnamed)) {
+			WRITE_ONCE(owner->unnamed, false);
 			owner_bury(owner);
+		}
 		spin_unlock_irq(&owner_lock);
 		cond_resched();
 	}
+out:
 	mutex_unlock(&tcpstate_owner_mutex);
 }
 
@@ -488,6 +491,7 @@ void tcpstate_owner_forget(struct tcpstate_netns *netns)
 	unsigned long flags;
 
 	spin_lock_irqsave(&owner_lock, flags);
+	owner_unlast(netns, NULL);
 	hlist_for_each_entry_safe(owner, next, &netns->owners, list)
 		owner_drop(owner);
 	spin_unlock_irqrestore(&owner_lock, flags);
@@ -502,11 +506,17 @@ int __init tcpstate_owner_init(void)
 {
 	u64 fit = (u64)totalram_pages() * PAGE_SIZE / MEMORY_SHARE /
 		  sizeof(struct tcpstate_owner);
+	int cpu;
 
 	max_owners = clamp_t(u64, max_owners ? : fit, 1, OWNERS_MAX);
 	tcpstate_owners = kvcalloc(max_owners + 1, sizeof(*tcpstate_owners),
 				   GFP_KERNEL);
-	return tcpstate_owners ? 0 : -ENOMEM;
+	if (!tcpstate_owners)
+		return -ENOMEM;
+	tcpstate_owners[0] = &nobody;
+	for_each_possible_cpu(cpu)
+		per_cpu(tcpstate_owner_last, cpu) = &nobody;
+	return 0;
 }
 
 /**

@@ -2,20 +2,16 @@
 #ifndef _TCPSTATE_OWNER_H
 #define _TCPSTATE_OWNER_H
 
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/percpu.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uidgid.h>
+#include <net/sock.h>
 
-#include "leak.h"
 #include "tcpstate.h"
-
-/* What is counted as made by an owner. */
-enum tcpstate_made {
-	TCPSTATE_MADE_TIME_WAIT,
-	TCPSTATE_MADE_CLOSE_WAIT,
-	TCPSTATE_MADE_COUNT
-};
 
 /* The rate is looked at once in so many, and not more often than this. */
 #define TCPSTATE_MADE_STEP	64
@@ -32,21 +28,13 @@ struct tcpstate_mark {
 };
 
 /**
- * struct tcpstate_made_count - a counter, and how fast it goes
- * @count: since the owner is known
- * @marks: the mark before the last one and the last one; under owner.c's lock
- */
-struct tcpstate_made_count {
-	atomic64_t		count;
-	struct tcpstate_mark	marks[2];
-};
-
-/**
  * struct tcpstate_holding - what an owner holds, as one walk found it
  * @connections: in any state but LISTEN
  * @time_wait: of these, in TIME_WAIT
  * @fin_wait2: in FIN_WAIT2, mini-sockets included
  * @close_wait: in CLOSE_WAIT
+ * @unaccepted: of those, not accepted yet
+ * @recent: of those in CLOSE_WAIT, there for less than a minute
  * @oldest: when the oldest of those entered it, ns; 0 where there is none
  */
 struct tcpstate_holding {
@@ -54,62 +42,74 @@ struct tcpstate_holding {
 	u32	time_wait;
 	u32	fin_wait2;
 	u32	close_wait;
+	u32	unaccepted;
+	u32	recent;
 	u64	oldest;
 };
 
 /**
  * struct tcpstate_owner - a process, as it was when it opened or accepted
- * @node: in the table, by @tgid; a history, by the rest of its key
- * @list: on the list of its namespace; under owner.c's lock
- * @netns: in which the connections are; constant, as all up to @id is
  * @tgid: the process: its number is not given to another while this is held,
- *	or rather, that other one has another struct pid
- * @uid: effective
+ *	or rather, that other one has another struct pid. Constant, as all up to
+ *	@order is.
+ * @netns: in which the connections are
  * @cgroup: id in the default hierarchy
- * @comm: of the leader of its threads
- * @comm_words: the same, to compare
+ * @task_comm: the name of the leader of its threads, as the kernel keeps it:
+ *	before 5.17 something may be left behind its end
+ * @uid: effective
  * @id: by which records name it; never 0. Given again when it is dropped.
+ * @comm: the name
+ * @comm_words: the same, to compare
  * @order: increases in the order in which they are made
  * @past: a history: what processes of one name, user and cgroup made that
  *	have exited and hold nothing any more; @tgid is one of theirs
- * @refs: records that name it; negative when it is on its way out
- * @made: what it made since it is known
+ * @unnamed: its process has exited, and no record has been found that names
+ *	it; under owner.c's mutex
+ * @made: entries into TIME_WAIT since it is known
+ * @marks: how many these were, some time ago and a shorter time ago; under
+ *	owner.c's lock
+ * @closed: connections that have left CLOSE_WAIT since it is known
  * @holding: the result of the last walk; under owner.c's mutex
+ * @node: in the table, by @tgid; a history, by the rest of its key
+ * @list: on the list of its namespace; under owner.c's lock
  * @rcu: frees it after the last handler that may still see it
  */
 struct tcpstate_owner {
-	struct hlist_node		node;
-	struct hlist_node		list;
-	struct tcpstate_netns		*netns;
 	struct pid			*tgid;
-	kuid_t				uid;
+	struct tcpstate_netns		*netns;
 	u64				cgroup;
+	char				task_comm[TASK_COMM_LEN];
+	kuid_t				uid;
+	u16				id;
 	union {
 		char			comm[TASK_COMM_LEN];
 		u64			comm_words[TASK_COMM_LEN / sizeof(u64)];
 	};
-	u16				id;
-	bool				past;
-	atomic_t			refs;
 	u64				order;
-	struct tcpstate_made_count	made[TCPSTATE_MADE_COUNT];
+	bool				past;
+	bool				unnamed;
+	/* Written all the time, what is above is read. */
+	atomic64_t			made ____cacheline_aligned_in_smp;
+	struct tcpstate_mark		marks[2];
+	atomic64_t			closed;
 	struct tcpstate_holding		holding;
+	struct hlist_node		node;
+	struct hlist_node		list;
 	struct rcu_head			rcu;
 };
 
 extern struct mutex tcpstate_owner_mutex;
 extern struct tcpstate_owner **tcpstate_owners __read_mostly;
+DECLARE_PER_CPU(struct tcpstate_owner *, tcpstate_owner_last);
 
 int tcpstate_owner_init(void);
 void tcpstate_owner_exit(void);
-u16 tcpstate_owner_get(struct tcpstate_netns *netns, const struct sock *sk);
+u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk);
 struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 					     bool *unaccepted);
-void tcpstate_owner_event_slow(struct tcpstate_conn *conn,
-			       const struct sock *sk, int state);
-void tcpstate_owner_mark(struct tcpstate_owner *owner, enum tcpstate_made what);
-u64 tcpstate_owner_rate(const struct tcpstate_owner *owner,
-			enum tcpstate_made what);
+void tcpstate_owner_close(struct tcpstate_conn *conn, const struct sock *sk);
+void tcpstate_owner_mark(struct tcpstate_owner *owner);
+u64 tcpstate_owner_rate(const struct tcpstate_owner *owner);
 void tcpstate_owner_forget(struct tcpstate_netns *netns);
 
 /* The owner of a number, which a record has that keeps it; or in an RCU read
@@ -117,56 +117,79 @@ void tcpstate_owner_forget(struct tcpstate_netns *netns);
  */
 static __always_inline struct tcpstate_owner *tcpstate_owner_of(u16 id)
 {
-	return READ_ONCE(tcpstate_owners[id]);
+	return id ? READ_ONCE(tcpstate_owners[id]) : NULL;
 }
 
-static inline void tcpstate_owner_put(struct tcpstate_owner *owner)
-{
-	/* What nobody names stays in the table until tidied up. */
-	atomic_dec(&owner->refs);
-}
-
-/* Count it; return whether it is time for tcpstate_owner_mark(). */
-static __always_inline bool
-tcpstate_owner_count(struct tcpstate_owner *owner, enum tcpstate_made what)
-{
-	return owner && unlikely(!(atomic64_inc_return(&owner->made[what].count) %
-				   TCPSTATE_MADE_STEP));
-}
-
-static __always_inline void tcpstate_owner_made(struct tcpstate_owner *owner,
-						enum tcpstate_made what)
-{
-	if (tcpstate_owner_count(owner, what))
-		tcpstate_owner_mark(owner, what);
-}
-
-/* The socket of @conn is about to enter @state. By its owner, preemption off.
- *
- * Return: whether that is for tcpstate_owner_event_slow() to look at, too.
+/* Whose account an event of @conn goes on: nobody's, if there is no owner. By
+ * the record's owner.
  */
-static __always_inline bool tcpstate_owner_event(struct tcpstate_conn *conn,
-						 int state)
+static __always_inline struct tcpstate_owner *
+tcpstate_owner_account(const struct tcpstate_conn *conn)
 {
-	struct tcpstate_owner *owner;
-
-	if (likely(!(BIT(state) & (BIT(TCP_FIN_WAIT1) | BIT(TCP_CLOSE_WAIT) |
-				   BIT(TCP_LAST_ACK)))))
-		return false;
-	owner = tcpstate_owner_of(conn->owner);
-	if (state == TCP_CLOSE_WAIT)
-		return tcpstate_owner_count(owner, TCPSTATE_MADE_CLOSE_WAIT) ||
-		       tcpstate_leak_unarmed();
-	return unlikely(!owner || owner->tgid != task_tgid(current));
+	return tcpstate_owners[conn->owner];
 }
 
-/* The end of @conn: it names nobody any more. */
-static __always_inline void tcpstate_owner_leave(struct tcpstate_conn *conn)
+/* The process that runs. */
+static __always_inline struct pid *tcpstate_owner_tgid(void)
 {
-	if (conn->owner)
-		tcpstate_owner_put(tcpstate_owner_of(conn->owner));
-	if (unlikely(conn->closer))
-		tcpstate_owner_put(tcpstate_owner_of(conn->closer));
+	return READ_ONCE(current->group_leader)->thread_pid;
+}
+
+/* Its cgroup, which cannot be freed while preemption is off. */
+static __always_inline u64 tcpstate_owner_cgroup(void)
+{
+#ifdef CONFIG_CGROUPS
+	return cgroup_id(rcu_dereference_raw(current->cgroups)->dfl_cgrp);
+#else
+	return 0;
+#endif
+}
+
+/* Is it this one, by name, user and cgroup, too? The name is read without the
+ * lock of who may be changing it just then: at worst it is a mixture of both.
+ */
+static __always_inline bool
+tcpstate_owner_is_current(const struct tcpstate_owner *owner,
+			  const struct tcpstate_netns *netns)
+{
+	const struct task_struct *leader = READ_ONCE(current->group_leader);
+
+	return owner->tgid == leader->thread_pid && owner->netns == netns &&
+	       uid_eq(owner->uid, current_euid()) &&
+	       owner->cgroup == tcpstate_owner_cgroup() &&
+	       data_race(!memcmp(owner->task_comm, leader->comm,
+				 sizeof(u64)) &&
+			 !memcmp(owner->task_comm + sizeof(u64),
+				 leader->comm + sizeof(u64), sizeof(u64)));
+}
+
+/**
+ * tcpstate_owner_get() - who is doing this
+ * @netns: the namespace of the socket
+ * @sk: the socket it is done to
+ *
+ * Mostly he who did so last on this CPU.
+ *
+ * Context: process context, preemption off.
+ * Return: the owner's number; 0 in a kernel thread, for a socket of the
+ * kernel's own, at the cap and without memory.
+ */
+static __always_inline u16 tcpstate_owner_get(struct tcpstate_netns *netns,
+					      const struct sock *sk)
+{
+	const struct tcpstate_owner *last = this_cpu_read(tcpstate_owner_last);
+
+	if (likely(!sk->sk_kern_sock && tcpstate_owner_is_current(last, netns)))
+		return last->id;
+	return tcpstate_owner_look_up(netns, sk);
+}
+
+/* A connection of @owner's enters TIME_WAIT. */
+static __always_inline void tcpstate_owner_made(struct tcpstate_owner *owner)
+{
+	if (unlikely(!(atomic64_inc_return(&owner->made) %
+		       TCPSTATE_MADE_STEP)))
+		tcpstate_owner_mark(owner);
 }
 
 #endif /* _TCPSTATE_OWNER_H */

@@ -58,9 +58,10 @@
  * and destinations: rooms, thresholds and alerts. tcpstate_netns_mutex nests in
  * it.
  *
- * An owner that a record names stays; what nobody names is dropped by owner.c's
- * work item, with tcpstate_owner_mutex held, or with its namespace, and freed
- * after a grace period. That mutex nests in tcpstate_dest_mutex.
+ * An owner that a record names stays, and so does one whose process lives. What
+ * is left is dropped by owner.c's work item, with tcpstate_owner_mutex held, or
+ * with its namespace, and freed after a grace period. That mutex nests in
+ * tcpstate_dest_mutex.
  *
  * Counters are per namespace and CPU, written by that CPU alone, and added up
  * by readers. Walking the kernel's tables nests the bucket lock in theirs
@@ -230,9 +231,9 @@ struct tcpstate_level {
  * @over: connections that are
  * @unaccepted: those of them that nobody has accepted
  * @oldest: when the oldest entered it, nanoseconds of CLOCK_MONOTONIC
- * @sport: its local port
  * @process: its owner
- * @trend: whether there were more, or fewer, a while ago
+ * @sport: its local port
+ * @trend: enum tcpstate_trend: whether there were more, or fewer, a while ago
  * @said: trends that the log has been told of, a bit mask
  * @marked: how many there were then
  * @marked_at: jiffies of then
@@ -244,10 +245,10 @@ struct tcpstate_leak {
 	u32			over;
 	u32			unaccepted;
 	u64			oldest;
-	u16			sport;
 	struct tcpstate_process	process;
-	enum tcpstate_trend	trend;
-	unsigned int		said;
+	u16			sport;
+	u8			trend;
+	u8			said;
 	u32			marked;
 	unsigned long		marked_at;
 };
@@ -397,6 +398,9 @@ struct tcpstate_netns {
 #define TCPSTATE_CONN_LISTED	0x00000040	/* in home->ages[] of its state */
 #define TCPSTATE_CONN_INBOX	0x00000080	/* in home->inbox, or being put */
 #define TCPSTATE_CONN_END	0x00000300	/* enum tcpstate_end, if it ends */
+#define TCPSTATE_CONN_CLOSED	0x00000400	/* set by the common way into a
+						 * state that close() leads to
+						 */
 #define TCPSTATE_CONN_UNMATCHED	0x00ff0000	/* walks of the present audit
 						 * that met no object for it
 						 */
@@ -732,11 +736,12 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 /**
  * struct tcpstate_move - what becomes of a record that enters a state
  * @count: the index in tcpstate_cpu.moved; 0: TCP makes no such move
- * @status: its new state, and TCPSTATE_CONN_INBOX if that has a list of ages
+ * @status: its new state; TCPSTATE_CONN_INBOX if that has a list of ages,
+ *	TCPSTATE_CONN_CLOSED if it is close() that leads to it
  */
 struct tcpstate_move {
-	u8	count;
-	u8	status;
+	u16	count;
+	u16	status;
 };
 
 extern const struct tcpstate_move

@@ -314,7 +314,7 @@ static int take_owner(const struct nlattr **attrs, void *arg)
 	owner->close_wait_made = number(attrs[TCPSTATE_A_OWNER_CLOSE_WAIT_MADE], 0);
 	owner->oldest_ms = number(attrs[TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS], 0);
 	owner->time_wait_rate = number(attrs[TCPSTATE_A_OWNER_TIME_WAIT_RATE], 0);
-	owner->close_wait_rate = number(attrs[TCPSTATE_A_OWNER_CLOSE_WAIT_RATE], 0);
+	owner->close_wait_recent = number(attrs[TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT], 0);
 	owner->hidden = number(attrs[TCPSTATE_A_OWNER_HIDDEN], 0);
 	return 0;
 }

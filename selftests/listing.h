@@ -66,7 +66,7 @@ struct told_owner {
 	char comm[16];
 	bool gone;
 	uint64_t connections, time_wait, time_wait_made, fin_wait2, close_wait;
-	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_rate, hidden;
+	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_recent, hidden;
 };
 
 struct owner_list {

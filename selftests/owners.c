@@ -765,6 +765,48 @@ TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 	close(listener);
 }
 
+static int by_pid(const void *a, const void *b)
+{
+	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+/* Exited, but with a mini-socket each: all of them are still told by pid. */
+TEST_F_TIMEOUT(owners, exited_but_named, SECONDS)
+{
+	enum { PROCESSES = 700 };
+	struct dialler d = { self->ns, PORT, -1 };
+	int listener = tcp_listen(self->ns, IPV4, PORT), server, i;
+	uint32_t made[PROCESSES], told[PROCESSES];
+	struct conn_list list;
+	struct actor child;
+
+	ASSERT_LE(0, listener);
+	for (i = 0; i < PROCESSES; i++) {
+		CHECK(actor_start(&child, "dialler", dial, &d));
+		CHECK(actor_do(&child, 'd'));
+		server = tcp_accept(listener);
+		ASSERT_LE(0, server);
+		CHECK(actor_do(&child, 'c'));
+		close(server);
+		CHECK(actor_end(&child));
+		made[i] = child.pid;
+	}
+	CHECK(conn_list(self->fd, &(struct conn_filter){ .states = 1 << ST_TIME_WAIT }, &list));
+	ASSERT_EQ(PROCESSES, list.n);
+	for (i = 0; i < PROCESSES; i++) {
+		EXPECT_STREQ("dialler", list.conn[i].owner.comm);
+		EXPECT_TRUE(list.conn[i].owner.gone);
+		told[i] = list.conn[i].owner.pid;
+	}
+	qsort(made, PROCESSES, sizeof(*made), by_pid);
+	qsort(told, PROCESSES, sizeof(*told), by_pid);
+	EXPECT_EQ(0, memcmp(made, told, sizeof(made)));
+	conn_list_free(&list);
+	close(listener);
+}
+
 /* More processes than are kept apart when they have gone: none of it is lost. */
 TEST_F_TIMEOUT(owners, history, SECONDS)
 {

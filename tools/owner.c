@@ -30,7 +30,8 @@ struct owner {
 	struct number hidden;		/* known: these, whoever they are */
 	struct number connections, time_wait, fin_wait2, close_wait;
 	struct number time_wait_made, close_wait_made;
-	struct number time_wait_rate, close_wait_rate;	/* per 1000 s */
+	struct number time_wait_rate;	/* per 1000 s */
+	struct number close_wait_recent;
 	struct number oldest_ms, dropped;
 };
 
@@ -55,7 +56,7 @@ static int owner_read(struct nlattr *attrs, int len, void *list)
 		[TCPSTATE_A_OWNER_FIN_WAIT2] = { .type = NLA_U64 },
 		[TCPSTATE_A_OWNER_CLOSE_WAIT] = { .type = NLA_U64 },
 		[TCPSTATE_A_OWNER_CLOSE_WAIT_MADE] = { .type = NLA_U64 },
-		[TCPSTATE_A_OWNER_CLOSE_WAIT_RATE] = { .type = NLA_U64 },
+		[TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT] = { .type = NLA_U64 },
 		[TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS] = { .type = NLA_U64 },
 		[TCPSTATE_A_OWNER_DROPPED] = { .type = NLA_U64 },
 	};
@@ -96,8 +97,8 @@ static int owner_read(struct nlattr *attrs, int len, void *list)
 	owner->close_wait = attr_number(tb[TCPSTATE_A_OWNER_CLOSE_WAIT]);
 	owner->close_wait_made =
 		attr_number(tb[TCPSTATE_A_OWNER_CLOSE_WAIT_MADE]);
-	owner->close_wait_rate =
-		attr_number(tb[TCPSTATE_A_OWNER_CLOSE_WAIT_RATE]);
+	owner->close_wait_recent =
+		attr_number(tb[TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT]);
 	owner->oldest_ms =
 		attr_number(tb[TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS]);
 	owner->dropped = attr_number(tb[TCPSTATE_A_OWNER_DROPPED]);
@@ -269,11 +270,11 @@ static void print_fields(const struct owner *owner, uint32_t by,
 	out_rate("time_wait_rate", "%s", owner->time_wait_rate);
 	out_count("time_wait", "%s", owner->time_wait);
 	out_count("close_wait", "%s", owner->close_wait);
+	out_count("close_wait_recent", "%s", owner->close_wait_recent);
 	out_age("oldest_close_wait_ms", "%s", owner->oldest_ms);
 	out_count("fin_wait2", "%s", owner->fin_wait2);
 	out_count("connections", "%s", owner->connections);
 	out_count("close_wait_made", "%s", owner->close_wait_made);
-	out_rate("close_wait_rate", "%s", owner->close_wait_rate);
 	out_bool("gone", "exited", "", owner->gone);
 	out_count("dropped", NULL, owner->dropped);
 	if (all_netns)
@@ -288,11 +289,11 @@ static void open_table(const char *key, uint32_t by, bool all_netns)
 		{ .heading = "RATE" },
 		{ .heading = "NOW" },
 		{ .heading = "CLOSE_WAIT" },
+		{ .heading = "< 1 MIN" },
 		{ .heading = "OLDEST" },
 		{ .heading = "FIN_WAIT2" },
 		{ .heading = "CONNECTIONS" },
 		{ .heading = "CLOSE_WAIT MADE" },
-		{ .heading = "RATE" },
 		{ .heading = "", .left = true },
 		{ .heading = "NETNS", .left = true },
 	};

@@ -769,14 +769,14 @@ static const struct owner {
 	uint32_t pid;
 	bool gone, unknown, hidden;
 	uint64_t connections, time_wait, time_wait_made, fin_wait2, close_wait;
-	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_rate;
+	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_recent;
 } owners[] = {
 	{ .comm = "curl", .pid = 4712, .gone = true, .connections = 26871,
 	  .time_wait = 26870, .time_wait_made = 1882101,
 	  .time_wait_rate = 449120 },
 	{ .comm = "nginx", .pid = 4711, .connections = 330, .fin_wait2 = 4,
 	  .time_wait_made = 112, .close_wait = 17, .close_wait_made = 312,
-	  .oldest_ms = 7999000, .close_wait_rate = 12 },
+	  .oldest_ms = 7999000, .close_wait_recent = 2 },
 	{ .comm = "wget", .gone = true, .time_wait_made = 211 },
 	{ .hidden = true, .connections = 3, .time_wait_made = 3000000 },
 	{ .unknown = true, .connections = 9, .time_wait = 1,
@@ -827,8 +827,8 @@ bool reply_owner(struct reply *reply, const char *scene, uint64_t ino,
 	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT, owner->close_wait);
 	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT_MADE,
 		      owner->close_wait_made);
-	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT_RATE,
-		      owner->close_wait_rate);
+	reply_put_u64(reply, TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT,
+		      owner->close_wait_recent);
 	if (owner->oldest_ms)
 		reply_put_u64(reply, TCPSTATE_A_OWNER_OLDEST_CLOSE_WAIT_MS,
 			      owner->oldest_ms);

@@ -333,21 +333,23 @@ struct note {
 	size_t len;
 };
 
-__printf(2, 3) static void note(struct note *note, const char *format, ...)
+/* What does not fit is left out. */
+static void note_text(struct note *note, const char *words)
 {
-	va_list args;
-	int len;
+	size_t len = strlen(words);
 
-	if (note->len && note->len < NOTE_MAX)
-		note->len += snprintf(note->text + note->len,
-				      NOTE_MAX - note->len, ", ");
-	if (note->len >= NOTE_MAX)
-		return;
-	va_start(args, format);
-	len = vsnprintf(note->text + note->len, NOTE_MAX - note->len, format,
-			args);
-	va_end(args);
+	if (len >= NOTE_MAX - note->len)
+		len = NOTE_MAX - 1 - note->len;
+	memcpy(note->text + note->len, words, len);
 	note->len += len;
+	note->text[note->len] = '\0';
+}
+
+static void note(struct note *note, const char *words)
+{
+	if (note->len)
+		note_text(note, ", ");
+	note_text(note, words);
 }
 
 /* The first two of them, where they are not the owner, or that is not known. */
@@ -369,8 +371,10 @@ static void note_holders(const struct conn *conn, struct note *text,
 	}
 	if (n > 2)
 		snprintf(who[1], sizeof(who[1]), "%zu more", n - 1);
-	note(text, "%sheld by %s%s%s", conn->owner.present ? "now " : "",
-	     who[0], n > 1 ? " and " : "", who[1]);
+	note(text, conn->owner.present ? "now held by " : "held by ");
+	note_text(text, who[0]);
+	note_text(text, n > 1 ? " and " : "");
+	note_text(text, who[1]);
 }
 
 /* Who has its file now. */
@@ -412,8 +416,10 @@ static void print_note(const struct conn *conn)
 		note(&text, "never accepted");
 	if (conn->owner.gone)
 		note(&text, "exited");
-	if (process_text(who, &conn->closer))
-		note(&text, "closed by %s", who);
+	if (process_text(who, &conn->closer)) {
+		note(&text, "closed by ");
+		note_text(&text, who);
+	}
 	print_holders(conn, &text);
 	if (conn->state == TCPSTATE_STATE_FIN_WAIT2 && conn->inode)
 		note(&text, "half-closed");
@@ -465,8 +471,25 @@ void conn_print_owner(const struct conn *conn)
 	out_words("%s", process_text(who, &conn->owner));
 }
 
+/* As ss -e prints it. */
+static const char *cookie_text(char *buf, uint64_t cookie)
+{
+	char *p = buf + OUT_NUMBER_MAX;
+
+	*--p = '\0';
+	do {
+		*--p = "0123456789abcdef"[cookie % 16];
+		cookie /= 16;
+	} while (cookie);
+	*--p = ':';
+	*--p = 'k';
+	*--p = 's';
+	return p;
+}
+
 static void print_row(const struct conn *conn, bool all_netns)
 {
+	char buf[OUT_NUMBER_MAX];
 	struct number cgroup = conn->owner.cgroup;
 
 	out_row_open(true, conn->state == TCPSTATE_STATE_CLOSE_WAIT &&
@@ -483,7 +506,7 @@ static void print_row(const struct conn *conn, bool all_netns)
 		out_number(NULL, "%s", conn->owner.uid);
 		out_string(NULL, "%s", cgroup.known ?
 			   cgroup_path(cgroup.value) : NULL);
-		out_text("sk:%llx", (unsigned long long)conn->cookie);
+		out_words("%s", cookie_text(buf, conn->cookie));
 	}
 	if (all_netns)
 		out_words("%s", netns_name(conn->netns_ino));

@@ -48,6 +48,8 @@ static struct {
 	size_t n_rows, n_cells, rows_size, cells_size;
 	char *text;
 	size_t text_len, text_size;
+	char *line;			/* of a table, on its way out */
+	size_t line_len, line_size;
 } out;
 
 static void *grow(void *array, size_t *size, size_t need, size_t item)
@@ -386,7 +388,7 @@ static void cell_add(const char *format, const char *value, bool unknown)
 
 	if (out.row_hidden || out.muted || out.row_cells == out.n_columns)
 		return;
-	rest = strstr(format, "%s");
+	rest = strcmp(format, "%s") ? strstr(format, "%s") : format;
 	before = rest - format;
 	after = strlen(rest + 2);
 	if (unknown) {
@@ -512,15 +514,29 @@ static bool row_in_block(const struct cell *cells, unsigned int block)
 	return false;
 }
 
-static void put_blanks(unsigned int n)
+/* To the line: @blanks of them, and then @text. */
+static void put_piece(unsigned int blanks, const char *text, size_t len)
 {
-	static const char blanks[] = "                                ";
-	unsigned int some;
+	char *end;
 
-	for (; n; n -= some) {
-		some = n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1;
-		fwrite(blanks, 1, some, out.stream);
-	}
+	out.line = grow(out.line, &out.line_size, out.line_len + blanks + len,
+			1);
+	end = out.line + out.line_len;
+	memset(end, ' ', blanks);
+	memcpy(end + blanks, text, len);
+	out.line_len += blanks + len;
+}
+
+static void put_style(const char *style)
+{
+	put_piece(0, style, strlen(style));
+}
+
+static void put_line(void)
+{
+	put_piece(0, "\n", 1);
+	fwrite(out.line, 1, out.line_len, out.stream);
+	out.line_len = 0;
 }
 
 /* Blanks wait for what they separate, so that no line ends with any. */
@@ -535,8 +551,7 @@ static void put_cell(unsigned int column, const char *text, unsigned int len,
 		*blanks += out.columns[column].left ? pad : 0;
 		return;
 	}
-	put_blanks(*blanks);
-	fwrite(text, 1, len, out.stream);
+	put_piece(*blanks, text, len);
 	*blanks = out.columns[column].left ? pad : 0;
 }
 
@@ -571,28 +586,28 @@ static void print_columns(unsigned int block, const unsigned int *width,
 	const char *heading;
 	size_t row;
 
-	fputs(style_start(OUT_STRONG), out.stream);
+	put_style(style_start(OUT_STRONG));
 	for (i = 0; i < out.n_columns; i++) {
 		heading = out.columns[i].heading;
 		if (shown[i])
 			put_cell(i, heading, strlen(heading),
 				 width[i] - strlen(heading), &blanks);
 	}
-	fputs(style_end(OUT_STRONG), out.stream);
-	fputc('\n', out.stream);
+	put_style(style_end(OUT_STRONG));
+	put_line();
 	for (row = 0; row < out.n_rows; row++) {
 		cells = &out.cells[row * out.n_columns];
 		if (!row_in_block(cells, block))
 			continue;
 		blanks = 0;
-		fputs(style_start(out.rows[row]), out.stream);
+		put_style(style_start(out.rows[row]));
 		for (i = 0; i < out.n_columns; i++)
 			if (shown[i])
 				put_cell(i, out.text + cells[i].at,
 					 cells[i].len,
 					 width[i] - cells[i].width, &blanks);
-		fputs(style_end(out.rows[row]), out.stream);
-		fputc('\n', out.stream);
+		put_style(style_end(out.rows[row]));
+		put_line();
 	}
 }
 
@@ -963,17 +978,18 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
 		uint64_t below;		/* us */
 		uint64_t unit;		/* the smallest part printed, us */
 		unsigned int minor;	/* of which so many are a larger part */
-		const char *format;
+		const char *between, *after;
 	} steps[] = {
-		{ 1000ULL, 1ULL, 1, "%llu us" },
-		{ 10000ULL, 100ULL, 10, "%llu.%u ms" },
-		{ 1000000ULL, 1000ULL, 1, "%llu ms" },
-		{ 60000000ULL, 100000ULL, 10, "%llu.%u s" },
-		{ 3600000000ULL, 1000000ULL, 60, "%llu m %02u s" },
-		{ 86400000000ULL, 60000000ULL, 60, "%llu h %02u m" },
-		{ UINT64_MAX, 3600000000ULL, 24, "%llu d %02u h" },
+		{ 1000ULL, 1ULL, 1, "", " us" },
+		{ 10000ULL, 100ULL, 10, ".", " ms" },
+		{ 1000000ULL, 1000ULL, 1, "", " ms" },
+		{ 60000000ULL, 100000ULL, 10, ".", " s" },
+		{ 3600000000ULL, 1000000ULL, 60, " m ", " s" },
+		{ 86400000000ULL, 60000000ULL, 60, " h ", " m" },
+		{ UINT64_MAX, 3600000000ULL, 24, " d ", " h" },
 	};
-	unsigned int i;
+	char digits[OUT_NUMBER_MAX], *p;
+	unsigned int i, minor;
 	uint64_t units;
 
 	for (i = 0; ; i++) {
@@ -984,9 +1000,14 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
 		    units < steps[i].below / steps[i].unit)
 			break;
 	}
-	snprintf(buf, OUT_NUMBER_MAX, steps[i].format,
-		 (unsigned long long)units / steps[i].minor,
-		 (unsigned int)(units % steps[i].minor));
+	minor = units % steps[i].minor;
+	p = stpcpy(buf, out_digits(digits, units / steps[i].minor));
+	p = stpcpy(p, steps[i].between);
+	if (steps[i].minor > 10 && minor < 10)
+		*p++ = '0';
+	if (steps[i].minor > 1)
+		p = stpcpy(p, out_digits(digits, minor));
+	strcpy(p, steps[i].after);
 	return buf;
 }
 

@@ -89,7 +89,7 @@ aged() {
 	}'
 }
 
-plan 36
+plan 40
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -249,6 +249,31 @@ else
 	same "so is TIME_WAIT" true "$(jq -r '.[] | select(.state == "TIME_WAIT") | .gone' "$work/fates")"
 fi
 finish_it states
+
+# Orphans, which nobody acknowledges anything of any more.
+start lost states 8007
+inside tc qdisc replace dev lo root blackhole
+tell lost leave
+stuck() {
+	inside ss -Htan state "$1" '( sport = :8007 or dport = :8007 )' | wc -l
+}
+same "what it closes then stays where it is, ss says" "2 1" "$(stuck fin-wait-1) $(stuck last-ack)"
+same "so does the listing, and whose that is" \
+	'[["FIN_WAIT1","holds",2],["LAST_ACK","holds",1]]' \
+	"$(cli -j conn comm holds state fin-wait1,last-ack |
+		jq -c 'group_by(.state) | map([.[0].state, .[0].owner.comm, length])')"
+show conn comm holds
+cli -j close comm holds state fin-wait1,last-ack --yes >"$work/fates"
+code=$?
+left=$(($(stuck fin-wait-1) + $(stuck last-ack)))
+jq -r '.[] | "\(.state) gone=\(.gone) \(.reason)"' "$work/fates" | while read -r line; do
+	note "$line"
+done
+same "of each close tells what ss then says" "$left $((left > 0))" \
+	"$(jq 'map(select(.gone | not)) | length' "$work/fates") $code"
+check "and if it is still there, why" jq -e 'length == 3 and all(.gone or (.reason | length > 0))' "$work/fates"
+inside tc qdisc del dev lo root
+finish_it lost
 
 # --- MPTCP, and what the kernel opens itself ---
 

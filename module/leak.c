@@ -220,19 +220,25 @@ void tcpstate_leak_fill(struct tcpstate_netns *netns,
 	alert->leak = &netns->leak;
 }
 
-static void leak_edge(struct tcpstate_netns *netns, struct net *net,
+/* False if it cannot be told for want of memory: then it has not happened yet. */
+static bool leak_edge(struct tcpstate_netns *netns, struct net *net,
 		      enum tcpstate_severity severity, u32 threshold)
 {
 	struct tcpstate_alert alert = {
 		.severity = severity,
 		.threshold = threshold,
 	};
+	struct tcpstate_level was = netns->leak.level;
 
 	netns->leak.level.severity = severity;
 	netns->leak.level.since = ktime_get_ns();
 	tcpstate_leak_fill(netns, &alert);
+	if (!tcpstate_netlink_alert(net, &alert)) {
+		netns->leak.level = was;
+		return false;
+	}
 	log_leak(netns, threshold);
-	tcpstate_netlink_alert(net, &alert);
+	return true;
 }
 
 /* More, or fewer, than a while ago? */
@@ -272,6 +278,7 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 	struct tcpstate_leak *leak = &netns->leak;
 	u64 now = ktime_get_ns(), oldest;
 	struct leak_walk walk = { .netns = netns };
+	bool told = true;
 
 	oldest = tcpstate_count_oldest(netns, TCPSTATE_AGE_CLOSE_WAIT);
 	if (!leak->level.severity &&
@@ -286,20 +293,19 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 		leak->marked = leak->over;
 		leak->marked_at = jiffies;
 	}
-	while (leak->level.severity < TCPSTATE_SEVERITY_CRITICAL &&
+	while (told && leak->level.severity < TCPSTATE_SEVERITY_CRITICAL &&
 	       walk.oldest &&
 	       !time_left(walk.oldest, now, at[leak->level.severity]))
-		leak_edge(netns, net, leak->level.severity + 1,
-			  at[leak->level.severity]);
+		told = leak_edge(netns, net, leak->level.severity + 1,
+				 at[leak->level.severity]);
 	if (leak->level.severity &&
 	    (!walk.oldest || time_left(walk.oldest, now,
-				       at[0] * CLEAR_PERCENT / 100))) {
-		leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]);
+				       at[0] * CLEAR_PERCENT / 100)) &&
+	    leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]))
 		tcpstate_leak_check();
-	}
 	if (leak->level.severity)
 		leak_trend(netns, at[0]);
-	return leak->level.severity;
+	return !told || leak->level.severity;
 }
 
 /**

@@ -601,9 +601,9 @@ TEST_F_TIMEOUT(failslab, block, SECONDS)
 	int i;
 
 	self->path = "a CPU's block";
-	CHECK(module_load(NULL));
+	CHECK(module_load("chunks=1"));
 	pair_init(&p, IPV4, PORT + 5);
-	CHECK(pair_open(&self->net, &p));	/* stocks up on records */
+	CHECK(pair_open(&self->net, &p));	/* stocks up on a chunk of records */
 	pair_close(&p);
 	for (i = 0; i < 3; i++) {
 		CHECK(ns_new(&ns, NULL));

@@ -114,12 +114,7 @@ static int monitor_start_with(struct monitor *m, const struct ns *ns, const char
 		return -1;
 	if (set_nonblocking(fileno(m->from), true))
 		return -1;
-	/* Until it listens. */
-	if (!WAIT_FOR(!run_status(NULL, "grep -q '^SigCgt:.*[1-9a-f]' /proc/%d/status && "
-				  "ls -l /proc/%d/fd | grep -q socket", m->pid, m->pid),
-		      PATIENCE_MS))
-		return fail("the monitor does not start");
-	return 0;
+	return monitor_listens(m->pid);
 }
 
 static int monitor_start(struct monitor *m, const struct ns *ns)

@@ -37,6 +37,18 @@
  */
 #define FAMILY_UNSEEN	IS_MODULE(CONFIG_IPV6)
 
+#ifdef CONFIG_LOCKDEP
+#define CHAIN_MAP(class, text)						\
+	[class] = STATIC_LOCKDEP_MAP_INIT(text, &tcpstate_chain_maps[class])
+
+struct lockdep_map tcpstate_chain_maps[TCPSTATE_CHAIN_CLASSES] = {
+	CHAIN_MAP(TCPSTATE_CHAIN_BUCKET, "tcpstate_bucket"),
+	CHAIN_MAP(TCPSTATE_CHAIN_DEST, "tcpstate_dest"),
+	CHAIN_MAP(TCPSTATE_CHAIN_PEERS, "tcpstate_peers"),
+	CHAIN_MAP(TCPSTATE_CHAIN_AGE, "tcpstate_age"),
+};
+#endif
+
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
 static unsigned long conn_buckets __read_mostly;
@@ -256,10 +268,10 @@ static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
 	struct tcpstate_ages *ages =
 		&conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
 
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	ages_del(ages, conn);
 	was = status_change(conn, TCPSTATE_CONN_LISTED, 0);
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	return was & ~TCPSTATE_CONN_LISTED;
 }
 
@@ -293,14 +305,14 @@ static void conn_settle(struct tcpstate_cpu *block, struct tcpstate_conn *conn)
 			continue;
 		}
 		ages = &block->ages[age];
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		ages_add(ages, conn);
 		settled = try_cmpxchg(&conn->status, &was,
 				      (was & ~TCPSTATE_CONN_INBOX) |
 				      TCPSTATE_CONN_LISTED);
 		if (!settled)
 			ages_del(ages, conn);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	}
 }
 
@@ -353,7 +365,7 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 	if (hlist_bl_empty(&ages->newest))
 		return;
 	local_irq_disable();
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	for (pos = tcpstate_chain_first(&ages->newest); pos; pos = pos->next) {
 		conn = hlist_bl_entry(pos, struct tcpstate_conn, age);
 		/* A listener is not freed before it is off the list. */
@@ -364,15 +376,15 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 			continue;
 		mark.since = conn->since;
 		hlist_bl_add_behind(&mark.age, pos);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		local_irq_enable();
 		cond_resched();
 		local_irq_disable();
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		pos = &mark.age;
 		ages_del(ages, &mark);
 	}
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	local_irq_enable();
 }
 
@@ -621,9 +633,9 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 		/* Who asks listeners for their requests may find it there. */
 		WRITE_ONCE(fresh->obj, NULL);
 		ages = &here->ages[age];
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		ages_add(ages, fresh);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	}
 	conn_place(bucket, fresh, obj);
 	added = true;
@@ -786,7 +798,7 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 	if (unlikely(sk->sk_protocol != IPPROTO_TCP))
 		return;
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (unlikely(conn) && state != TCP_SYN_SENT) {
 		conn_move_slow(conn, sk, state);
@@ -796,7 +808,7 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 			conn_close(conn);
 		conn_add_event(bucket, sk, state);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -855,7 +867,7 @@ static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (conn) {
 		if (unlikely((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) ==
@@ -863,7 +875,7 @@ static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 			tcpstate_dest_refuse(conn, sk);
 		conn_close(conn);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -898,11 +910,11 @@ void tcpstate_conn_set_family(const struct sock *sk)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (conn)
 		conn_check_family(conn, sk);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -925,11 +937,11 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (likely(conn))
 		chain_del(conn);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
@@ -944,12 +956,12 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	}
 
 	bucket = conn_bucket(tw);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	if (likely(conn))
 		chain_add(bucket, conn);
 	else
 		conn_add_slow(bucket, mini, sk, state);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -970,7 +982,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, tw);
 	if (conn) {
 		if (conn->dest && state == TCP_TIME_WAIT &&
@@ -979,7 +991,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 			atomic_inc(&conn->dest->time_wait);
 		conn_move_slow(conn, (const struct sock *)tw, state);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -998,12 +1010,12 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, tw);
 	if (conn)
 		status_change(conn, TCPSTATE_CONN_END,
 			      FIELD_PREP(TCPSTATE_CONN_END, end));
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1030,7 +1042,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 	int state;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	/* Read with the lock, after the look-up: a mini-socket's new state is
 	 * stored before its event, so that here the event is either done or
@@ -1060,7 +1072,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 			seen = TCPSTATE_SEEN_REFUSED;
 		}
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 	return seen;
 }
@@ -1119,12 +1131,12 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		tcpstate_chain_lock(bucket);
+		tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 		tcpstate_chain_for_each_entry(conn, pos, bucket, node) {
 			if (READ_ONCE(conn->home)->netns == netns)
 				unmatched += conn_match(conn, epoch, walks);
 		}
-		tcpstate_chain_unlock(bucket);
+		tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 		local_irq_enable();
 	}
 	return unmatched;
@@ -1155,12 +1167,12 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		tcpstate_chain_lock(bucket);
+		tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 		tcpstate_chain_for_each_entry(conn, pos, bucket, node)
 			if (READ_ONCE(conn->home)->netns == netns)
 				visit(READ_ONCE(conn->status) &
 				      TCPSTATE_CONN_STATE, conn->obj, arg);
-		tcpstate_chain_unlock(bucket);
+		tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 		local_irq_enable();
 	}
 }
@@ -1179,11 +1191,11 @@ void tcpstate_conn_flush(void)
 	for (i = 0; i < conn_buckets; i++, bucket++) {
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
-			tcpstate_chain_lock(bucket);
+			tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 			conn = hlist_bl_entry(tcpstate_chain_first(bucket),
 					      struct tcpstate_conn, node);
 			conn_close(conn);
-			tcpstate_chain_unlock(bucket);
+			tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 			local_irq_enable();
 		}
 		if (!(i % 256))

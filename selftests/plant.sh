@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=vm/common.sh
 . "$here/vm/common.sh"
 
-bugs=(leak sleep rcu use-after-free unchecked race)
+bugs=(leak sleep rcu use-after-free unchecked inversion race lost-end)
 
 # bug NAME: set what it is (what), what is changed (file, edit), and who is to see
 # it (kernel, test and its arguments) in which words (caught): they are sought in
@@ -48,6 +48,19 @@ bug() {
 		test=failslab arguments='-r failslab.netlink'
 		file=netlink.c edit='s/^\tif (!counts)$/\tif (0)/'
 		caught='BUG: KASAN: null-ptr-deref in |KASAN: null-ptr-deref in range'
+		;;
+	inversion)
+		what="a bucket's lock is taken inside that of a list of ages"
+		file=conn.c edit='/^\ttcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);$/a \
+			tcpstate_chain_lock(conn_table, TCPSTATE_CHAIN_BUCKET); \
+			tcpstate_chain_unlock(conn_table, TCPSTATE_CHAIN_BUCKET);'
+		caught='WARNING: possible circular locking dependency detected'
+		;;
+	lost-end)
+		what="nobody hears of a mini-socket's end"
+		kernel=6.1 test=states arguments='-r states.time_wait_recycled'
+		file=probe.c edit='/^\t\ttcpstate_conn_end((void \*)tcpstate_ftrace_arg(regs, 0));$/s/tcp.*/;/'
+		caught='audit ended with 1: .*"stale": *[1-9]'
 		;;
 	race)
 		what="all CPUs count in one variable"

@@ -650,6 +650,8 @@ TEST_F_TIMEOUT(states, time_wait_recycled_bound, SECONDS)
 		CHECK(pair_to_time_wait(p));
 	STEP("TIME_WAIT=1", "LISTEN=1");
 	OPEN();
+	/* Before ss is asked: that no record is left of them is for it to find. */
+	CHECK(audit(CLIENT));
 	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
 	CHECK(nstat(CLIENT, "TcpExtTWRecycled", &after));
 	CHECK(cli_read(CLIENT, &c));

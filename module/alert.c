@@ -252,6 +252,22 @@ static void log_refused(const struct tcpstate_alert *alert)
 	put_pid(process.pid);
 }
 
+/* @level becomes @severity, at @threshold. What cannot be told for want of
+ * memory has not happened yet: the next look is soon.
+ */
+static bool level_set(struct net *net, struct tcpstate_level *level,
+		      struct tcpstate_alert *alert, u8 severity, u32 threshold)
+{
+	alert->threshold = threshold;
+	alert->severity = severity;
+	if (!tcpstate_netlink_alert(net, alert))
+		return false;
+	level->since = ktime_get_ns();
+	level->severity = severity;
+	log_level(alert);
+	return true;
+}
+
 /* Let @level follow @value of @whole, whose thresholds, in percent, are @at;
  * say every edge. Return the number at which the next one is.
  */
@@ -262,21 +278,12 @@ static u64 level_update(struct net *net, struct tcpstate_level *level,
 	u32 clear = at[0] > CLEAR_BELOW ? at[0] - CLEAR_BELOW : at[0] / 2;
 
 	while (level->severity < TCPSTATE_SEVERITY_CRITICAL &&
-	       value * 100 >= whole * READ_ONCE(at[level->severity])) {
-		alert->threshold = at[level->severity];
-		level->since = ktime_get_ns();
-		alert->severity = ++level->severity;
-		log_level(alert);
-		tcpstate_netlink_alert(net, alert);
-	}
-	if (level->severity && value * 100 <= whole * clear) {
-		alert->threshold = clear;
-		level->since = ktime_get_ns();
-		level->severity = TCPSTATE_SEVERITY_CLEAR;
-		alert->severity = TCPSTATE_SEVERITY_CLEAR;
-		log_level(alert);
-		tcpstate_netlink_alert(net, alert);
-	}
+	       value * 100 >= whole * READ_ONCE(at[level->severity]))
+		if (!level_set(net, level, alert, level->severity + 1,
+			       at[level->severity]))
+			break;
+	if (level->severity && value * 100 <= whole * clear)
+		level_set(net, level, alert, TCPSTATE_SEVERITY_CLEAR, clear);
 	if (level->severity == TCPSTATE_SEVERITY_CRITICAL)
 		return U64_MAX;
 	return div_u64(whole * at[level->severity] + 99, 100);

@@ -5,6 +5,7 @@
 #include <linux/bitops.h>
 #include <linux/compiler.h>
 #include <linux/list_bl.h>
+#include <linux/lockdep.h>
 #include <linux/processor.h>
 #include <linux/rcupdate.h>
 
@@ -16,16 +17,43 @@
  * does there, which list_bl.h itself does not.
  */
 
+/* Which of the locks of DOC: data and locking one is; they nest in this order. */
+enum tcpstate_chain_class {
+	TCPSTATE_CHAIN_BUCKET,
+	TCPSTATE_CHAIN_DEST,
+	TCPSTATE_CHAIN_PEERS,
+	TCPSTATE_CHAIN_AGE,
+	TCPSTATE_CHAIN_CLASSES
+};
+
+/* A bit has no room for what lockdep knows of a lock: this is for all of a
+ * class. None is taken inside another one of its own.
+ */
+#ifdef CONFIG_LOCKDEP
+extern struct lockdep_map tcpstate_chain_maps[TCPSTATE_CHAIN_CLASSES];
+#define tcpstate_chain_acquired(class)	\
+	lock_map_acquire(&tcpstate_chain_maps[class])
+#define tcpstate_chain_released(class)	\
+	lock_map_release(&tcpstate_chain_maps[class])
+#else
+#define tcpstate_chain_acquired(class)	((void)(class))
+#define tcpstate_chain_released(class)	((void)(class))
+#endif
+
 /**
  * tcpstate_chain_lock() - lock a chain
  * @chain: the chain
+ * @class: which of the locks it has
  *
  * As hlist_bl_lock(), without counting that preemption is off: it is.
  *
  * Context: interrupts off.
  */
-static __always_inline void tcpstate_chain_lock(struct hlist_bl_head *chain)
+static __always_inline void
+tcpstate_chain_lock(struct hlist_bl_head *chain,
+		    enum tcpstate_chain_class class)
 {
+	tcpstate_chain_acquired(class);
 	while (unlikely(test_and_set_bit_lock(0, (unsigned long *)chain)))
 		while (test_bit(0, (unsigned long *)chain))
 			cpu_relax();
@@ -35,11 +63,15 @@ static __always_inline void tcpstate_chain_lock(struct hlist_bl_head *chain)
 /**
  * tcpstate_chain_unlock() - unlock a chain
  * @chain: the chain, locked by tcpstate_chain_lock()
+ * @class: as it was locked
  *
  * Context: interrupts off.
  */
-static __always_inline void tcpstate_chain_unlock(struct hlist_bl_head *chain)
+static __always_inline void
+tcpstate_chain_unlock(struct hlist_bl_head *chain,
+		      enum tcpstate_chain_class class)
 {
+	tcpstate_chain_released(class);
 	/* One instruction or a marked store, but KCSAN takes it for a plain
 	 * write of the word that others try for.
 	 */

@@ -39,6 +39,18 @@
  */
 #define FAMILY_UNSEEN	IS_MODULE(CONFIG_IPV6)
 
+#ifdef CONFIG_LOCKDEP
+#define CHAIN_MAP(class, text)						\
+	[class] = STATIC_LOCKDEP_MAP_INIT(text, &tcpstate_chain_maps[class])
+
+struct lockdep_map tcpstate_chain_maps[TCPSTATE_CHAIN_CLASSES] = {
+	CHAIN_MAP(TCPSTATE_CHAIN_BUCKET, "tcpstate_bucket"),
+	CHAIN_MAP(TCPSTATE_CHAIN_DEST, "tcpstate_dest"),
+	CHAIN_MAP(TCPSTATE_CHAIN_PEERS, "tcpstate_peers"),
+	CHAIN_MAP(TCPSTATE_CHAIN_AGE, "tcpstate_age"),
+};
+#endif
+
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
 static unsigned long conn_buckets __read_mostly;
@@ -262,10 +274,10 @@ static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
 	struct tcpstate_ages *ages =
 		&conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
 
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	ages_del(ages, conn);
 	was = status_change(conn, TCPSTATE_CONN_LISTED, 0);
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	return was & ~TCPSTATE_CONN_LISTED;
 }
 
@@ -299,14 +311,14 @@ static void conn_settle(struct tcpstate_cpu *block, struct tcpstate_conn *conn)
 			continue;
 		}
 		ages = &block->ages[age];
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		ages_add(ages, conn);
 		settled = try_cmpxchg(&conn->status, &was,
 				      (was & ~TCPSTATE_CONN_INBOX) |
 				      TCPSTATE_CONN_LISTED);
 		if (!settled)
 			ages_del(ages, conn);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	}
 }
 
@@ -359,7 +371,7 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 	if (hlist_bl_empty(&ages->newest))
 		return;
 	local_irq_disable();
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	for (pos = tcpstate_chain_first(&ages->newest); pos; pos = pos->next) {
 		conn = hlist_bl_entry(pos, struct tcpstate_conn, age);
 		/* A listener is not freed before it is off the list. */
@@ -370,15 +382,15 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 			continue;
 		mark.since = conn->since;
 		hlist_bl_add_behind(&mark.age, pos);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		local_irq_enable();
 		cond_resched();
 		local_irq_disable();
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		pos = &mark.age;
 		ages_del(ages, &mark);
 	}
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	local_irq_enable();
 }
 
@@ -679,9 +691,9 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 		/* Who asks listeners for their requests may find it there. */
 		WRITE_ONCE(fresh->obj, NULL);
 		ages = &here->ages[age];
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		ages_add(ages, fresh);
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	}
 	conn_place(bucket, fresh, obj);
 	added = true;
@@ -844,7 +856,7 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 	if (unlikely(sk->sk_protocol != IPPROTO_TCP))
 		return;
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (unlikely(conn) && state != TCP_SYN_SENT) {
 		conn_move_slow(conn, sk, state);
@@ -854,7 +866,7 @@ static __always_inline void conn_begin(const struct sock *sk, int state)
 			conn_close(conn);
 		conn_add_event(bucket, sk, state);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -922,11 +934,11 @@ static noinline void conn_accept_locked(struct hlist_bl_head *bucket,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (conn)
 		conn_accept(conn, sk);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -964,7 +976,7 @@ static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (conn) {
 		if (unlikely(BIT(READ_ONCE(conn->status) &
@@ -973,7 +985,7 @@ static noinline void conn_end_locked(struct hlist_bl_head *bucket,
 			conn_end_unusual(conn, sk);
 		conn_close(conn);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1008,11 +1020,11 @@ void tcpstate_conn_set_family(const struct sock *sk)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (conn)
 		conn_check_family(conn, sk);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1035,11 +1047,11 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	if (likely(conn))
 		chain_del(conn);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
@@ -1057,12 +1069,12 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	}
 
 	bucket = conn_bucket(tw);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	if (likely(conn))
 		chain_add(bucket, conn);
 	else
 		conn_add_slow(bucket, mini, sk, state);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1083,7 +1095,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, tw);
 	if (conn) {
 		if (state == TCP_TIME_WAIT &&
@@ -1095,7 +1107,7 @@ void tcpstate_conn_set_mini(const struct inet_timewait_sock *tw)
 		}
 		conn_move_slow(conn, (const struct sock *)tw, state);
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1114,12 +1126,12 @@ void tcpstate_conn_end_mini(const struct inet_timewait_sock *tw,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, tw);
 	if (conn)
 		status_change(conn, TCPSTATE_CONN_END,
 			      FIELD_PREP(TCPSTATE_CONN_END, end));
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1146,7 +1158,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 	int state;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
 	/* Read with the lock, after the look-up: a mini-socket's new state is
 	 * stored before its event, so that here the event is either done or
@@ -1176,7 +1188,7 @@ enum tcpstate_seen tcpstate_conn_see(const struct sock *sk, u32 epoch,
 			seen = TCPSTATE_SEEN_REFUSED;
 		}
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 	return seen;
 }
@@ -1235,12 +1247,12 @@ u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		tcpstate_chain_lock(bucket);
+		tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 		tcpstate_chain_for_each_entry(conn, pos, bucket, node) {
 			if (READ_ONCE(conn->home)->netns == netns)
 				unmatched += conn_match(conn, epoch, walks);
 		}
-		tcpstate_chain_unlock(bucket);
+		tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 		local_irq_enable();
 	}
 	return unmatched;
@@ -1315,10 +1327,10 @@ void tcpstate_conn_visit(unsigned long bucket, tcpstate_conn_visit_t visit,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(chain);
+	tcpstate_chain_lock(chain, TCPSTATE_CHAIN_BUCKET);
 	tcpstate_chain_for_each_entry(conn, pos, chain, node)
 		visit(conn, arg);
-	tcpstate_chain_unlock(chain);
+	tcpstate_chain_unlock(chain, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1338,11 +1350,11 @@ void tcpstate_conn_visit_object(const void *obj, tcpstate_conn_visit_t visit,
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(chain);
+	tcpstate_chain_lock(chain, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(chain, obj);
 	if (conn)
 		visit(conn, arg);
-	tcpstate_chain_unlock(chain);
+	tcpstate_chain_unlock(chain, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
@@ -1371,12 +1383,12 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 		if (hlist_bl_empty(bucket))
 			continue;
 		local_irq_disable();
-		tcpstate_chain_lock(bucket);
+		tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 		tcpstate_chain_for_each_entry(conn, pos, bucket, node)
 			if (READ_ONCE(conn->home)->netns == netns)
 				visit(READ_ONCE(conn->status) &
 				      TCPSTATE_CONN_STATE, conn->obj, arg);
-		tcpstate_chain_unlock(bucket);
+		tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 		local_irq_enable();
 	}
 }
@@ -1395,11 +1407,11 @@ void tcpstate_conn_flush(void)
 	for (i = 0; i < conn_buckets; i++, bucket++) {
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
-			tcpstate_chain_lock(bucket);
+			tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 			conn = hlist_bl_entry(tcpstate_chain_first(bucket),
 					      struct tcpstate_conn, node);
 			conn_close(conn);
-			tcpstate_chain_unlock(bucket);
+			tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 			local_irq_enable();
 		}
 		if (!(i % 256))

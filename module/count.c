@@ -154,7 +154,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 		if (hlist_bl_empty(&ages->newest))
 			continue;
 		local_irq_save(flags);
-		tcpstate_chain_lock(&ages->newest);
+		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		conn = ages->oldest;
 		/* Its owner may be about to find that it was listed meanwhile:
 		 * pairs with the WRITE_ONCE()s of conn->since.
@@ -165,7 +165,7 @@ static void sum_ages(struct tcpstate_cpu *block, struct tcpstate_counts *sum)
 			sum->oldest_seeded[age] = READ_ONCE(conn->status) &
 						  TCPSTATE_CONN_SEEDED;
 		}
-		tcpstate_chain_unlock(&ages->newest);
+		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		local_irq_restore(flags);
 	}
 	tcpstate_conn_requests(block, sum->requests);
@@ -181,9 +181,9 @@ static u64 block_oldest(struct tcpstate_cpu *block, enum tcpstate_age age)
 	if (hlist_bl_empty(&ages->newest))
 		return 0;
 	local_irq_save(flags);
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	oldest = ages->oldest ? ages->oldest->since : 0;
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	local_irq_restore(flags);
 	return oldest;
 }

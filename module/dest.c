@@ -260,7 +260,7 @@ static noinline struct tcpstate_dest *dest_add(struct tcpstate_netns *netns,
 		return NULL;
 	}
 	atomic_set(&fresh->conns, 1);
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
 	/* One that is about to be freed is still there, behind this one. */
 	dest = chain_find(bucket, netns, &key);
 	if (!dest || dest_take(dest) <= 0) {
@@ -269,7 +269,7 @@ static noinline struct tcpstate_dest *dest_add(struct tcpstate_netns *netns,
 		swap(dest, fresh);
 		fresh = NULL;
 	}
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_DEST);
 	if (fresh)
 		dest_free(fresh);
 	schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
@@ -356,10 +356,10 @@ static __always_inline void attach_to(struct tcpstate_dest *dest,
 	struct tcpstate_shard *shard = shard_of(dest, conn);
 
 	conn->dest = dest;
-	tcpstate_chain_lock(&shard->conns);
+	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_add(&shard->conns, &conn->peer);
 	shard->opens += fresh;
-	tcpstate_chain_unlock(&shard->conns);
+	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 
 	if (unlikely(mark_due(dest) ||
 		     (u32)conns >= READ_ONCE(dest->trigger)))
@@ -457,11 +457,11 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
 	struct tcpstate_dest *dest = conn->dest;
 	struct tcpstate_shard *shard = shard_of(dest, conn);
 
-	tcpstate_chain_lock(&shard->conns);
+	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_del(&conn->peer);
 	shard->opens += opened;
 	shard->early += early;
-	tcpstate_chain_unlock(&shard->conns);
+	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	/* A sweep may free it from here on, after a grace period. */
 	atomic_dec(&dest->conns);
 }
@@ -636,7 +636,7 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 	int n;
 
 	local_irq_disable();
-	tcpstate_chain_lock(&shard->conns);
+	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_add(&shard->conns, &cursor.peer);
 	while ((pos = cursor.peer.next)) {
 		for (n = 0; pos && n < PEERS_BATCH; n++, pos = pos->next) {
@@ -646,14 +646,14 @@ static void use_shard(struct use_walk *walk, struct tcpstate_shard *shard)
 		}
 		tcpstate_chain_del(&cursor.peer);
 		hlist_bl_add_behind(&cursor.peer, last);
-		tcpstate_chain_unlock(&shard->conns);
+		tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 		local_irq_enable();
 		cond_resched();
 		local_irq_disable();
-		tcpstate_chain_lock(&shard->conns);
+		tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	}
 	tcpstate_chain_del(&cursor.peer);
-	tcpstate_chain_unlock(&shard->conns);
+	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	local_irq_enable();
 }
 
@@ -810,9 +810,9 @@ static bool forget(struct tcpstate_dest *dest)
 static void unhash(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
 {
 	local_irq_disable();
-	tcpstate_chain_lock(bucket);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
 	tcpstate_chain_del(&dest->node);
-	tcpstate_chain_unlock(bucket);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_DEST);
 	local_irq_enable();
 }
 

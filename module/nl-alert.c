@@ -246,6 +246,12 @@ bool tcpstate_netlink_alert(struct net *net, const struct tcpstate_alert *alert)
 	    !genl_has_listeners(&tcpstate_netlink_family, net,
 				TCPSTATE_NLGRP_ALERTS))
 		return true;
+	/* Who hears all namespaces in the initial one knows them by a number,
+	 * and hears nothing of one that has none.
+	 */
+	if (!net_eq(net, &init_net) &&
+	    peernet2id_alloc(&init_net, net, GFP_KERNEL) < 0)
+		return false;
 	skb = genlmsg_new(ALERT_SIZE, GFP_KERNEL);
 	if (!skb)
 		return false;
@@ -255,9 +261,6 @@ bool tcpstate_netlink_alert(struct net *net, const struct tcpstate_alert *alert)
 		return false;
 	}
 	WRITE_ONCE(netns->alert_seq, netns->alert_seq + 1);
-	/* Who hears all namespaces in the initial one knows them by a number. */
-	if (!net_eq(net, &init_net))
-		peernet2id_alloc(&init_net, net, GFP_KERNEL);
 	/* Who cannot take it is told so by its socket. */
 	genlmsg_multicast_netns(&tcpstate_netlink_family, net, skb, 0,
 				TCPSTATE_NLGRP_ALERTS, GFP_KERNEL);

@@ -47,16 +47,18 @@ struct dest_top {
 
 /**
  * struct dest_cursor - where a dump of destinations is
+ * @own: the namespace it is about; NULL for all
  * @bucket: of tcpstate_dest_next()
  * @id: likewise
  * @since: jiffies at its begin: what is told of ports is not older
  * @top: the fullest, where only these are asked for
  */
 struct dest_cursor {
-	unsigned long	bucket;
-	u64		id;
-	unsigned long	since;
-	struct dest_top	*top;
+	struct tcpstate_netns	*own;
+	unsigned long		bucket;
+	u64			id;
+	unsigned long		since;
+	struct dest_top		*top;
 };
 
 /**
@@ -228,9 +230,12 @@ static int dump_use(struct netlink_callback *cb, struct tcpstate_dest *dest,
 	struct net *net = sock_net(cb->skb->sk);
 	int err;
 
-	if (tcpstate_dump_attr(cb, TCPSTATE_A_DEST_ALL_NETNS))
+	/* Not by its number, which a dead one may have had whose destinations
+	 * are still there.
+	 */
+	if (!cursor->own)
 		net = tcpstate_netns_get_net(dest->netns);
-	else if (dest->netns->ino == net->ns.inum)
+	else if (dest->netns == cursor->own)
 		get_net(net);
 	else
 		net = NULL;
@@ -375,7 +380,8 @@ static int dump_begin(struct netlink_callback *cb)
 	cursor->since = jiffies | 1;
 	if (!max)
 		return 0;
-	top = kvzalloc(struct_size(top, rows, nla_get_u32(max)), GFP_KERNEL);
+	top = kvzalloc(struct_size(top, rows, nla_get_u32(max)),
+		       GFP_KERNEL | __GFP_NOWARN);
 	if (!top)
 		return -ENOMEM;
 	top->max = nla_get_u32(max);
@@ -397,8 +403,13 @@ int tcpstate_nl_dest_get_dumpit(struct sk_buff *skb,
 	struct dest_cursor *cursor = (void *)cb->ctx;
 	int err = 0;
 
-	if (tcpstate_dump_attr(cb, TCPSTATE_A_DEST_ALL_NETNS))
+	if (tcpstate_dump_attr(cb, TCPSTATE_A_DEST_ALL_NETNS)) {
 		err = tcpstate_netlink_may_see_all(cb);
+	} else {
+		cursor->own = tcpstate_netlink_own(sock_net(cb->skb->sk),
+						   cb->extack);
+		err = cursor->own ? 0 : -ENOMEM;
+	}
 	if (err)
 		return err;
 	mutex_lock(&tcpstate_dest_mutex);

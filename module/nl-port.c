@@ -93,25 +93,31 @@ int tcpstate_nl_port_get_doit(struct sk_buff *skb, struct genl_info *info)
 static int port_dump_next(struct netlink_callback *cb)
 {
 	struct port_cursor *cursor = (void *)cb->ctx;
+	bool all = tcpstate_dump_attr(cb, TCPSTATE_A_PORT_ALL_NETNS);
 	struct net *net = sock_net(cb->skb->sk);
 	struct tcpstate_netns *netns;
 
-	if (tcpstate_dump_attr(cb, TCPSTATE_A_PORT_ALL_NETNS)) {
+	if (all) {
 		netns = tcpstate_netlink_next(cursor->id);
 		if (!netns) {
 			cursor->over = true;
 			return 0;
 		}
 		net = netns->net;
-		cursor->id = netns->id + 1;
 	} else {
 		netns = tcpstate_netlink_own(net, cb->extack);
 		if (!netns)
 			return -ENOMEM;
 		get_net(net);
-		cursor->over = true;
 	}
 	cursor->table = tcpstate_port_table(netns);
+	/* Not before: what has been told by then is sent first, and an error
+	 * only if it fails once more.
+	 */
+	if (cursor->table && all)
+		cursor->id = netns->id + 1;
+	else if (cursor->table)
+		cursor->over = true;
 	cursor->ino = net->ns.inum;
 	cursor->next = 1;
 	put_net(net);

@@ -199,7 +199,7 @@ static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
 	tcpstate_conn_settle(block);
 	if (hlist_bl_empty(&ages->newest))
 		return best;
-	tcpstate_chain_lock(&ages->newest);
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	/* A listener is not freed before it is off the list. */
 	tcpstate_chain_for_each_entry(conn, pos, &ages->newest, age) {
 		listener = READ_ONCE(conn->obj);
@@ -209,7 +209,7 @@ static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
 		best = fits;
 		*owner = tcpstate_owner_of(READ_ONCE(conn->owner));
 	}
-	tcpstate_chain_unlock(&ages->newest);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	return best;
 }
 

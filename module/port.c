@@ -105,7 +105,7 @@ struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 			room_read(room, net);
 		return room;
 	}
-	room = kvmalloc(sizeof(*room), GFP_KERNEL);
+	room = kvmalloc(sizeof(*room), GFP_KERNEL | __GFP_NOWARN);
 	if (!room)
 		return NULL;
 	room->l3mdev = l3mdev;
@@ -163,9 +163,10 @@ static void table_visit(int state, const struct sock *sk, void *arg)
  */
 struct tcpstate_port *tcpstate_port_table(const struct tcpstate_netns *netns)
 {
-	struct tcpstate_port *table = kvcalloc(TCPSTATE_PORTS, sizeof(*table),
-					       GFP_KERNEL);
+	struct tcpstate_port *table;
 
+	table = kvcalloc(TCPSTATE_PORTS, sizeof(*table),
+			 GFP_KERNEL | __GFP_NOWARN);
 	if (table)
 		tcpstate_conn_walk(netns, table_visit, table);
 	return table;

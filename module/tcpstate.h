@@ -41,6 +41,8 @@
  *		removing from it, and mini-sockets' events. Sockets' events read
  *		the chain without it; what they do not find so, they look for
  *		again with it, unless the chain is empty.
+ *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
+ *		their own share; taken only when memory was short.
  *   dest	the bit lock of a chain of the table of destinations: adding to
  *		and removing from it. It is read without.
  *   peers	the bit lock of one shard of a destination: which records are
@@ -48,9 +50,9 @@
  *   process	tcpstate_process.lock: who did something last.
  *   owner	owner.c's lock: its table, and the owners of each namespace. The
  *		table is read without.
- *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
- *		their own share; taken only when memory was short.
  *   age	the bit lock of one namespace's, CPU's and state's list of ages.
+ *
+ * What lockdep is to know of the bit locks is in chain.h.
  *
  * A destination is freed by dest.c's sweep alone, with tcpstate_dest_mutex held
  * and after a grace period: who holds that mutex, or is in an RCU read side, may

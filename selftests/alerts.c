@@ -114,12 +114,7 @@ static int monitor_start_with(struct monitor *m, const struct ns *ns, const char
 		return -1;
 	if (set_nonblocking(fileno(m->from), true))
 		return -1;
-	/* Until it listens. */
-	if (!WAIT_FOR(!run_status(NULL, "grep -q '^SigCgt:.*[1-9a-f]' /proc/%d/status && "
-				  "ls -l /proc/%d/fd | grep -q socket", m->pid, m->pid),
-		      PATIENCE_MS))
-		return fail("the monitor does not start");
-	return 0;
+	return monitor_listens(m->pid);
 }
 
 static int monitor_start(struct monitor *m, const struct ns *ns)
@@ -345,7 +340,7 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 	enum { DESTINATIONS = 300, MESSAGES = 3 * DESTINATIONS };
 	unsigned int i, edges, known;
 	struct monitor m;
-	uint64_t lost;
+	uint64_t lost, dropped;
 
 	CHECK(range_set(CLIENT, LOW, LOW + 1));
 	CHECK(monitor_start(&m, CLIENT));
@@ -384,7 +379,48 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 	TH_LOG("%u heard, %ju lost", edges, (uintmax_t)lost);
 	/* An edge that comes after what is in force was asked for is no news. */
 	ASSERT_LE(edges + lost, MESSAGES);
+	CHECK(run(CLIENT, "awk '$2 == 16 { n += $9 } END { print n }' /proc/net/netlink"));
+	dropped = strtoull(output(), NULL, 10);
+	ASSERT_EQ(dropped, lost);
 	CHECK(monitor_stop(&m));
+}
+
+#define TRACEFS	"/sys/kernel/tracing"
+
+/* How often the module has sent a message. */
+static int messages_sent(void)
+{
+	if (run(NULL, "grep -c '=> tcpstate_netlink_alert' " TRACEFS "/trace || :"))
+		return -1;
+	return atoi(output());
+}
+
+/* Where nobody listens nothing is sent; where one does, the same way of looking sees it. */
+TEST_F_TIMEOUT(alerts, nobody_listens, SECONDS)
+{
+	struct monitor m;
+
+	if (access(TRACEFS "/kprobe_events", F_OK))
+		SKIP(return, "this kernel has no kprobe events to see messages by");
+	CHECK(run(NULL, "cd " TRACEFS " && : >trace && "
+		  "send=$(grep -om1 'netlink_broadcast_filtered$' /proc/kallsyms || "
+		  "echo netlink_broadcast) && echo \"p:sent $send\" >>kprobe_events && "
+		  "echo stacktrace >events/kprobes/sent/trigger && "
+		  "echo 1 >events/kprobes/sent/enable"));
+	EXPECT_EQ(PORTS, open_until_refused(CLIENT, &target, CROWD, PORTS + 1));
+	EXPECT_TRUE(WAIT_FOR(!run_status(CLIENT, "tcpstate-cli -j | grep -q port-exhausted"),
+			     PATIENCE_MS));
+	EXPECT_EQ(0, messages_sent()) {
+		run(NULL, "cat " TRACEFS "/trace");
+		TH_LOG("%s", output());
+	}
+	CHECK(monitor_start(&m, CLIENT));
+	crowd_close(CROWD);
+	EXPECT_TRUE(WAIT_FOR(messages_sent() > 0, PATIENCE_MS));
+	CHECK(monitor_stop(&m));
+	CHECK(run(NULL, "cd " TRACEFS " && echo '!stacktrace' >events/kprobes/sent/trigger && "
+		  "echo 0 >events/kprobes/sent/enable && "
+		  "echo '-:sent' >>kprobe_events && : >trace"));
 }
 
 /* Refusals by the thousand: one message a second, and none is lost. */

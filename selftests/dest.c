@@ -496,6 +496,39 @@ TEST_F_TIMEOUT(dest, established, SECONDS)
 	ASSERT_EQ(10, open_until_refused(CLIENT, &target, CROWD, PORTS));
 }
 
+/*
+ * A namespace may be given the number of one that has died, whose destinations
+ * are still kept: none of them is shown as its own.
+ */
+TEST_F_TIMEOUT(dest, number_used_again, SECONDS)
+{
+	struct target target = { .family = IPV4, .local = true, .port = PORT };
+	uint64_t start = now_ms(), numbers[256];
+	unsigned int n, i;
+	bool again = false;
+	struct room room;
+	struct pair p;
+	struct ns ns;
+	size_t rooms;
+
+	for (n = 0; !again && n < ARRAY_SIZE(numbers) && now_ms() - start < PATIENCE_MS; n++) {
+		CHECK(ns_new(&ns, NULL));
+		for (i = 0; i < n; i++)
+			again = again || numbers[i] == ns.ino;
+		numbers[n] = ns.ino;
+		CHECK(rooms_read(&ns, &target, &room, &rooms));
+		ASSERT_EQ(0, rooms);
+		pair_init(&p, IPV4, PORT);
+		CHECK(pair_open_local(&ns, &p));
+		CHECK(room_read(&ns, &target, &room));
+		ASSERT_EQ(1, room.used);
+		pair_close(&p);
+		ns_drop(&ns);
+		nap(start);
+	}
+	ASSERT_TRUE(again);
+}
+
 /* A process that is not root sees the numbers, and no process. */
 TEST_F_TIMEOUT(dest, unprivileged, SECONDS)
 {

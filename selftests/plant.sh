@@ -14,11 +14,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=vm/common.sh
 . "$here/vm/common.sh"
 
-bugs=(leak sleep rcu use-after-free unchecked race)
+bugs=(leak sleep rcu use-after-free unchecked inversion race lost-end)
 
 # bug NAME: set what it is (what), what is changed (file, edit), and who is to see
 # it (kernel, test and its arguments) in which words (caught): they are sought in
-# what is told of the test, the reasons for its failure and the console's lines.
+# the test's own lines, the reasons for its failure and the console's lines.
 bug() {
 	kernel=debug test=seed arguments=''
 	case $1 in
@@ -48,6 +48,19 @@ bug() {
 		test=failslab arguments='-r failslab.netlink'
 		file=netlink.c edit='s/^\tif (!counts)$/\tif (0)/'
 		caught='BUG: KASAN: null-ptr-deref in |KASAN: null-ptr-deref in range'
+		;;
+	inversion)
+		what="a bucket's lock is taken inside that of a list of ages"
+		file=conn.c edit='/^\ttcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);$/a \
+			tcpstate_chain_lock(conn_table, TCPSTATE_CHAIN_BUCKET); \
+			tcpstate_chain_unlock(conn_table, TCPSTATE_CHAIN_BUCKET);'
+		caught='WARNING: possible circular locking dependency detected'
+		;;
+	lost-end)
+		what="nobody hears of a mini-socket's end"
+		kernel=6.1 test=states arguments='-r states.time_wait_recycled_bound'
+		file=probe.c edit='/^\t\ttcpstate_conn_end((void \*)tcpstate_ftrace_arg(regs, 0));$/s/tcp.*/;/'
+		caught='audit ended with 1: .*"stale": *[1-9]'
 		;;
 	race)
 		what="all CPUs count in one variable"
@@ -98,9 +111,9 @@ for b in "${chosen[@]}"; do
 	log=$build/plant/$b.log status=0
 	TCPSTATE_BUILD=$build/plant/build "$copy/selftests/vm/run.sh" -k "$kernel" \
 		${arguments:+-a "$arguments"} "$test" >"$log" 2>&1 || status=$?
-	line=$(grep -m 1 -E "^# .*($caught)" "$log" || :)
+	line=$(grep -m 1 -E "^ *# .*($caught)" "$log" || :)
 	if ((status)) && [[ $line ]] && grep -q "^not ok 1 $test" "$log"; then
-		echo "# $line"
+		sed -E 's/^[ #]*(.{1,200}).*/# \1/' <<<"$line"
 		echo "ok $n $b: $what: caught by $test on $kernel"
 	else
 		tail -n 40 "$log" | sed 's/^/#   /'

@@ -142,6 +142,15 @@ int summary_read(const struct ns *ns, struct summary *summary)
 	return status ? fail("tcpstate-cli port summary ended with %d", status) : 0;
 }
 
+int monitor_listens(pid_t pid)
+{
+	if (!WAIT_FOR(!run_status(NULL, "grep -q '^SigCgt:.*[1-9a-f]' /proc/%d/status && "
+				  "ls -l /proc/%d/fd | grep -q socket", pid, pid),
+		      PATIENCE_MS))
+		return fail("the monitor does not start");
+	return 0;
+}
+
 int range_set(const struct ns *ns, unsigned int low, unsigned int high)
 {
 	char range[32];

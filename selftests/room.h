@@ -44,6 +44,9 @@ struct summary {
 
 int summary_read(const struct ns *ns, struct summary *summary);
 
+/* Wait until the `tcpstate-cli monitor` that is process @pid listens. */
+int monitor_listens(pid_t pid);
+
 int range_set(const struct ns *ns, unsigned int low, unsigned int high);
 
 /* An unbound socket of @target's family, bound to its device. */

@@ -96,6 +96,26 @@ TEST_F_TIMEOUT(states, active_close, SECONDS)
 	EDGES(SERVER, LISTENED ACCEPTED CLOSED_SECOND "LISTEN>CLOSE=1");
 }
 
+/* Three orphans or more, of a limit of which they are half: told, and judged. */
+static int orphans_are_told(void)
+{
+	char limit[32];
+	int rc;
+
+	if (sysctl_get(NULL, "net/ipv4/tcp_max_orphans", limit, sizeof(limit)))
+		return -1;
+	/* sockstat and tcpstate-cli look one after the other: until they agree */
+	rc = run(NULL, "for i in $(seq 100); do "
+		 "n=$(sed -n 's/^TCP:.* orphan \\([0-9]*\\) .*/\\1/p' /proc/net/sockstat); "
+		 "[ $n -ge 3 ] && echo $((2 * n)) >/proc/sys/net/ipv4/tcp_max_orphans && "
+		 "tcpstate-cli -j state | "
+		 "grep \"\\\"orphans\\\":{\\\"count\\\":$n,\\\"limit\\\":$((2 * n))}\" && "
+		 "{ tcpstate-cli check --orphans 40:60; [ $? = 1 ]; } && "
+		 "{ tcpstate-cli check --orphans 40:50; [ $? = 2 ]; } && "
+		 "tcpstate-cli check --orphans 60:70 && exit 0; sleep 0.1; done; exit 1");
+	return sysctl_set(NULL, "net/ipv4/tcp_max_orphans", limit) || rc ? -1 : 0;
+}
+
 /* 1: the same by close(): FIN_WAIT2 is a mini-socket's. */
 TEST_F_TIMEOUT(states, active_close_orphan, SECONDS)
 {
@@ -104,6 +124,7 @@ TEST_F_TIMEOUT(states, active_close_orphan, SECONDS)
 	EACH(p)
 		close_fd(&p->client);
 	STEP("FIN_WAIT1=1", "LISTEN=1 ESTABLISHED=1");
+	CHECK(orphans_are_told());
 	CHECK(wire(CLIENT, PASS));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
 	EACH(p)
@@ -629,6 +650,8 @@ TEST_F_TIMEOUT(states, time_wait_recycled_bound, SECONDS)
 		CHECK(pair_to_time_wait(p));
 	STEP("TIME_WAIT=1", "LISTEN=1");
 	OPEN();
+	/* Before ss is asked: that no record is left of them is for it to find. */
+	CHECK(audit(CLIENT));
 	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
 	CHECK(nstat(CLIENT, "TcpExtTWRecycled", &after));
 	CHECK(cli_read(CLIENT, &c));

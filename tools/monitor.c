@@ -139,14 +139,15 @@ static void print_loss(uint64_t netns_ino, uint64_t count)
 	flush();
 }
 
-/* The message with this number was sent: were all those before it heard of? */
-static void count_seq(uint64_t netns_ino, struct number seq)
+/*
+ * This is the number of the message that comes next, or of one that has come
+ * (@heard): those before it that were not heard of are lost.
+ */
+static void count_seq(uint64_t netns_ino, uint64_t seq, bool heard)
 {
 	struct next *next;
 	size_t i;
 
-	if (!seq.known)
-		return;
 	for (i = 0; i < monitor.n_next; i++)
 		if (monitor.next[i].netns_ino == netns_ino)
 			break;
@@ -157,13 +158,13 @@ static void count_seq(uint64_t netns_ino, struct number seq)
 		monitor.next = next;
 		monitor.n_next++;
 		next[i].netns_ino = netns_ino;
-		next[i].seq = seq.value + 1;
+		next[i].seq = seq;
 	}
 	next = &monitor.next[i];
-	if (seq.value > next->seq)
-		print_loss(netns_ino, seq.value - next->seq);
-	if (seq.value >= next->seq)
-		next->seq = seq.value + 1;
+	if (seq > next->seq)
+		print_loss(netns_ino, seq - next->seq);
+	if (seq + heard > next->seq)
+		next->seq = seq + heard;
 }
 
 static struct alert *find(const struct alert *alert)
@@ -244,7 +245,9 @@ static void take_edges(struct alert_list *edges)
 	name_processes(edges);
 	for (i = 0; i < edges->n && !monitor.over; i++) {
 		alert = &edges->items[i];
-		count_seq(alert->key.netns_ino.value, alert->seq);
+		if (alert->seq.known)
+			count_seq(alert->key.netns_ino.value, alert->seq.value,
+				  true);
 		if (is_news(alert) || is_count(alert))
 			print_alert(alert, true);
 	}
@@ -330,8 +333,9 @@ static int catch_up(void)
 		code = config_get(monitor.all_netns, &sent);
 		loss = hear_all();
 		for (i = 0; i < sent.n && !monitor.over; i++)
-			count_seq(sent.items[i].netns_ino.value,
-				  sent.items[i].alert_seq);
+			if (sent.items[i].alert_seq.known)
+				count_seq(sent.items[i].netns_ino.value,
+					  sent.items[i].alert_seq.value + 1, false);
 		if (!code && !monitor.over)
 			code = ask_in_force();
 	}

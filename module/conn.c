@@ -415,6 +415,7 @@ static __always_inline void inbox_add(struct tcpstate_cpu *here,
 		conn->inbox.next = first;
 	} while (!try_cmpxchg(&here->inbox.first, &first, &conn->inbox));
 	WRITE_ONCE(here->inbox_count, count);
+	/* Pairs with the synchronize_rcu() of leak_check(). */
 	if (unlikely(count > data_race(tcpstate_leak_inbox_max)))
 		inbox_added(here, READ_ONCE(conn->status));
 }

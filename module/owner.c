@@ -113,6 +113,7 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns)
 	owner->tgid = get_pid(tcpstate_owner_tgid());
 	owner->uid = current_euid();
 	owner->cgroup = tcpstate_owner_cgroup();
+	/* As in tcpstate_owner_is_current(). */
 	data_race(memcpy(owner->task_comm, current->group_leader->comm,
 			 sizeof(owner->task_comm)));
 	strscpy_pad(owner->comm, owner->task_comm, sizeof(owner->comm));

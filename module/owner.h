@@ -145,20 +145,21 @@ static __always_inline u64 tcpstate_owner_cgroup(void)
 #endif
 }
 
-/* Is it this one, by name, user and cgroup, too? The name is read without the
- * lock of who may be changing it just then: at worst it is a mixture of both.
- */
+/* Is it this one, by name, user and cgroup, too? */
 static __always_inline bool
 tcpstate_owner_is_current(const struct tcpstate_owner *owner,
 			  const struct tcpstate_netns *netns)
 {
 	const struct task_struct *leader = READ_ONCE(current->group_leader);
 
-	return owner->tgid == leader->thread_pid && owner->netns == netns &&
-	       uid_eq(owner->uid, current_euid()) &&
-	       owner->cgroup == tcpstate_owner_cgroup() &&
-	       data_race(!memcmp(owner->task_comm, leader->comm,
-				 sizeof(u64)) &&
+	if (owner->tgid != leader->thread_pid || owner->netns != netns ||
+	    !uid_eq(owner->uid, current_euid()) ||
+	    owner->cgroup != tcpstate_owner_cgroup())
+		return false;
+	/* Without the lock of who may be changing the name just then: at worst
+	 * it is a mixture of both.
+	 */
+	return data_race(!memcmp(owner->task_comm, leader->comm, sizeof(u64)) &&
 			 !memcmp(owner->task_comm + sizeof(u64),
 				 leader->comm + sizeof(u64), sizeof(u64)));
 }

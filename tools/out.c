@@ -529,7 +529,8 @@ static void put_piece(unsigned int blanks, const char *text, size_t len)
 
 static void put_style(const char *style)
 {
-	put_piece(0, style, strlen(style));
+	if (*style)
+		put_piece(0, style, strlen(style));
 }
 
 static void put_line(void)
@@ -1007,7 +1008,7 @@ const char *out_duration(char *buf, uint64_t us, bool round_up)
 		*p++ = '0';
 	if (steps[i].minor > 1)
 		p = stpcpy(p, out_digits(digits, minor));
-	strcpy(p, steps[i].after);
+	stpcpy(p, steps[i].after);
 	return buf;
 }
 

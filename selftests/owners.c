@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,14 +77,24 @@ static void act_out(const char *comm, int hear, int tell, act_t act, void *arg)
 	_exit(0);
 }
 
-static int actor_start(struct actor *a, const char *comm, act_t act, void *arg)
+/* With this pid, if it is not 0. */
+static pid_t fork_as(pid_t pid)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1,
+	};
+
+	return pid ? syscall(SYS_clone3, &args, sizeof(args)) : fork();
+}
+
+static int actor_start_as(struct actor *a, pid_t pid, const char *comm, act_t act, void *arg)
 {
 	int there[2], back[2];
 
 	if (pipe(there) || pipe(back))
 		return fail("pipe: %m");
 	fflush(NULL);
-	a->pid = fork();
+	a->pid = fork_as(pid);
 	if (a->pid < 0)
 		return fail("fork: %m");
 	if (!a->pid) {
@@ -95,6 +107,11 @@ static int actor_start(struct actor *a, const char *comm, act_t act, void *arg)
 	a->tell = there[1];
 	a->hear = back[0];
 	return 0;
+}
+
+static int actor_start(struct actor *a, const char *comm, act_t act, void *arg)
+{
+	return actor_start_as(a, 0, comm, act, arg);
 }
 
 static int actor_begin(struct actor *a, char what)
@@ -721,11 +738,10 @@ TEST_F_TIMEOUT(owners, lingering, SECONDS)
 TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 {
 	struct dialler d = { self->ns, PORT, -1 };
-	int listener = tcp_listen(self->ns, IPV4, PORT), server, tries;
+	int listener = tcp_listen(self->ns, IPV4, PORT), server;
 	struct actor first, second;
 	struct owner_list list;
 	unsigned int gone = 0, living = 0;
-	char last[16];
 	size_t i;
 
 	ASSERT_LE(0, listener);
@@ -735,14 +751,7 @@ TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 	CHECK(actor_do(&first, 'c'));
 	close(server);
 	CHECK(actor_end(&first));
-	snprintf(last, sizeof(last), "%d", first.pid - 1);
-	for (tries = 0; tries < 100; tries++) {
-		CHECK(sysctl_set(NULL, "kernel/ns_last_pid", last));
-		CHECK(actor_start(&second, "second", dial, &d));
-		if (second.pid == first.pid)
-			break;
-		CHECK(actor_end(&second));
-	}
+	CHECK(actor_start_as(&second, first.pid, "second", dial, &d));
 	ASSERT_EQ(first.pid, second.pid);
 	CHECK(actor_do(&second, 'd'));
 	server = tcp_accept(listener);

@@ -211,7 +211,7 @@ static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 {
 	if (tcpstate_fail(&fail_adds))
 		return NULL;
-	if (!this_cpu_read(tcpstate_stock.first) && !tcpstate_stock_refill(gfp))
+	if (!this_cpu_read(tcpstate_stock.count) && !tcpstate_stock_refill(gfp))
 		return NULL;
 	return tcpstate_stock_get();
 }

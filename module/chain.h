@@ -90,7 +90,12 @@ tcpstate_chain_first(const struct hlist_bl_head *chain)
 {
 	unsigned long first = (unsigned long)rcu_dereference_raw(chain->first);
 
-	return (void *)(first & ~LIST_BL_LOCKMASK);
+	first &= ~LIST_BL_LOCKMASK;
+	/* The compiler would look for NULL in what this was made of, and
+	 * then not know it of this any more.
+	 */
+	OPTIMIZER_HIDE_VAR(first);
+	return (void *)first;
 }
 
 /**
@@ -127,6 +132,85 @@ static __always_inline void tcpstate_chain_del(struct hlist_bl_node *node)
 	WRITE_ONCE(*pprev, (void *)((unsigned long)next | locked));
 	if (next)
 		next->pprev = pprev;
+}
+
+/**
+ * tcpstate_chain_lock_empty() - lock a chain if it is empty
+ * @chain: the chain
+ * @class: which of the locks it has
+ *
+ * Most are: one step then does for the lock and for the look.
+ *
+ * Context: interrupts off.
+ * Return: whether it is locked now; not, if it has a node or is locked already.
+ */
+static __always_inline bool
+tcpstate_chain_lock_empty(struct hlist_bl_head *chain,
+			  enum tcpstate_chain_class class)
+{
+	struct hlist_bl_node *first = NULL;
+	void *locked = (void *)LIST_BL_LOCKMASK;
+
+	if (!try_cmpxchg(&chain->first, &first, locked))
+		return false;
+	tcpstate_chain_acquired(class);
+	__acquire(bitlock);
+	return true;
+}
+
+/**
+ * tcpstate_chain_unlock_add() - put a node into a chain and unlock it
+ * @chain: the chain, locked by tcpstate_chain_lock_empty()
+ * @node: the node, whole but for its links
+ * @class: as the chain was locked
+ */
+static __always_inline void
+tcpstate_chain_unlock_add(struct hlist_bl_head *chain,
+			  struct hlist_bl_node *node,
+			  enum tcpstate_chain_class class)
+{
+	tcpstate_chain_released(class);
+	WRITE_ONCE(node->next, NULL);
+	node->pprev = &chain->first;
+	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(), and
+	 * with who locks the chain next.
+	 */
+	smp_store_release(&chain->first, node);
+	__release(bitlock);
+}
+
+/**
+ * tcpstate_chain_add_alone() - put a node into a chain that is empty
+ * @chain: the chain, not locked by the caller
+ * @node: the node, whole but for its links
+ *
+ * Return: whether it is in the chain now; not, if that has a node or is locked.
+ */
+static __always_inline bool
+tcpstate_chain_add_alone(struct hlist_bl_head *chain,
+			 struct hlist_bl_node *node)
+{
+	struct hlist_bl_node *first = NULL;
+
+	WRITE_ONCE(node->next, NULL);
+	node->pprev = &chain->first;
+	return try_cmpxchg(&chain->first, &first, node);
+}
+
+/**
+ * tcpstate_chain_del_alone() - take the only node there is off a chain
+ * @chain: the chain, not locked by the caller
+ * @node: the node, which nobody else takes off it
+ *
+ * Return: whether it is off the chain now; not, if that has others or is locked.
+ */
+static __always_inline bool
+tcpstate_chain_del_alone(struct hlist_bl_head *chain,
+			 struct hlist_bl_node *node)
+{
+	/* Nodes come in at the head: one that has none behind it keeps none. */
+	return !READ_ONCE(node->next) &&
+	       try_cmpxchg(&chain->first, &node, NULL);
 }
 
 /* Every @entry of a @chain that is locked, by its @member. */

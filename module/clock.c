@@ -10,7 +10,7 @@
 #define CALIBRATE_US	100
 
 DEFINE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
-u32 tcpstate_clock_window __read_mostly;
+static u32 clock_window __read_mostly;	/* cycles */
 
 /**
  * tcpstate_clock_read() - read the clock and keep what it says
@@ -26,7 +26,7 @@ u64 tcpstate_clock_read(void)
 
 	local_irq_save(flags);
 	clock->jiffies = READ_ONCE(jiffies);
-	clock->cycles = get_cycles();
+	clock->until = (u32)get_cycles() + clock_window - 1;
 	ns = ktime_get_ns();
 	clock->ns = ns;
 	local_irq_restore(flags);
@@ -53,6 +53,6 @@ void tcpstate_clock_init(void)
 	/* A counter that stands still gives a window of no cycles, in which no
 	 * reading is ever good.
 	 */
-	tcpstate_clock_window = ns ? div64_u64((u64)cycles *
-					       TCPSTATE_CLOCK_WINDOW_NS, ns) : 0;
+	clock_window = ns ? div64_u64((u64)cycles * TCPSTATE_CLOCK_WINDOW_NS,
+				      ns) : 0;
 }

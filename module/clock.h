@@ -23,11 +23,10 @@
 struct tcpstate_clock {
 	u64		ns;
 	unsigned long	jiffies;
-	u32		cycles;		/* the low half: within a tick, enough */
+	u32		until;		/* cycles; the low half: within a tick, enough */
 };
 
 DECLARE_PER_CPU(struct tcpstate_clock, tcpstate_clock);
-extern u32 tcpstate_clock_window;
 
 u64 tcpstate_clock_read(void);
 void tcpstate_clock_init(void);
@@ -35,8 +34,9 @@ void tcpstate_clock_init(void);
 /* Is what this CPU read last still good? Preemption off. */
 static __always_inline bool tcpstate_clock_good(void)
 {
-	return (u32)get_cycles() - this_cpu_read(tcpstate_clock.cycles) <
-	       tcpstate_clock_window &&
+	u32 cycles = get_cycles();
+
+	return (s32)(this_cpu_read(tcpstate_clock.until) - cycles) >= 0 &&
 	       READ_ONCE(jiffies) == this_cpu_read(tcpstate_clock.jiffies);
 }
 

@@ -54,7 +54,9 @@ struct lockdep_map tcpstate_chain_maps[TCPSTATE_CHAIN_CLASSES] = {
 static struct hlist_bl_head *conn_table __read_mostly;
 static unsigned int conn_shift __read_mostly;	/* of a hash: leaves a bucket */
 static unsigned long conn_buckets __read_mostly;
-static u32 conn_epoch;	/* written under walk.c's mutex, read at every event */
+/* The walk that began last, and when it did; written under walk.c's mutex. */
+static u32 conn_epoch;
+static u64 conn_epoch_begun;
 static atomic_t conn_generation = ATOMIC_INIT(0);	/* of listings */
 
 static unsigned int fail_adds;
@@ -93,30 +95,54 @@ static __always_inline struct tcpstate_conn *
 conn_find(struct hlist_bl_head *bucket, const void *obj)
 {
 	struct hlist_bl_node *pos = tcpstate_chain_first(bucket);
-	struct tcpstate_conn *conn;
+	struct tcpstate_conn *conn = hlist_bl_entry(pos, struct tcpstate_conn,
+						    node);
 
-	for (; pos; pos = rcu_dereference_raw(pos->next)) {
+	/* Most chains are of one. The READ_ONCE()s pair with the
+	 * WRITE_ONCE()s of conn->obj.
+	 */
+	if (likely(pos && READ_ONCE(conn->obj) == obj))
+		return conn;
+	while (pos) {
+		pos = rcu_dereference_raw(pos->next);
 		conn = hlist_bl_entry(pos, struct tcpstate_conn, node);
-		/* Pairs with the WRITE_ONCE()s of conn->obj. */
-		if (READ_ONCE(conn->obj) == obj)
+		if (pos && READ_ONCE(conn->obj) == obj)
 			return conn;
 	}
 	return NULL;
 }
 
-/* Sockets' events read the chain without its lock: @conn is whole before it
- * is seen.
- */
-static __always_inline void chain_add(struct hlist_bl_head *bucket,
-				      struct tcpstate_conn *conn)
+static noinline struct tcpstate_conn *
+conn_take_locked(struct hlist_bl_head *bucket, const void *obj)
 {
-	tcpstate_chain_add(bucket, &conn->node);
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
+	conn = conn_find(bucket, obj);
+	if (conn)
+		tcpstate_chain_del(&conn->node);
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
+	local_irq_restore(flags);
+	return conn;
 }
 
-/* The record still leads on to the rest of the chain it was in. */
-static __always_inline void chain_del(struct tcpstate_conn *conn)
+/* Take the record of @obj, if it has one, off its chain, which is not locked by
+ * the caller: nobody finds it there any more. Preemption off.
+ */
+static __always_inline struct tcpstate_conn *
+conn_take(struct hlist_bl_head *bucket, const void *obj)
 {
-	tcpstate_chain_del(&conn->node);
+	struct hlist_bl_node *first = tcpstate_chain_first(bucket);
+	struct tcpstate_conn *conn = hlist_bl_entry(first, struct tcpstate_conn,
+						    node);
+
+	/* Pairs with the WRITE_ONCE()s of conn->obj. */
+	if (likely(first && READ_ONCE(conn->obj) == obj &&
+		   tcpstate_chain_del_alone(bucket, first)))
+		return conn;
+	return conn_take_locked(bucket, obj);
 }
 
 static __always_inline u32 object_family(const struct sock *sk)
@@ -131,7 +157,7 @@ static int mini_state(const struct inet_timewait_sock *tw)
 	       TCPSTATE_FIN_WAIT2_MINI : TCP_TIME_WAIT;
 }
 
-static __always_inline int status_family(u32 status)
+static __always_inline unsigned int status_family(u32 status)
 {
 	return status & TCPSTATE_CONN_IPV6 ? TCPSTATE_IPV6 : TCPSTATE_IPV4;
 }
@@ -182,24 +208,23 @@ static __always_inline void count_move(struct tcpstate_cpu *here, u32 was,
 		tcpstate_count_illegal(here, was, to);
 }
 
-static __always_inline void count_dwell(struct tcpstate_cpu *here, int state,
-					u64 since, u64 now)
+static __always_inline void count_dwell(struct tcpstate_cpu *here,
+					unsigned int state, s64 ns)
 {
 	unsigned int bucket;
-	u64 ns, max;
+	s64 max;
 
-	/* Stamped on another CPU it may seem to lie ahead. */
-	if (now <= since) {
+	/* Stamped on another CPU its beginning may seem to lie ahead. */
+	if (ns <= 0) {
 		local64_inc(&here->dwell[0][state]);
 		return;
 	}
-	ns = now - since;
 	bucket = min_t(unsigned int, fls64(div_u64(ns, NSEC_PER_MSEC)),
 		       TCPSTATE_DWELL_BUCKETS - 1);
 	local64_inc(&here->dwell[bucket][state]);
 	max = local64_read(&here->dwell_max[state]);
 	while (unlikely(ns > max)) {
-		u64 was = local64_cmpxchg(&here->dwell_max[state], max, ns);
+		s64 was = local64_cmpxchg(&here->dwell_max[state], max, ns);
 
 		if (was == max)
 			break;
@@ -213,11 +238,18 @@ static __always_inline void count_closed(const struct tcpstate_conn *conn)
 	atomic64_inc(&tcpstate_owner_account(conn)->closed);
 }
 
+/* A mini-socket may end early in FIN_WAIT2, too, which is not what is counted. */
+static __always_inline void count_end(struct tcpstate_cpu *here, u32 was)
+{
+	if ((was & TCPSTATE_CONN_STATE) == TCP_TIME_WAIT)
+		local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END, was)]);
+}
+
 static struct tcpstate_conn *conn_alloc(gfp_t gfp)
 {
 	if (tcpstate_fail(&fail_adds))
 		return NULL;
-	if (!this_cpu_read(tcpstate_stock.first) && !tcpstate_stock_refill(gfp))
+	if (!this_cpu_read(tcpstate_stock.count) && !tcpstate_stock_refill(gfp))
 		return NULL;
 	return tcpstate_stock_get();
 }
@@ -269,10 +301,19 @@ static void ages_del(struct tcpstate_ages *ages, struct tcpstate_conn *conn)
 	tcpstate_chain_del(&conn->age);
 }
 
-static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
+static __always_inline struct tcpstate_ages *
+ages_of(const struct tcpstate_conn *conn, u32 status)
 {
 	struct tcpstate_ages *ages =
-		&conn->home->ages[conn_ages[was & TCPSTATE_CONN_STATE]];
+		&conn->home->ages[conn_ages[status & TCPSTATE_CONN_STATE]];
+
+	OPTIMIZER_HIDE_VAR(ages);	/* it would be made twice */
+	return ages;
+}
+
+static noinline u32 conn_unlist_listed(struct tcpstate_conn *conn, u32 was)
+{
+	struct tcpstate_ages *ages = ages_of(conn, was);
 
 	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	ages_del(ages, conn);
@@ -442,13 +483,15 @@ static void conn_check_family(struct tcpstate_conn *conn,
 	here_put(netns, here);
 }
 
-static void slot_put(struct tcpstate_netns *netns, struct tcpstate_cpu *here)
+static __always_inline void slot_put(struct tcpstate_cpu *here)
 {
-	/* Pairs with the WRITE_ONCE() of netns.c's pre_exit. */
-	if (unlikely(READ_ONCE(netns->dying)))
-		tcpstate_netns_slots_put(netns, 1);
-	else if (unlikely(++here->spare > 2 * tcpstate_netns_batch))
+	int spare = here->spare + 1;
+
+	/* Pairs with the WRITE_ONCE()s of netns.c. */
+	if (unlikely(spare > READ_ONCE(here->spare_max)))
 		tcpstate_netns_slot_drain(here);
+	else
+		here->spare = spare;
 }
 
 /* By its owner, with interrupts off: @conn enters @state; TCP_CLOSE ends it,
@@ -472,7 +515,6 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 		if (!(was & TCPSTATE_CONN_INBOX))
 			WRITE_ONCE(conn->home, here);
 		WRITE_ONCE(conn->since, now);
-		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 	} while (!try_cmpxchg(&conn->status, &was, becomes));
 	/* If it has ended and is in an inbox, it may be gone from here on. */
 
@@ -481,14 +523,13 @@ static void conn_enter(struct tcpstate_conn *conn, struct tcpstate_netns *netns,
 	if (from == TCP_CLOSE_WAIT && state != TCP_CLOSE)
 		count_closed(conn);
 	if (!(was & TCPSTATE_CONN_SEEDED))	/* or it entered who knows when */
-		count_dwell(here, from, since, now);
+		count_dwell(here, from, now - since);
 	if (state == TCP_CLOSE) {
-		if (from == TCP_TIME_WAIT)
-			local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END,
-							 was)]);
+		if (was & TCPSTATE_CONN_END)
+			count_end(here, was);
 		if (!(was & TCPSTATE_CONN_INBOX))
 			tcpstate_stock_put(conn);
-		slot_put(netns, here);
+		slot_put(here);
 	} else if (becomes & ~was & TCPSTATE_CONN_INBOX) {
 		inbox_add(here, conn);
 	}
@@ -528,33 +569,39 @@ static noinline void conn_moved(struct tcpstate_conn *conn, u32 changed)
  * ordinary. By the owner, preemption off, the clock good.
  */
 static __always_inline bool conn_move_fast(struct tcpstate_conn *conn,
-					   int state)
+					   unsigned int state)
 {
 	struct tcpstate_cpu *here = conn->home;
-	u32 was = READ_ONCE(conn->status), becomes;
+	u32 was = READ_ONCE(conn->status);
 	const struct tcpstate_move *move =
-		&tcpstate_count_moves[was & (TCPSTATE_MOVE_ROWS - 1)][state];
-	u64 since, now;
+		&tcpstate_count_moves[was % TCPSTATE_MOVE_ROWS][state];
+	u64 now;
+	s64 ns;
 
+	/* For the compiler, here and below: keep this, not all that it is made
+	 * of, and no register has to be saved.
+	 */
+	OPTIMIZER_HIDE_VAR(move);
 	if (unlikely(!move->count || here->cpu != raw_smp_processor_id()))
 		return false;
 
-	becomes = (was & ~TCPSTATE_CONN_STATE) | move->status;
-	since = conn->since;
 	now = this_cpu_read(tcpstate_clock.ns);
+	ns = now - conn->since;
+	OPTIMIZER_HIDE_VAR(ns);
 	WRITE_ONCE(conn->since, now);
-	if (unlikely(!try_cmpxchg(&conn->status, &was, becomes))) {
-		WRITE_ONCE(conn->since, since);
+	if (unlikely(!try_cmpxchg(&conn->status, &was, was ^ move->change))) {
+		WRITE_ONCE(conn->since, READ_ONCE(conn->since) - ns);
 		return false;
 	}
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
-	WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 	local64_inc(&here->moved[move->count]);
-	count_dwell(here, was & TCPSTATE_CONN_STATE, since, now);
-	if ((becomes ^ was) & (TCPSTATE_CONN_INBOX | TCPSTATE_CONN_CLOSED))
-		conn_moved(conn, becomes ^ was);
+	count_dwell(here, was & TCPSTATE_CONN_STATE, ns);
+	if (move->change & (TCPSTATE_CONN_INBOX | TCPSTATE_CONN_CLOSED))
+		conn_moved(conn, move->change);
 	return true;
 }
+
+static void conn_begin_locked(struct hlist_bl_head *bucket,
+			      const struct sock *sk, int state);
 
 static noinline void conn_move_slow(struct tcpstate_conn *conn,
 				    const struct sock *sk, int state)
@@ -565,6 +612,11 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 	int from;
 	u32 was;
 
+	if (unlikely(state == TCP_SYN_SENT)) {
+		/* One that has not been seen to end does so now. */
+		conn_begin_locked(conn_bucket(sk), sk, state);
+		return;
+	}
 	local_irq_save(flags);
 	conn_check_family(conn, sk);
 	from = READ_ONCE(conn->status) & TCPSTATE_CONN_STATE;
@@ -575,6 +627,9 @@ static noinline void conn_move_slow(struct tcpstate_conn *conn,
 		here = here_get(netns);
 		was = status_change(conn, TCPSTATE_CONN_STATE, state);
 		count_move(here, was, state);
+		/* It may be met by nobody while it changes its place. Pairs
+		 * with the WRITE_ONCE() of tcpstate_conn_epoch_next().
+		 */
 		WRITE_ONCE(conn->epoch, READ_ONCE(conn_epoch));
 		here_put(netns, here);
 	} else if (from != state) {
@@ -613,24 +668,20 @@ static __always_inline void conn_fill(struct tcpstate_conn *conn,
 	here->spare--;
 	conn->home = here;
 	conn->since = this_cpu_read(tcpstate_clock.ns);
-	/* Pairs with the WRITE_ONCE() of tcpstate_conn_epoch_next(). */
-	conn->epoch = READ_ONCE(conn_epoch);
 	conn->status = status;
 	conn->owner = 0;
 	conn->closer = 0;
 	conn->generation = 0;
 }
 
-/* It does, from here on: where @sk is not locked, its events may move it. */
-static __always_inline void conn_place(struct hlist_bl_head *bucket,
-				       struct tcpstate_conn *conn,
-				       const struct sock *sk)
+/* It does, from here on. */
+static __always_inline void conn_name(struct tcpstate_conn *conn,
+				      const struct sock *obj)
 {
 	/* Only now: from the stock it may still be met by a reader of the
 	 * chain it was in.
 	 */
-	smp_store_release(&conn->obj, sk);
-	chain_add(bucket, conn);
+	smp_store_release(&conn->obj, obj);
 }
 
 /* Attach a record that is new to its destination if it is that of an outgoing
@@ -696,41 +747,43 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 		ages_add(ages, fresh);
 		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	}
-	conn_place(bucket, fresh, obj);
+	conn_name(fresh, obj);
+	/* Where @sk is not locked, its events may move it from here on. */
+	tcpstate_chain_add(bucket, &fresh->node);
 	added = true;
 out:
 	here_put(netns, here);
 	return added;
 }
 
-/* What most births are: on a CPU that has a record and a slot in stock, into a
- * state without a list. Interrupts off.
+/* What most births are: on a CPU that has a record and a slot in stock, into one
+ * of these two states. The record, which is in no chain yet, or NULL. Interrupts
+ * off, the clock good.
  */
-static __always_inline bool conn_add_fast(struct hlist_bl_head *bucket,
-					  const struct sock *sk, int state)
+static __always_inline struct tcpstate_conn *
+conn_make_fast(const struct sock *sk, int state)
 {
 	struct tcpstate_netns *netns = tcpstate_netns_peek(sock_net(sk));
-	u32 closed = TCP_CLOSE | object_family(sk);
-	const struct tcpstate_move *move =
-		tcpstate_count_move_of(closed, state);
+	u32 ipv6 = object_family(sk);
 	struct tcpstate_conn *fresh;
 	struct tcpstate_cpu *here;
 
-	if (unlikely(!netns || !move->count ||
-		     move->status & TCPSTATE_CONN_INBOX ||
-		     READ_ONCE(fail_adds) || !tcpstate_clock_good()))
-		return false;
+	if (unlikely(!netns || READ_ONCE(fail_adds)))
+		return NULL;
 	here = this_cpu_read(*netns->cpus);
 	if (unlikely(!here || here->spare <= 0))
-		return false;
+		return NULL;
 	fresh = tcpstate_stock_get();
 	if (unlikely(!fresh))
-		return false;
-	conn_fill(fresh, here, closed ^ TCP_CLOSE ^ state);
-	local64_inc(&here->moved[move->count]);
+		return NULL;
+	conn_fill(fresh, here, state | ipv6);
+	local64_inc(&here->moved[TCPSTATE_MOVE(state == TCP_SYN_SENT ?
+					       TCPSTATE_EDGE_CLOSE_SYN_SENT :
+					       TCPSTATE_EDGE_CLOSE_SYN_RECV,
+					       status_family(ipv6))]);
 	conn_attach(netns, fresh, sk, sk, state, true);
-	conn_place(bucket, fresh, sk);
-	return true;
+	conn_name(fresh, sk);
+	return fresh;
 }
 
 /* An event on an object without a record gives it one in its new state. @sk is
@@ -754,36 +807,31 @@ static noinline void conn_add_slow(struct hlist_bl_head *bucket,
 	tcpstate_netns_untracked(netns);
 }
 
-static __always_inline void
-conn_add_event(struct hlist_bl_head *bucket, const struct sock *sk, int state)
-{
-	if (unlikely(!conn_add_fast(bucket, sk, state)))
-		conn_add_slow(bucket, sk, sk, state);
-}
-
-/* What most ends are; see conn_move_fast(). Interrupts off. */
-static __always_inline bool conn_close_fast(struct tcpstate_conn *conn)
+/* What most ends are; see conn_move_fast(). @was is the status. Interrupts off,
+ * the clock good.
+ */
+static __always_inline bool conn_close_fast(struct tcpstate_conn *conn, u32 was)
 {
 	struct tcpstate_cpu *here = conn->home;
-	u32 was = READ_ONCE(conn->status);
-	int from = was & TCPSTATE_CONN_STATE;
-	u64 since = conn->since;
+	unsigned int count = tcpstate_count_move_of(was, TCP_CLOSE)->count;
+	unsigned int from = was & TCPSTATE_CONN_STATE;
+	s64 ns;
 
-	if (unlikely((was & (TCPSTATE_CONN_LISTED | TCPSTATE_CONN_SEEDED)) ||
-		     here->cpu != raw_smp_processor_id() ||
-		     !tcpstate_clock_good()))
+	if (unlikely(!count || was & TCPSTATE_CONN_SEEDED ||
+		     here->cpu != raw_smp_processor_id()))
 		return false;
+	ns = this_cpu_read(tcpstate_clock.ns) - conn->since;
 	if (unlikely(!try_cmpxchg(&conn->status, &was,
 				  was ^ from ^ TCP_CLOSE)))
 		return false;
 	/* If it is in an inbox, it may be gone from here on. */
-	count_move(here, was, TCP_CLOSE);
-	count_dwell(here, from, since, this_cpu_read(tcpstate_clock.ns));
-	if (from == TCP_TIME_WAIT)
-		local64_inc(&here->end[FIELD_GET(TCPSTATE_CONN_END, was)]);
+	local64_inc(&here->moved[count]);
+	count_dwell(here, from, ns);
+	if (unlikely(was & TCPSTATE_CONN_END))
+		count_end(here, was);
+	slot_put(here);
 	if (!(was & TCPSTATE_CONN_INBOX))
 		tcpstate_stock_put(conn);
-	slot_put(here->netns, here);
 	return true;
 }
 
@@ -800,19 +848,33 @@ static __always_inline void count_mini(const struct net *net,
 		tcpstate_alert_due(&netns->watch);
 }
 
-/* By its owner, its bucket locked: the end of @conn. */
-static __always_inline void conn_close(struct tcpstate_conn *conn)
+static noinline u32 conn_close_listed(struct tcpstate_conn *conn, u32 was)
+{
+	struct tcpstate_ages *ages = ages_of(conn, was);
+
+	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
+	ages_del(ages, conn);
+	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
+	/* In neither chain nor inbox, it is looked at by nobody else. */
+	was &= ~TCPSTATE_CONN_LISTED;
+	WRITE_ONCE(conn->status, was);
+	return was;
+}
+
+/* By its owner, off its chain: the end of @conn, whose status is @was. Interrupts
+ * off, the clock good.
+ */
+static __always_inline void conn_close(struct tcpstate_conn *conn, u32 was)
 {
 	/* Off its list before its object is: who asks a listener for its
 	 * requests holds the list.
 	 */
-	conn_unlist(conn);
-	chain_del(conn);
+	if (was & TCPSTATE_CONN_LISTED)
+		was = conn_close_listed(conn, was);
 	if (conn->dest)
-		tcpstate_dest_detach(conn, READ_ONCE(conn->status) &
-					   TCPSTATE_CONN_STATE);
+		tcpstate_dest_detach(conn, was & TCPSTATE_CONN_STATE);
 	WRITE_ONCE(conn->obj, NULL);
-	if (unlikely(!conn_close_fast(conn)))
+	if (unlikely(!conn_close_fast(conn, was)))
 		conn_enter(conn, conn->home->netns, TCP_CLOSE);
 }
 
@@ -848,58 +910,87 @@ void tcpstate_conn_free(struct tcpstate_conn *conn)
 	local_irq_restore(flags);
 }
 
-static __always_inline void conn_begin(const struct sock *sk, int state)
+static noinline void conn_begin_locked(struct hlist_bl_head *bucket,
+				       const struct sock *sk, int state)
 {
-	struct hlist_bl_head *bucket = conn_bucket(sk);
-	struct tcpstate_conn *conn;
+	struct tcpstate_conn *conn, *fresh = NULL;
 	unsigned long flags;
 
-	if (unlikely(sk->sk_protocol != IPPROTO_TCP))
-		return;
 	local_irq_save(flags);
+	tcpstate_clock_now();	/* for what wants it to be good */
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 	conn = conn_find(bucket, sk);
-	if (unlikely(conn) && state != TCP_SYN_SENT) {
-		conn_move_slow(conn, sk, state);
-	} else {
-		/* One that has not been seen to end does so now. */
-		if (unlikely(conn))
-			conn_close(conn);
-		conn_add_event(bucket, sk, state);
+	if (unlikely(conn) && state == TCP_SYN_SENT) {
+		tcpstate_chain_del(&conn->node);
+		conn_close(conn, READ_ONCE(conn->status));
+		conn = NULL;
 	}
+	if (!conn && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
+		fresh = conn_make_fast(sk, state);
+	if (fresh)
+		tcpstate_chain_add(bucket, &fresh->node);
+	else if (conn)
+		conn_move_slow(conn, sk, state);
+	else
+		conn_add_slow(bucket, sk, sk, state);
 	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 	local_irq_restore(flags);
 }
 
-/**
- * tcpstate_conn_open() - a socket enters SYN_SENT
- * @sk: the socket
- *
- * As tcpstate_conn_begin(), by itself so that others do not pay for it.
- *
- * Context: process context, @sk locked.
- */
-void tcpstate_conn_open(const struct sock *sk)
+/* @sk has no record, or none that could be found without the lock of @bucket. */
+static __always_inline void conn_begin_fast(struct hlist_bl_head *bucket,
+					    const struct sock *sk, int state)
 {
-	conn_begin(sk, TCP_SYN_SENT);
+	struct tcpstate_conn *fresh = NULL;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (likely(tcpstate_chain_lock_empty(bucket, TCPSTATE_CHAIN_BUCKET))) {
+		fresh = conn_make_fast(sk, state);
+		if (likely(fresh))
+			tcpstate_chain_unlock_add(bucket, &fresh->node,
+						  TCPSTATE_CHAIN_BUCKET);
+		else
+			tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
+	}
+	if (unlikely(!fresh))
+		conn_begin_locked(bucket, sk, state);
+	local_irq_restore(flags);
 }
 
-/**
- * tcpstate_conn_begin() - a socket changes its state, having had none
- * @sk: the socket
- * @state: its new state, not TCP_CLOSE
- *
- * Right for a socket that has a record already, too, only slower. Does nothing
- * for one of another protocol: SCTP, DCCP and MPTCP have the same events.
- *
- * Context: any below hard interrupt, @sk locked or not yet known to anybody.
- */
-void tcpstate_conn_begin(const struct sock *sk, int state)
+static noinline void conn_begin_syn_sent(struct hlist_bl_head *bucket,
+					 const struct sock *sk)
 {
-	if (unlikely(state == TCP_SYN_SENT))
-		tcpstate_conn_open(sk);
+	conn_begin_fast(bucket, sk, TCP_SYN_SENT);
+}
+
+static noinline void conn_begin_syn_recv(struct hlist_bl_head *bucket,
+					 const struct sock *sk)
+{
+	conn_begin_fast(bucket, sk, TCP_SYN_RECV);
+}
+
+/* The clock good. */
+static __always_inline void conn_begin(struct hlist_bl_head *bucket,
+				       const struct sock *sk, int state)
+{
+	/* Apart, so that neither pays for the other. */
+	if (state == TCP_SYN_SENT)
+		conn_begin_syn_sent(bucket, sk);
+	else if (likely(state == TCP_SYN_RECV))
+		conn_begin_syn_recv(bucket, sk);
 	else
-		conn_begin(sk, state);
+		conn_begin_locked(bucket, sk, state);
+}
+
+static noinline void conn_begin_late(struct hlist_bl_head *bucket,
+				     const struct sock *sk, int state)
+{
+	/* SCTP, DCCP and MPTCP have the same events. */
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return;
+	tcpstate_clock_read();
+	conn_begin(bucket, sk, state);
 }
 
 /**
@@ -907,17 +998,20 @@ void tcpstate_conn_begin(const struct sock *sk, int state)
  * @sk: the socket
  * @state: its new state, not TCP_CLOSE
  *
- * Context: any below hard interrupt, preemption off, @sk locked.
+ * Context: any below hard interrupt, preemption off, @sk locked or not yet known
+ * to anybody.
  */
 void tcpstate_conn_set(const struct sock *sk, int state)
 {
-	struct tcpstate_conn *conn = conn_find(conn_bucket(sk), sk);
+	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct tcpstate_conn *conn = conn_find(bucket, sk);
 
-	/* In each of these something is called last, and nothing saved. */
-	if (unlikely(!conn))
-		tcpstate_conn_begin(sk, state);
-	else
+	if (likely(conn))
 		conn_move(conn, sk, state);
+	else if (likely(tcpstate_clock_good() && sk->sk_protocol == IPPROTO_TCP))
+		conn_begin(bucket, sk, state);
+	else
+		conn_begin_late(bucket, sk, state);
 }
 
 static __always_inline void conn_accept(struct tcpstate_conn *conn,
@@ -970,23 +1064,39 @@ static noinline void conn_end_unusual(struct tcpstate_conn *conn,
 		tcpstate_dest_refuse(conn, sk);
 }
 
-static noinline void conn_end_locked(struct hlist_bl_head *bucket,
-				     const struct sock *sk)
+/* Interrupts off, the clock good. */
+static __always_inline void conn_end_take(struct hlist_bl_head *bucket,
+					  const struct sock *sk)
 {
-	struct tcpstate_conn *conn;
+	struct tcpstate_conn *conn = conn_take(bucket, sk);
+	u32 was;
+
+	if (unlikely(!conn))
+		return;
+	was = READ_ONCE(conn->status);
+	if (unlikely(BIT(was & TCPSTATE_CONN_STATE) &
+		     (TCPF_SYN_SENT | TCPF_CLOSE_WAIT)))
+		conn_end_unusual(conn, sk);
+	conn_close(conn, was);
+}
+
+static noinline void conn_end_late(struct hlist_bl_head *bucket,
+				   const struct sock *sk)
+{
+	tcpstate_clock_read();
+	conn_end_take(bucket, sk);
+}
+
+static noinline void conn_end(struct hlist_bl_head *bucket,
+			      const struct sock *sk)
+{
 	unsigned long flags;
 
 	local_irq_save(flags);
-	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
-	conn = conn_find(bucket, sk);
-	if (conn) {
-		if (unlikely(BIT(READ_ONCE(conn->status) &
-				 TCPSTATE_CONN_STATE) &
-			     (TCPF_SYN_SENT | TCPF_CLOSE_WAIT)))
-			conn_end_unusual(conn, sk);
-		conn_close(conn);
-	}
-	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
+	if (likely(tcpstate_clock_good()))
+		conn_end_take(bucket, sk);
+	else
+		conn_end_late(bucket, sk);
 	local_irq_restore(flags);
 }
 
@@ -1005,7 +1115,7 @@ void tcpstate_conn_end(const struct sock *sk)
 	 * that a mini-socket has taken over from.
 	 */
 	if (!hlist_bl_empty(bucket))
-		conn_end_locked(bucket, sk);
+		conn_end(bucket, sk);
 }
 
 /**
@@ -1029,6 +1139,24 @@ void tcpstate_conn_set_family(const struct sock *sk)
 	local_irq_restore(flags);
 }
 
+static noinline void conn_handover_locked(struct hlist_bl_head *bucket,
+					  const struct inet_timewait_sock *tw,
+					  const struct sock *sk,
+					  struct tcpstate_conn *conn)
+{
+	const struct sock *mini = (const struct sock *)tw;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
+	if (conn)
+		tcpstate_chain_add(bucket, &conn->node);
+	else
+		conn_add_slow(bucket, mini, sk, mini_state(tw));
+	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
+	local_irq_restore(flags);
+}
+
 /**
  * tcpstate_conn_handover() - a mini-socket takes over from its socket
  * @tw: the mini-socket, not yet visible to anybody else
@@ -1041,42 +1169,29 @@ void tcpstate_conn_set_family(const struct sock *sk)
 void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 			    const struct sock *sk)
 {
-	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct hlist_bl_head *from = conn_bucket(sk), *to = conn_bucket(tw);
 	const struct sock *mini = (const struct sock *)tw;
-	int state = mini_state(tw);
 	struct tcpstate_conn *conn;
-	unsigned long flags;
 
-	local_irq_save(flags);
-	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
-	conn = conn_find(bucket, sk);
-	if (likely(conn))
-		chain_del(conn);
-	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
-
+	preempt_disable_notrace();
+	conn = conn_take(from, sk);
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
 		WRITE_ONCE(conn->obj, tw);
 		conn->generation = atomic_read(&conn_generation);
-		if (likely(state == TCP_TIME_WAIT)) {
-			tcpstate_owner_made(tcpstate_owner_account(conn));
-			conn_move(conn, mini, state);
+		if (unlikely(mini_state(tw) != TCP_TIME_WAIT)) {
+			conn_move_slow(conn, mini, TCPSTATE_FIN_WAIT2_MINI);
 		} else {
-			conn_move_slow(conn, mini, state);
+			tcpstate_owner_made(tcpstate_owner_account(conn));
+			conn_move(conn, mini, TCP_TIME_WAIT);
+			if (conn->dest)
+				atomic_inc(&conn->dest->time_wait);
 		}
-		if (state == TCP_TIME_WAIT && conn->dest)
-			atomic_inc(&conn->dest->time_wait);
 		count_mini(sock_net(sk), conn->home->netns);
 	}
-
-	bucket = conn_bucket(tw);
-	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
-	if (likely(conn))
-		chain_add(bucket, conn);
-	else
-		conn_add_slow(bucket, mini, sk, state);
-	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
-	local_irq_restore(flags);
+	if (unlikely(!conn || !tcpstate_chain_add_alone(to, &conn->node)))
+		conn_handover_locked(to, tw, sk, conn);
+	preempt_enable_notrace();
 }
 
 /**
@@ -1206,6 +1321,8 @@ u32 tcpstate_conn_epoch_next(void)
 {
 	u32 epoch = conn_epoch + 1 ? : 1;
 
+	/* Records are stamped up to the clock's window late. */
+	conn_epoch_begun = ktime_get_ns() - 2 * TCPSTATE_CLOCK_WINDOW_NS;
 	WRITE_ONCE(conn_epoch, epoch);
 	return epoch;
 }
@@ -1214,7 +1331,9 @@ u32 tcpstate_conn_epoch_next(void)
 static bool conn_match(struct tcpstate_conn *conn, u32 epoch, u8 walks)
 {
 	u32 was = READ_ONCE(conn->status);
+	/* Pairs with the WRITE_ONCE()s of its owner, who may move it on. */
 	bool unmatched = READ_ONCE(conn->epoch) != epoch &&
+			 READ_ONCE(conn->since) < conn_epoch_begun &&
 			 (walks == 1 ||
 			  FIELD_GET(TCPSTATE_CONN_UNMATCHED, was) == walks - 1);
 
@@ -1408,10 +1527,12 @@ void tcpstate_conn_flush(void)
 	for (i = 0; i < conn_buckets; i++, bucket++) {
 		while (!hlist_bl_empty(bucket)) {
 			local_irq_disable();
+			tcpstate_clock_now();
 			tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
 			conn = hlist_bl_entry(tcpstate_chain_first(bucket),
 					      struct tcpstate_conn, node);
-			conn_close(conn);
+			tcpstate_chain_del(&conn->node);
+			conn_close(conn, READ_ONCE(conn->status));
 			tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 			local_irq_enable();
 		}

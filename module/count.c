@@ -33,20 +33,23 @@
 /* Those that a process's close() leads to. */
 #define CLOSED	(TCPF_FIN_WAIT1 | TCPF_LAST_ACK)
 
-#define MOVE(from, to, edge, family, flag)				\
-	[(from) | (flag)][to] = {					\
+#define MOVE(from, to, edge, family, flags)				\
+	[(from) | (flags)][to] = {					\
 		.count	= TCPSTATE_MOVE(edge, family),			\
-		.status	= (to) | (AGED & BIT(to) ?			\
-				  TCPSTATE_CONN_INBOX : 0) |		\
-			  (CLOSED & BIT(to) ?				\
-				  TCPSTATE_CONN_CLOSED : 0),		\
+		.change	= ((from) ^ (to)) |				\
+			  (AGED & BIT(to) ?				\
+			   TCPSTATE_CONN_INBOX & ~(flags) : 0) |	\
+			  (CLOSED & BIT(to) ? TCPSTATE_CONN_CLOSED : 0), \
 	},
+#define MOVE_BOTH(from, to, edge, family, flags)			\
+	MOVE(from, to, edge, family, flags)				\
+	MOVE(from, to, edge, family, (flags) | TCPSTATE_CONN_INBOX)
 #define MOVE_IPV4(from, to)						\
-	MOVE(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to,	\
-	     TCPSTATE_IPV4, 0)
+	MOVE_BOTH(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to, \
+		  TCPSTATE_IPV4, 0)
 #define MOVE_IPV6(from, to)						\
-	MOVE(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to,	\
-	     TCPSTATE_IPV6, TCPSTATE_CONN_IPV6)
+	MOVE_BOTH(STATE_##from, STATE_##to, TCPSTATE_EDGE_##from##_##to, \
+		  TCPSTATE_IPV6, TCPSTATE_CONN_IPV6)
 const struct tcpstate_move
 tcpstate_count_moves[TCPSTATE_MOVE_ROWS][TCPSTATE_STATES_POW2] = {
 	TCPSTATE_EDGES(MOVE_IPV4)
@@ -54,7 +57,8 @@ tcpstate_count_moves[TCPSTATE_MOVE_ROWS][TCPSTATE_STATES_POW2] = {
 };
 
 static_assert((TCPSTATE_CONN_STATE | TCPSTATE_CONN_IPV6 | TCPSTATE_CONN_SEEDED |
-	       TCPSTATE_CONN_LISTED) == TCPSTATE_MOVE_ROWS - 1);
+	       TCPSTATE_CONN_LISTED | TCPSTATE_CONN_INBOX) ==
+	      TCPSTATE_MOVE_ROWS - 1);
 
 #define EDGE_ENDS(from, to) \
 	[TCPSTATE_EDGE_##from##_##to] = { STATE_##from, STATE_##to },
@@ -277,4 +281,10 @@ void tcpstate_count_sum(struct tcpstate_netns *netns,
 			sum->entered[edge_ends[edge][1]] += sum->edge[edge];
 	}
 	sum->entered[TCP_FIN_WAIT2] += sum->entered[TCPSTATE_FIN_WAIT2_MINI];
+
+	/* Only those that end early are counted by how. */
+	sum->end[TCPSTATE_END_EXPIRED] =
+		max_t(s64, sum->edge[TCPSTATE_EDGE_TIME_WAIT_CLOSE] -
+			   sum->end[TCPSTATE_END_RECYCLED] -
+			   sum->end[TCPSTATE_END_KILLED], 0);
 }

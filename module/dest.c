@@ -355,6 +355,7 @@ static __always_inline void attach_to(struct tcpstate_dest *dest,
 {
 	struct tcpstate_shard *shard = shard_of(dest, conn);
 
+	OPTIMIZER_HIDE_VAR(shard);	/* it would be made twice */
 	conn->dest = dest;
 	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_add(&shard->conns, &conn->peer);
@@ -471,7 +472,7 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
  * @conn: the record
  * @state: the state it was in
  *
- * Context: interrupts off, the record's bucket locked.
+ * Context: interrupts off, the record off its chain.
  */
 void tcpstate_dest_detach(struct tcpstate_conn *conn, int state)
 {
@@ -488,7 +489,7 @@ void tcpstate_dest_detach(struct tcpstate_conn *conn, int state)
  * @conn: the record, which is that of no destination any more afterwards
  * @sk: its socket
  *
- * Context: process context, interrupts off, the record's bucket locked.
+ * Context: process context, interrupts off, the record off its chain.
  */
 void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk)
 {

@@ -84,6 +84,14 @@ static void block_init(struct tcpstate_cpu *block, struct tcpstate_netns *netns,
 {
 	block->netns = netns;
 	block->cpu = cpu;
+	block->spare_max = 2 * tcpstate_netns_batch;
+}
+
+/* From here on slots that come back go straight to the namespace. */
+static void block_close(struct tcpstate_cpu *block)
+{
+	/* Pairs with the READ_ONCE() of slot_put(). */
+	WRITE_ONCE(block->spare_max, -1);
 }
 
 /**
@@ -104,6 +112,10 @@ struct tcpstate_cpu *tcpstate_netns_block_add(struct tcpstate_netns *netns)
 	block_init(block, netns, smp_processor_id());
 	/* Pairs with the smp_load_acquire() of tcpstate_count_sum(). */
 	smp_store_release(this_cpu_ptr(netns->cpus), block);
+	/* Either we see that it is dying, or netns_dying() sees the block. */
+	smp_mb();
+	if (READ_ONCE(netns->dying))
+		block_close(block);
 	return block;
 }
 
@@ -192,16 +204,23 @@ void tcpstate_netns_slots_put(struct tcpstate_netns *netns, int count)
 }
 
 /**
- * tcpstate_netns_slot_drain() - give back most of a CPU's stock of slots
- * @here: this CPU's block
+ * tcpstate_netns_slot_drain() - take a slot back that is one too many
+ * @here: this CPU's block, which has as many as it may have
+ *
+ * Most of its stock of slots goes with it, but for that of a namespace that is
+ * dying, which is not touched any more.
  *
  * Context: interrupts off.
  */
 void tcpstate_netns_slot_drain(struct tcpstate_cpu *here)
 {
-	int count = here->spare - tcpstate_netns_batch;
+	int count = 1;
 
-	here->spare -= count;
+	/* Pairs with the WRITE_ONCE() of block_close(). */
+	if (READ_ONCE(here->spare_max) >= 0) {
+		count += here->spare - tcpstate_netns_batch;
+		here->spare = tcpstate_netns_batch;
+	}
 	tcpstate_netns_slots_put(here->netns, count);
 }
 
@@ -367,6 +386,8 @@ static void __net_exit netns_dying(struct net *net)
 {
 	struct tcpstate_pernet *pernet = net_generic(net, tcpstate_netns_id);
 	struct tcpstate_netns *netns = pernet->kept;
+	struct tcpstate_cpu *block;
+	int cpu;
 
 	if (!netns)
 		return;
@@ -379,8 +400,15 @@ static void __net_exit netns_dying(struct net *net)
 	mutex_unlock(&tcpstate_dest_mutex);
 	/* No record is added from here on: the stocks of slots stand still. */
 	WRITE_ONCE(pernet->netns, NULL);
-	/* Pairs with the READ_ONCE() of conn_del(). */
+	/* Pairs with the READ_ONCE()s of tcpstate_netns_block_add() and dest.c's forget(). */
 	WRITE_ONCE(netns->dying, true);
+	smp_mb();	/* see tcpstate_netns_block_add() */
+	block_close(&netns->shared);
+	for_each_possible_cpu(cpu) {
+		block = READ_ONCE(*per_cpu_ptr(netns->cpus, cpu));
+		if (block)
+			block_close(block);
+	}
 }
 
 /* By now, after the synchronize_rcu() that follows every pre_exit, nobody

@@ -40,20 +40,13 @@ static void probe_state(void *data, const struct sock *sk, const int oldstate,
 	if (!static_branch_likely(&probe_live))
 		return;
 	/* A record knows its own state, and that of an accepted connection's
-	 * clone is its listener's: @oldstate only tells where to look first.
+	 * clone is its listener's: @oldstate tells nothing more.
 	 */
 	tcpstate_probe_enter();
-	if (newstate == TCP_CLOSE) {
-		if (oldstate != TCP_CLOSE)
-			tcpstate_conn_end(sk);
-	} else if (oldstate == TCP_CLOSE || oldstate == TCP_LISTEN) {
-		if (newstate == TCP_SYN_SENT)
-			tcpstate_conn_open(sk);
-		else
-			tcpstate_conn_begin(sk, newstate);
-	} else {
+	if (newstate != TCP_CLOSE)
 		tcpstate_conn_set(sk, newstate);
-	}
+	else if (oldstate != TCP_CLOSE)
+		tcpstate_conn_end(sk);
 	tcpstate_probe_leave();
 }
 

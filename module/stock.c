@@ -46,53 +46,69 @@ static DEFINE_PER_CPU(struct pool, pools);
 /* Filled and emptied with interrupts off, by its CPU. */
 DEFINE_PER_CPU(struct tcpstate_stock, tcpstate_stock);
 
-static void stock_push(struct tcpstate_stock *stock, struct llist_node *record)
+static void stock_push(struct tcpstate_stock *stock, struct tcpstate_conn *conn)
 {
-	record->next = stock->first;
-	stock->first = record;
-	stock->count++;
+	stock->conns[stock->count++] = conn;
 }
 
-static struct llist_node *stock_pop(struct tcpstate_stock *stock)
+/* The record that would be given out next. */
+static struct tcpstate_conn *stock_next(struct tcpstate_stock *stock)
 {
-	struct llist_node *record = stock->first;
-
-	stock->first = record->next;
-	stock->count--;
-	return record;
+	return stock->conns[stock->count - 1];
 }
 
-static void chunk_put(struct llist_node *record)
+static struct chunk *chunk_of(struct tcpstate_conn *conn)
 {
-	struct chunk *chunk = (void *)round_down((unsigned long)record,
-						 CHUNK_SIZE);
-	struct pool *pool = chunk->pool;
-	bool whole;
+	return (void *)round_down((unsigned long)conn, CHUNK_SIZE);
+}
 
-	raw_spin_lock(&pool->lock);
-	record->next = chunk->free;
-	chunk->free = record;
+/* Put a record back into its chunk, whose pool is locked; keep the chunk in
+ * @whole if it was the last.
+ */
+static void chunk_put(struct tcpstate_conn *conn, struct list_head *whole)
+{
+	struct chunk *chunk = chunk_of(conn);
+
+	conn->inbox.next = chunk->free;
+	chunk->free = &conn->inbox;
 	if (!chunk->count++)
-		list_add(&chunk->list, &pool->chunks);
-	whole = chunk->count == CHUNK_CONNS;
-	if (whole)
-		list_del(&chunk->list);
-	raw_spin_unlock(&pool->lock);
-	if (whole)
+		list_add(&chunk->list, &chunk->pool->chunks);
+	if (chunk->count == CHUNK_CONNS)
+		list_move(&chunk->list, whole);
+}
+
+/* Put all but @keep of @stock back into their chunks. */
+static void chunks_put(struct tcpstate_stock *stock, unsigned long keep)
+{
+	struct chunk *chunk, *next;
+	struct pool *pool;
+	LIST_HEAD(whole);
+
+	while (stock->count > keep) {
+		pool = chunk_of(stock_next(stock))->pool;
+		raw_spin_lock(&pool->lock);
+		do {	/* most often all are of one pool */
+			chunk_put(stock_next(stock), &whole);
+			stock->count--;
+		} while (stock->count > keep &&
+			 chunk_of(stock_next(stock))->pool == pool);
+		raw_spin_unlock(&pool->lock);
+	}
+	list_for_each_entry_safe(chunk, next, &whole, list)
 		kmem_cache_free(stock_cache, chunk);
 }
 
 /* All that the first chunk of the pool has to give. */
 static void stock_take(struct tcpstate_stock *stock, struct pool *pool)
 {
-	struct llist_node *record, *next;
+	struct tcpstate_conn *conn;
 	struct chunk *chunk;
 
 	raw_spin_lock(&pool->lock);
 	chunk = list_first_entry_or_null(&pool->chunks, struct chunk, list);
 	if (chunk) {
-		llist_for_each_safe(record, next, chunk->free)
-			stock_push(stock, record);
+		llist_for_each_entry(conn, chunk->free, inbox)
+			stock_push(stock, conn);
 		chunk->free = NULL;
 		chunk->count = 0;
 		list_del(&chunk->list);
@@ -120,8 +136,10 @@ static void stock_refill_singly(gfp_t gfp)
 
 	for (i = 0; i < SINGLES; i++) {
 		conn = stock_alloc(gfp);
-		if (conn)
-			stock_push(this_cpu_ptr(&tcpstate_stock), &conn->inbox);
+		if (conn && this_cpu_read(tcpstate_stock.count) >= TCPSTATE_STOCK_MAX)
+			tcpstate_stock_free(conn);
+		else if (conn)
+			stock_push(this_cpu_ptr(&tcpstate_stock), conn);
 	}
 }
 
@@ -135,9 +153,11 @@ static void stock_refill_chunk(gfp_t gfp)
 	chunk->pool = this_cpu_ptr(&pools);
 	chunk->free = NULL;
 	chunk->count = 0;
+	/* Where it slept, others may have filled the stock. */
+	if (this_cpu_read(tcpstate_stock.count) > TCPSTATE_STOCK_MAX / 2)
+		tcpstate_stock_drain();
 	for (i = CHUNK_CONNS; i--;)
-		stock_push(this_cpu_ptr(&tcpstate_stock),
-			   &chunk->conns[i].inbox);
+		stock_push(this_cpu_ptr(&tcpstate_stock), &chunk->conns[i]);
 }
 
 /**
@@ -151,12 +171,12 @@ bool tcpstate_stock_refill(gfp_t gfp)
 {
 	if (!tcpstate_stock_chunks) {
 		stock_refill_singly(gfp);
-		return this_cpu_read(tcpstate_stock.first);
+		return this_cpu_read(tcpstate_stock.count);
 	}
 	stock_take(this_cpu_ptr(&tcpstate_stock), this_cpu_ptr(&pools));
-	if (!this_cpu_read(tcpstate_stock.first))
+	if (!this_cpu_read(tcpstate_stock.count))
 		stock_refill_chunk(gfp);
-	return this_cpu_read(tcpstate_stock.first);
+	return this_cpu_read(tcpstate_stock.count);
 }
 
 /**
@@ -166,10 +186,7 @@ bool tcpstate_stock_refill(gfp_t gfp)
  */
 void tcpstate_stock_drain(void)
 {
-	struct tcpstate_stock *stock = this_cpu_ptr(&tcpstate_stock);
-
-	while (stock->count > TCPSTATE_STOCK_MAX / 2)
-		chunk_put(stock_pop(stock));
+	chunks_put(this_cpu_ptr(&tcpstate_stock), TCPSTATE_STOCK_MAX / 2);
 }
 
 /**
@@ -195,7 +212,7 @@ int tcpstate_stock_init(void)
 	/* A chunk is aligned to its size, so that records find it. */
 	BUILD_BUG_ON(!is_power_of_2(CHUNK_SIZE));
 	/* So that one refill does not make a stock that is to be drained. */
-	BUILD_BUG_ON(CHUNK_CONNS >= TCPSTATE_STOCK_MAX);
+	BUILD_BUG_ON(CHUNK_CONNS + TCPSTATE_STOCK_MAX / 2 >= TCPSTATE_STOCK_MAX);
 	for_each_possible_cpu(cpu) {
 		raw_spin_lock_init(&per_cpu(pools, cpu).lock);
 		INIT_LIST_HEAD(&per_cpu(pools, cpu).chunks);
@@ -217,20 +234,15 @@ int tcpstate_stock_init(void)
 void tcpstate_stock_exit(void)
 {
 	struct tcpstate_stock *stock;
-	struct llist_node *record;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		stock = per_cpu_ptr(&tcpstate_stock, cpu);
 		local_irq_disable();
-		while (stock->count) {
-			record = stock_pop(stock);
-			if (tcpstate_stock_chunks)
-				chunk_put(record);
-			else
-				tcpstate_stock_free(llist_entry(record, struct tcpstate_conn,
-								inbox));
-		}
+		if (tcpstate_stock_chunks)
+			chunks_put(stock, 0);
+		while (stock->count)
+			tcpstate_stock_free(stock->conns[--stock->count]);
 		local_irq_enable();
 	}
 	kmem_cache_destroy(stock_cache);

@@ -27,19 +27,19 @@
  * chunks has it look at the chunks instead.
  */
 
-/* Beyond the maximum, half of what a CPU has in stock goes back. */
+/* Once it is full, half of what a CPU has in stock goes back. */
 #define TCPSTATE_STOCK_MAX	128
 
 /**
  * struct tcpstate_stock - the free records of one CPU
- * @first: the one that is given out next
  * @count: how many
+ * @conns: the records; the last one is given out next
  *
  * Used by its CPU alone, with interrupts off.
  */
 struct tcpstate_stock {
-	struct llist_node	*first;
-	unsigned int		count;
+	unsigned long		count;
+	struct tcpstate_conn	*conns[TCPSTATE_STOCK_MAX];
 };
 
 DECLARE_PER_CPU(struct tcpstate_stock, tcpstate_stock);
@@ -65,13 +65,12 @@ void tcpstate_stock_drain(void);
  */
 static __always_inline struct tcpstate_conn *tcpstate_stock_get(void)
 {
-	struct llist_node *first = this_cpu_read(tcpstate_stock.first);
+	unsigned long count = this_cpu_read(tcpstate_stock.count);
 
-	if (unlikely(!first))
+	if (unlikely(!count))
 		return NULL;
-	this_cpu_write(tcpstate_stock.first, first->next);
-	this_cpu_dec(tcpstate_stock.count);
-	return llist_entry(first, struct tcpstate_conn, inbox);
+	this_cpu_write(tcpstate_stock.count, count - 1);
+	return this_cpu_read(tcpstate_stock.conns[count - 1]);
 }
 
 /**
@@ -82,16 +81,15 @@ static __always_inline struct tcpstate_conn *tcpstate_stock_get(void)
  */
 static __always_inline void tcpstate_stock_put(struct tcpstate_conn *conn)
 {
-	unsigned int count = this_cpu_read(tcpstate_stock.count) + 1;
+	unsigned long count = this_cpu_read(tcpstate_stock.count);
 
 	if (!tcpstate_stock_chunks) {
 		tcpstate_stock_free(conn);
 		return;
 	}
-	conn->inbox.next = this_cpu_read(tcpstate_stock.first);
-	this_cpu_write(tcpstate_stock.first, &conn->inbox);
-	this_cpu_write(tcpstate_stock.count, count);
-	if (unlikely(count > TCPSTATE_STOCK_MAX))
+	this_cpu_write(tcpstate_stock.conns[count], conn);
+	this_cpu_write(tcpstate_stock.count, count + 1);
+	if (unlikely(count == TCPSTATE_STOCK_MAX - 1))
 		tcpstate_stock_drain();
 }
 

@@ -40,7 +40,9 @@
  *   bucket	the bit lock of a chain of the record table: adding to and
  *		removing from it, and mini-sockets' events. Sockets' events read
  *		the chain without it; what they do not find so, they look for
- *		again with it, unless the chain is empty.
+ *		again with it, unless the chain is empty. Where a record is the
+ *		only one of its chain, one cmpxchg() of the head puts it there
+ *		and takes it away, which fails while anybody has the lock.
  *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
  *		their own share; taken only when memory was short.
  *   dest	the bit lock of a chain of the table of destinations: adding to
@@ -294,6 +296,7 @@ struct tcpstate_ages {
  * @cpu: which CPU; -1 for the block that is shared; constant
  * @spare: record slots this CPU may still give out; written with interrupts
  *	off by its CPU (under shared_lock in the shared block)
+ * @spare_max: so many it may have; -1 once the namespace is dying
  * @inbox: records that entered a state of teardown here and are in no list of
  *	ages yet: most of them have left it by the time somebody asks
  * @inbox_count: about how many
@@ -302,13 +305,14 @@ struct tcpstate_ages {
  * @dwell: those that left a state, by log2 of the milliseconds they spent there
  *	and by state
  * @dwell_max: the longest of them, nanoseconds
- * @end: how TIME_WAIT ended
+ * @end: how TIME_WAIT ended, where it ended early
  * @ages: records that entered a state on this CPU
  */
 struct tcpstate_cpu {
 	struct tcpstate_netns	*netns;
 	int			cpu;
 	int			spare;
+	int			spare_max;
 	struct llist_head	inbox;
 	unsigned int		inbox_count;
 	local64_t		moved[TCPSTATE_MOVES];
@@ -417,11 +421,13 @@ struct tcpstate_netns {
  * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; when it
  *	was found, if it is SEEDED. Written by the owner while it is on no list.
  * @age: in home->ages[]
- * @inbox: in home->inbox, or among the free records
+ * @inbox: in home->inbox, or among the free records of a chunk
  * @txhash: in SYN_SENT, what tells whether connect() has chosen a port; see
  *	dest.c. Nothing is in a list or an inbox then.
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
- * @epoch: the last walk that met its object, or was under way when it moved
+ * @epoch: the last walk that met its object, or was under way when it was
+ *	handed over in FIN_WAIT2; whatever was there before, in one that has moved
+ *	since that walk began
  * @dest: what it is an outgoing connection to; NULL if it is none, or if there
  *	was no room to keep its destination. Written before it is in the chain
  *	and at its end.
@@ -696,8 +702,6 @@ int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
 void tcpstate_conn_free(struct tcpstate_conn *conn);
-void tcpstate_conn_open(const struct sock *sk);
-void tcpstate_conn_begin(const struct sock *sk, int state);
 void tcpstate_conn_set(const struct sock *sk, int state);
 void tcpstate_conn_end(const struct sock *sk);
 void tcpstate_conn_set_family(const struct sock *sk);
@@ -730,20 +734,21 @@ void tcpstate_conn_walk(const struct tcpstate_netns *netns,
 
 /* count.c: what is counted of records, and how it is added up */
 
-/* Rows by what a status says of state and family. Records that are SEEDED or
- * LISTED have rows of their own, all empty: nothing common happens to them.
+/* Rows by the low byte of a status. Records that are SEEDED or LISTED have rows
+ * of their own, all empty: nothing common happens to them.
  */
-#define TCPSTATE_MOVE_ROWS	128
+#define TCPSTATE_MOVE_ROWS	256
 
 /**
  * struct tcpstate_move - what becomes of a record that enters a state
  * @count: the index in tcpstate_cpu.moved; 0: TCP makes no such move
- * @status: its new state; TCPSTATE_CONN_INBOX if that has a list of ages,
- *	TCPSTATE_CONN_CLOSED if it is close() that leads to it
+ * @change: what changes of its status: the state; TCPSTATE_CONN_INBOX if the new
+ *	one has a list of ages and it is in no inbox yet; TCPSTATE_CONN_CLOSED if
+ *	it is close() that leads there
  */
 struct tcpstate_move {
 	u16	count;
-	u16	status;
+	u16	change;
 };
 
 extern const struct tcpstate_move

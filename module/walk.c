@@ -320,6 +320,8 @@ static void walk_second(struct work_struct *work)
 	if (walk.missed)
 		pr_warn("%llu connections had been missed at load; they are counted now\n",
 			walk.missed);
+	else
+		pr_info("no connection had been missed at load\n");
 }
 
 static DECLARE_DELAYED_WORK(walk_again, walk_second);

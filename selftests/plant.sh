@@ -39,7 +39,7 @@ bug() {
 		;;
 	use-after-free)
 		what="a record ends, and stays in its list of ages"
-		file=conn.c edit='/^\tconn_unlist(conn);$/d
+		file=conn.c edit='s/^\t\twas = conn_close_listed(conn, was);$/\t\t;/
 			s/= conn_unlist(conn);/= state == TCP_CLOSE ? READ_ONCE(conn->status) : conn_unlist(conn);/'
 		caught='BUG: KASAN: slab-use-after-free in .*\[tcpstate\]'
 		;;

@@ -75,12 +75,7 @@ build_floor() {
 	local dir=$build/$kernel/floor version
 
 	version=$(<"$(kernel_path "$kernel")/version")
-	rm -rf --one-file-system "$dir"
-	mkdir -p "$dir/selftests/bench"
-	cp "$top/Kbuild" "$dir/Kbuild.tcpstate"
-	cp -r "$top/module" "$dir/"
-	cp -r "$here/floor" "$dir/selftests/bench/"
-	cp "$here/floor/Kbuild" "$dir/"
+	floor_copy "$dir"
 	in_tree "$(tree_path "$(suite_of "$kernel")")" "$dir=/src" -- \
 		make -s -C "/lib/modules/$version/build" M=/src modules >"$dir/log" 2>&1 ||
 		{ cat "$dir/log" >&2; die "the floor does not build"; }

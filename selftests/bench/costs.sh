@@ -35,7 +35,7 @@ wait_empty() {
 }
 
 # Load the module, and wait until it has looked at every socket once more, which
-# it does a second later. load-said is what it says of itself in the log.
+# it does a second later and tells in the log. load-said is what it said before.
 load() {
 	local size=$1
 
@@ -43,7 +43,17 @@ load() {
 	value load "$size" "$(time_wait)" "$(./cost 1 "$insmod" /tcpstate/tcpstate.ko)"
 	value load-said "$size" "$(dmesg |
 		sed -n 's/.*: \([0-9]*\) connections found at load, in \([0-9]*\) ms/\1 \2/p')"
-	sleep 2
+	until dmesg | grep -q 'had been missed at load'; do
+		sleep 1
+	done
+}
+
+# Bytes that an object of a slab takes, with what is left over of its pages. The
+# slab may be one for several kinds of objects, and its line in slabinfo another's.
+slab_bytes() {
+	local slab=/sys/kernel/slab/$1
+
+	echo $((($(getconf PAGESIZE) << $(<"$slab/order")) / $(<"$slab/objs_per_slab")))
 }
 
 # Bytes of memory taken by what a module allocates, and by the module.
@@ -62,21 +72,14 @@ measure() {
 	value "command.$name" "$size" "$(time_wait)" "$runs" "$cost"
 }
 
+# bpftrace runs a command once all is attached, and prints its counts when that
+# has ended.
 cycle_watched() {
-	local log=/run/bpftrace.log pid i cost
+	local log=/run/bpftrace.log cost
 
-	bpftrace -e "$1" >$log 2>&1 &
-	pid=$!
-	for ((i = 0; i < 60; i++)); do
-		grep -q Attaching $log && break
-		sleep 1
-	done
-	sleep 2
-	cost=$(./cycle $cycles 3)
-	kill -INT $pid
-	wait $pid || :
-	# it has counted: what it prints at its end are the counts
-	if grep -qE '^@' $log; then
+	bpftrace -e "$1" -c "$PWD/cycle $cycles 3" >$log 2>&1 || :
+	cost=$(grep -xE '[0-9]+ [0-9]+ [0-9]+' $log || :)
+	if [[ $cost ]] && grep -q '^@' $log; then
 		value cycle.bpftrace "$cost"
 	else
 		progress "bpftrace does not work here: left out"
@@ -123,7 +126,6 @@ for ((round = 1; round <= rounds; round++)); do
 	value cycle.bare "$(./cycle $cycles 3 "${ends[@]}")"
 	wait_empty
 	insmod /tcpstate/tcpstate-floor.ko
-	sleep 2
 	value cycle.floor "$(./cycle $cycles 3 "${ends[@]}")"
 	rmmod tcpstate_floor
 	wait_empty
@@ -170,7 +172,7 @@ for size in $sizes; do
 	fi
 
 	progress "$size sockets in TIME_WAIT: loading the module, and an audit"
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		rmmod tcpstate
 		before=$(kernel_memory)
 		load "$size"
@@ -212,8 +214,7 @@ if [[ $sizes ]]; then
 	wait_empty
 	load 0 >/dev/null
 	./populate $destinations $destinations
-	value dests "$("$cli" -j port summary | jq .destinations)" "$(awk '$1 == "tcpstate_dest" {
-		print $2, $6 * $15 }' /proc/slabinfo)" "$(getconf PAGESIZE)"
+	value dests "$("$cli" -j port summary | jq .destinations)" "$(slab_bytes tcpstate_dest)"
 	value dests.top "$(./cost 3 "$cli" dest top 10)"
 	value dests.one "$(./cost 3 "$cli" dest dst 127.1.0.77)"
 	value dests.all "$(./cost 3 "$cli" -j dest)"

@@ -99,8 +99,8 @@ $1 ~ /^cycle\./ {
 	if ($4) keep($1 ".end", $4)
 }
 
-# dests COUNT SLAB-OBJECTS SLAB-PAGES PAGESIZE
-$1 == "dests" { dests = $2; dest_bytes = $4 * $5 / $2 }
+# dests COUNT BYTES-OF-EACH
+$1 == "dests" { dests = $2; dest_bytes = $3 }
 # dests.QUERY BEST WORST CPU
 $1 ~ /^dests\./ { keep($1, $2) }
 

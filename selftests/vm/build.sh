@@ -5,8 +5,9 @@
 # KERNEL's own Debian release, build/KERNEL/tcpstate.ko; and, once, the CLI and
 # the selftests in build/guest/. Only what changed is built again.
 #
-#   -W	compile the module anew in build/KERNEL/check with W=1 (and sparse, where
-#	the release is bookworm), and fail if that prints any warning
+#   -W	compile the module, and that of selftests/bench/floor, anew in
+#	build/KERNEL/check* with W=1 (and sparse, where the release is bookworm), and
+#	fail if that prints any warning
 #
 # The Makefiles in tools/, selftests/ and selftests/bench/ are run on a copy,
 # inside the bookworm tree, with KSRC=/linux, where the files of the kernel's
@@ -64,15 +65,14 @@ build_module() {
 	cmp -s "$dir/src/tcpstate.ko" "$dir/tcpstate.ko" || cp "$dir/src/tcpstate.ko" "$dir/tcpstate.ko"
 }
 
-check_module() {
-	local k=$1 tree version bind dir=$build/$1/check sparse=() suite rc=0
+# check_made KERNEL DIR: compile what has been put into DIR.
+check_made() {
+	local k=$1 tree version bind dir=$2 sparse=() suite rc=0
 
 	suite=$(suite_of "$k")
 	tree=$(tree_path "$suite")
 	version=$(<"$(kernel_path "$k")/version")
 	[[ $suite != bookworm ]] || sparse=(C=2 "CHECK=sparse")
-	rm -rf --one-file-system "$dir"
-	copy_changed "$dir" Kbuild module
 	mapfile -t bind < <(headers_bind "$k")
 	in_tree "$tree" "$dir=/src" "${bind[@]}" -- make -s -j"$(nproc)" -C "$(headers_of "$k")" \
 		M=/src W=1 "${sparse[@]}" modules 2>&1 | relate >"$dir.log" || rc=$?
@@ -80,6 +80,16 @@ check_module() {
 	if ((rc)) || grep -qE 'warning|error|WARNING|ERROR' "$dir.log"; then
 		die "the module is not free of warnings on $k ($version)"
 	fi
+}
+
+check_module() {
+	local dir=$build/$1/check
+
+	rm -rf --one-file-system "$dir"
+	copy_changed "$dir" Kbuild module
+	check_made "$1" "$dir"
+	floor_copy "$dir-floor"
+	check_made "$1" "$dir-floor"
 }
 
 # The CLI and the selftests: one build serves every kernel.

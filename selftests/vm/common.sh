@@ -52,6 +52,16 @@ kernels_of() {
 	esac
 }
 
+# floor_copy DIR: make DIR what the module of selftests/bench/floor is built in.
+floor_copy() {
+	rm -rf --one-file-system "$1"
+	mkdir -p "$1/selftests/bench"
+	cp "$top/Kbuild" "$1/Kbuild.tcpstate"
+	cp -r "$top/module" "$1/"
+	cp -r "$top/selftests/bench/floor" "$1/selftests/bench/"
+	cp "$top/selftests/bench/floor/Kbuild" "$1/"
+}
+
 # How many times longer than in a packaged kernel things may take in this one.
 slowness_of() {
 	if is_built "$1"; then

@@ -10,16 +10,6 @@
 
 static DEFINE_PER_CPU(unsigned long, floor_events);
 
-void tcpstate_conn_begin(const struct sock *sk, int state)
-{
-	this_cpu_inc(floor_events);
-}
-
-void tcpstate_conn_open(const struct sock *sk)
-{
-	this_cpu_inc(floor_events);
-}
-
 void tcpstate_conn_set(const struct sock *sk, int state)
 {
 	this_cpu_inc(floor_events);

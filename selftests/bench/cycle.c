@@ -44,12 +44,15 @@ static long time_wait(void)
 	return atol(tw + 4);
 }
 
-/* The time taken from us until every TIME_WAIT is over, per each. */
+/* The time taken from us until every TIME_WAIT is over, per each. What is taken
+ * while none ends is for something else: the module has a look at its destinations
+ * every ten seconds, however many connections there are.
+ */
 static long long ends(long long first)
 {
 	long long until = first + TIME_WAIT_MIN, last, next, taken = 0;
 	struct timespec ts = { until / SECOND, until % SECOND };
-	long count = time_wait();
+	long count = time_wait(), there = count, left;
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 	if (time_wait() != count)
@@ -61,9 +64,12 @@ static long long ends(long long first)
 		last = next;
 		if (gap < GAP_MIN)
 			continue;
-		taken += gap;
-		if (!time_wait())
+		left = time_wait();
+		if (left < there)
+			taken += gap;
+		if (!left)
 			return taken / count;
+		there = left;
 		last = now();
 	}
 	errx(1, "TIME_WAIT does not end");

@@ -309,7 +309,7 @@ TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", r->tw_reuse));
 		if (r->reusable) {
 			ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
-					     room.reusable == 30, 5000))
+					     room.reusable == 30, PATIENCE_MS))
 				TH_LOG("%ju reusable", room.reusable);
 		} else {
 			sleep(2);
@@ -410,7 +410,7 @@ TEST_F_TIMEOUT(dest, forecast, SECONDS)
 	ASSERT_TRUE(about(room.eta_s, (room.capacity - room.used) / room.open_rate, 5));
 	ASSERT_LT(room.sustainable_rate, 0);	/* as none has ended */
 	n = 0;
-	AT_PACE(100, 30000, {
+	AT_PACE(100, PATIENCE_MS, {
 		if (open_until_refused(CLIENT, &target, CROWD, 1) != 1)
 			break;
 		n++;

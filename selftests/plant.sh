@@ -47,7 +47,7 @@ bug() {
 		what="an allocation is taken to have succeeded"
 		test=failslab arguments='-r failslab.netlink'
 		file=netlink.c edit='s/^\tif (!counts)$/\tif (0)/'
-		caught='BUG: KASAN: null-ptr-deref in |KASAN: null-ptr-deref in range'
+		caught='BUG: kernel NULL pointer dereference|KASAN: null-ptr-deref in'
 		;;
 	inversion)
 		what="a bucket's lock is taken inside that of a list of ages"

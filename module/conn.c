@@ -684,6 +684,12 @@ static __always_inline void conn_name(struct tcpstate_conn *conn,
 	smp_store_release(&conn->obj, obj);
 }
 
+/* What connect() changes of a socket once it has chosen a port; see dest.c. */
+static __always_inline u32 conn_unchosen(const struct sock *sk)
+{
+	return sk->sk_txhash ^ tcp_sk(sk)->write_seq;
+}
+
 /* Attach a record that is new to its destination if it is that of an outgoing
  * connection, and to its owner if that is who makes the event. @sk is its socket
  * if that is about to hand over to @obj; @seen is whether it is seen to begin.
@@ -704,9 +710,9 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 		/* If this is what it has at its end, it never got a port. That
 		 * is not said of one that needs none.
 		 */
-		conn->txhash = obj->sk_txhash;
+		conn->unchosen = conn_unchosen(obj);
 		if (unlikely(!seen || obj->sk_num))
-			conn->txhash = ~conn->txhash;
+			conn->unchosen = ~conn->unchosen;
 		if (seen) {
 			tcpstate_dest_open(netns, conn, obj);
 			return;
@@ -1060,7 +1066,7 @@ static noinline void conn_end_unusual(struct tcpstate_conn *conn,
 {
 	if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) == TCP_CLOSE_WAIT)
 		count_closed(conn);
-	else if (conn->txhash == sk->sk_txhash)
+	else if (conn->unchosen == conn_unchosen(sk))
 		tcpstate_dest_refuse(conn, sk);
 }
 

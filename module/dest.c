@@ -12,11 +12,12 @@
  *
  * Refusals. connect() that finds no port moves no counter of the kernel's: the
  * socket goes back from SYN_SENT to CLOSE, as one does that is refused by the
- * peer or interrupted. But the first thing connect() does once it has a port
- * is to give the socket a new, random sk_txhash. A socket that had no port and
- * leaves SYN_SENT with the sk_txhash it came with never got one. (It has no
- * memory for a bind bucket then, or indeed no port. The local port tells less:
- * a socket used before keeps an old one, and may be given the same again.)
+ * peer or interrupted. But the first things connect() does once it has a port
+ * are to give the socket a new, random sk_txhash (7.2 does that before, for
+ * IPv6) and a sequence number, which the SYN then moves on. A socket that had no
+ * port and leaves SYN_SENT with both as it came never got one. (It has no memory
+ * for a bind bucket then, or indeed no port. The local port tells less: a socket
+ * used before keeps an old one, and may be given the same again.)
  *
  * The forecast. Let opens be the rate at which connections are opened, early
  * that at which they end without TIME_WAIT, and growth that at which those not

@@ -422,7 +422,7 @@ struct tcpstate_netns {
  *	was found, if it is SEEDED. Written by the owner while it is on no list.
  * @age: in home->ages[]
  * @inbox: in home->inbox, or among the free records of a chunk
- * @txhash: in SYN_SENT, what tells whether connect() has chosen a port; see
+ * @unchosen: in SYN_SENT, what tells whether connect() has chosen a port; see
  *	dest.c. Nothing is in a list or an inbox then.
  * @status: TCPSTATE_CONN_*; see DOC: data and locking
  * @epoch: the last walk that met its object, or was under way when it was
@@ -447,7 +447,7 @@ struct tcpstate_conn {
 	union {
 		struct hlist_bl_node	age;
 		struct llist_node	inbox;
-		u32			txhash;
+		u32			unchosen;
 	};
 	u32				status;
 	u32				epoch;

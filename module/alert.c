@@ -249,7 +249,7 @@ static void log_refused(const struct tcpstate_alert *alert)
 			alert->netns->ino, alert->count, process.comm,
 			pid_nr(process.pid));
 	}
-	put_pid(process.pid);
+	tcpstate_process_put(&process);
 }
 
 /* @level becomes @severity, at @threshold. What cannot be told for want of

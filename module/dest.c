@@ -226,7 +226,7 @@ static void dest_free_rcu(struct rcu_head *rcu)
 	struct tcpstate_dest *dest = container_of(rcu, struct tcpstate_dest,
 						  rcu);
 
-	put_pid(dest->refused.last.pid);
+	tcpstate_process_put(&dest->refused.last);
 	kmem_cache_free(dest_cache, dest);
 }
 

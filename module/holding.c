@@ -160,10 +160,10 @@ static void row_key(struct row_key *key, const struct tcpstate_owner *owner,
 		    enum tcpstate_owner_key by,
 		    const struct tcpstate_reader *reader)
 {
-	u32 uid;
+	uid_t uid;
 
 	memset(key, 0, sizeof(*key));
-	if (!tcpstate_reader_sees(reader, owner)) {
+	if (!tcpstate_reader_sees(reader, owner->tgid, owner->user_ns)) {
 		key->kind = ROW_HIDDEN;
 		return;
 	}
@@ -174,7 +174,7 @@ static void row_key(struct row_key *key, const struct tcpstate_owner *owner,
 		return;
 	case TCPSTATE_OWNER_KEY_PID:
 		/* Two processes may have had one pid. */
-		key->words[0] = tcpstate_reader_pid(reader, owner);
+		key->words[0] = tcpstate_reader_pid(reader, owner->tgid);
 		key->words[1] = (unsigned long)owner->tgid;
 		if (owner->past) {
 			key->kind = ROW_PAST;
@@ -182,7 +182,8 @@ static void row_key(struct row_key *key, const struct tcpstate_owner *owner,
 		}
 		return;
 	case TCPSTATE_OWNER_KEY_UID:
-		if (tcpstate_reader_uid(reader, owner, &uid))
+		uid = tcpstate_reader_uid(reader, owner->uid);
+		if (uid != (uid_t)-1)
 			key->words[0] = uid;
 		else
 			key->kind = ROW_HIDDEN;

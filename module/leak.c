@@ -190,7 +190,7 @@ static void log_leak(const struct tcpstate_netns *netns, u32 threshold)
 				 &process))
 		scnprintf(who, sizeof(who), ", of %s[%d]", process.comm,
 			  pid_nr(process.pid));
-	put_pid(process.pid);
+	tcpstate_process_put(&process);
 	if (leak->unaccepted)
 		scnprintf(queue, sizeof(queue),
 			  "; %u never accepted: the accept queue is not being drained",

@@ -227,20 +227,26 @@ static bool filter_match(const struct filter *filter, const struct sock *sk,
 	return true;
 }
 
+static bool owner_seen(const struct tcpstate_reader *reader,
+		       const struct tcpstate_owner *owner)
+{
+	return owner &&
+	       tcpstate_reader_sees(reader, owner->tgid, owner->user_ns);
+}
+
 static bool filter_owner(const struct filter *filter,
 			 const struct tcpstate_reader *reader,
 			 const struct tcpstate_owner *owner)
 {
-	u32 uid;
-
 	if (!filter->by_owner)
 		return true;
-	if (!owner || !tcpstate_reader_sees(reader, owner))
+	if (!owner_seen(reader, owner))
 		return false;
-	if (filter->pid && tcpstate_reader_pid(reader, owner) != filter->pid)
+	if (filter->pid &&
+	    tcpstate_reader_pid(reader, owner->tgid) != filter->pid)
 		return false;
 	if (filter->by_uid &&
-	    (!tcpstate_reader_uid(reader, owner, &uid) || uid != filter->uid))
+	    tcpstate_reader_uid(reader, owner->uid) != filter->uid)
 		return false;
 	if (filter->cgroup &&
 	    tcpstate_reader_cgroup(reader, owner) != filter->cgroup)
@@ -399,13 +405,13 @@ static void *put_owners(void *at, const struct line *line,
 	const struct tcpstate_owner *closer;
 	bool hidden = false;
 
-	if (owner && tcpstate_reader_sees(reader, owner))
+	if (owner_seen(reader, owner))
 		at = tcpstate_reader_put(at, TCPSTATE_A_CONN_OWNER, reader,
 					 owner);
 	else if (owner)
 		hidden = true;
 	closer = tcpstate_owner_of(line->closer);
-	if (closer && tcpstate_reader_sees(reader, closer))
+	if (owner_seen(reader, closer))
 		at = tcpstate_reader_put(at, TCPSTATE_A_CONN_CLOSER, reader,
 					 closer);
 	else if (closer)

@@ -171,8 +171,8 @@ static void netns_free(struct rcu_head *rcu)
 	}
 	tcpstate_owner_forget(netns);
 	free_percpu(netns->cpus);
-	put_pid(netns->bind_refused.last.pid);
-	put_pid(netns->leak.process.pid);
+	tcpstate_process_put(&netns->bind_refused.last);
+	tcpstate_process_put(&netns->leak.process);
 	kfree(netns);
 }
 

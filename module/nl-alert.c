@@ -7,6 +7,7 @@
 #include <net/sock.h>
 
 #include "netlink.h"
+#include "reader.h"
 
 #define EVENT_LAST	TCPSTATE_EVENT_CLOSE_WAIT_LEAK
 /* More than what is said of an alert, or of thresholds, takes. */
@@ -190,10 +191,10 @@ static int put_leak(struct sk_buff *skb, const struct tcpstate_leak *leak)
 	       -EMSGSIZE : 0;
 }
 
-/* @seq is 0 but in a message to the group. */
+/* @seq is 0 but in a message to the group, which has no @reader. */
 static int fill_alert(struct sk_buff *skb, u32 portid, u32 nlseq, int flags,
 		      u8 cmd, const struct tcpstate_alert *alert, u64 seq,
-		      bool named)
+		      const struct tcpstate_reader *reader)
 {
 	static const struct tcpstate_dest_attrs attrs = {
 		.family		= TCPSTATE_A_ALERT_FAMILY,
@@ -219,9 +220,9 @@ static int fill_alert(struct sk_buff *skb, u32 portid, u32 nlseq, int flags,
 	    (alert->dest && tcpstate_put_dest(skb, alert->dest, &attrs)) ||
 	    put_numbers(skb, alert) ||
 	    (alert->leak && put_leak(skb, alert->leak)) ||
-	    (named && alert->process &&
+	    (alert->process &&
 	     tcpstate_process_put_attr(skb, TCPSTATE_A_ALERT_PROCESS,
-				       alert->process))) {
+				       alert->process, reader))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -256,7 +257,7 @@ bool tcpstate_netlink_alert(struct net *net, const struct tcpstate_alert *alert)
 	if (!skb)
 		return false;
 	if (fill_alert(skb, 0, 0, 0, TCPSTATE_CMD_ALERT_NTF, alert,
-		       netns->alert_seq + 1, false)) {
+		       netns->alert_seq + 1, NULL)) {
 		nlmsg_free(skb);
 		return false;
 	}
@@ -279,6 +280,7 @@ int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct net *net = genl_info_net(info);
 	struct tcpstate_alert alert, worst = {};
+	struct tcpstate_reader reader;
 	struct tcpstate_watch *watch;
 	struct tcpstate_netns *netns;
 	enum tcpstate_event event;
@@ -297,6 +299,7 @@ int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info)
 	answer = genlmsg_new(ALERT_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
+	tcpstate_reader_init(&reader, skb, net);
 	mutex_lock(&tcpstate_dest_mutex);
 	while ((watch = tcpstate_alert_next(id))) {
 		id = watch->id;
@@ -307,9 +310,7 @@ int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (worst.severity)
 		err = fill_alert(answer, info->snd_portid, info->snd_seq, 0,
-				 TCPSTATE_CMD_ALERT_GET, &worst, 0,
-				 netlink_ns_capable(skb, net->user_ns,
-						    CAP_NET_ADMIN));
+				 TCPSTATE_CMD_ALERT_GET, &worst, 0, &reader);
 	else
 		NL_SET_ERR_MSG(info->extack, "no such alert is in force");
 	mutex_unlock(&tcpstate_dest_mutex);
@@ -338,7 +339,7 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 	struct tcpstate_netns *netns = NULL;
 	struct tcpstate_watch *watch;
 	struct tcpstate_alert alert;
-	bool named;
+	struct tcpstate_reader reader;
 	int err = 0;
 
 	if (all)
@@ -351,7 +352,7 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 			return -ENOMEM;
 	}
 	/* Who may see all is administrator of all. */
-	named = all || netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN);
+	tcpstate_reader_init(&reader, cb->skb, net);
 
 	mutex_lock(&tcpstate_dest_mutex);
 	while (!err && (watch = tcpstate_alert_next(cursor->id))) {
@@ -364,7 +365,7 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 			err = fill_alert(skb, NETLINK_CB(cb->skb).portid,
 					 cb->nlh->nlmsg_seq, NLM_F_MULTI,
 					 TCPSTATE_CMD_ALERT_GET, &alert, 0,
-					 named);
+					 &reader);
 		}
 		if (!err) {
 			cursor->id = watch->id;

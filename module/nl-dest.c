@@ -9,6 +9,7 @@
 #include <net/sock.h>
 
 #include "netlink.h"
+#include "reader.h"
 
 /* More than what is said of a destination takes. */
 #define DEST_SIZE	512
@@ -102,7 +103,8 @@ static int put_forecast(struct sk_buff *skb,
 
 static int fill_dest(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 		     struct tcpstate_dest *dest,
-		     const struct tcpstate_dest_use *use, bool named)
+		     const struct tcpstate_dest_use *use,
+		     const struct tcpstate_reader *reader)
 {
 	static const struct tcpstate_dest_attrs attrs = {
 		.family		= TCPSTATE_A_DEST_FAMILY,
@@ -134,9 +136,8 @@ static int fill_dest(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	    put_forecast(skb, use) ||
 	    nla_put_u32(skb, TCPSTATE_A_DEST_SEVERITY,
 			dest->room_alert.severity) ||
-	    (named &&
-	     tcpstate_process_put_attr(skb, TCPSTATE_A_DEST_LAST_FAILURE,
-				       &dest->refused.last))) {
+	    tcpstate_process_put_attr(skb, TCPSTATE_A_DEST_LAST_FAILURE,
+				      &dest->refused.last, reader)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -184,6 +185,7 @@ static bool key_from(struct tcpstate_dest_key *key, struct nlattr **attrs)
 int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct net *net = genl_info_net(info);
+	struct tcpstate_reader reader;
 	struct tcpstate_dest_use use;
 	struct tcpstate_dest_key key;
 	struct tcpstate_netns *netns;
@@ -202,6 +204,7 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 	answer = genlmsg_new(DEST_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
+	tcpstate_reader_init(&reader, skb, net);
 
 	mutex_lock(&tcpstate_dest_mutex);
 	dest = tcpstate_dest_find(netns, &key);
@@ -211,9 +214,7 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "no such destination is known");
 	if (!err)
 		err = fill_dest(answer, info->snd_portid, info->snd_seq, 0,
-				dest, &use,
-				netlink_ns_capable(skb, net->user_ns,
-						   CAP_NET_ADMIN));
+				dest, &use, &reader);
 	mutex_unlock(&tcpstate_dest_mutex);
 	if (err) {
 		nlmsg_free(answer);
@@ -222,9 +223,12 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(answer, info);
 }
 
-/* Of the namespaces a dump is about, is @dest's one? Its use is read then. */
+/* Of the namespaces a dump is about, is @dest's one? Its use is
+ * read then, and who asks.
+ */
 static int dump_use(struct netlink_callback *cb, struct tcpstate_dest *dest,
-		    bool *named, struct tcpstate_dest_use *use)
+		    struct tcpstate_reader *reader,
+		    struct tcpstate_dest_use *use)
 {
 	struct dest_cursor *cursor = (void *)cb->ctx;
 	struct net *net = sock_net(cb->skb->sk);
@@ -241,7 +245,7 @@ static int dump_use(struct netlink_callback *cb, struct tcpstate_dest *dest,
 		net = NULL;
 	if (!net)
 		return -ENOENT;
-	*named = netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN);
+	tcpstate_reader_init(reader, cb->skb, net);
 	err = tcpstate_dest_use(dest, net, cursor->since, use);
 	put_net(net);
 	return err;
@@ -296,13 +300,13 @@ static int top_find(struct netlink_callback *cb, struct dest_top *top)
 	struct tcpstate_dest_use use;
 	struct tcpstate_dest *dest;
 	struct dest_row row;
-	bool named;
+	struct tcpstate_reader reader;
 	int err;
 
 	while ((dest = tcpstate_dest_next(&cursor->bucket, &cursor->id))) {
 		if (!top_maybe(top, dest))
 			continue;
-		err = dump_use(cb, dest, &named, &use);
+		err = dump_use(cb, dest, &reader, &use);
 		if (err == -ENOENT)
 			continue;
 		if (err)
@@ -322,15 +326,15 @@ static int dump_one(struct sk_buff *skb, struct netlink_callback *cb,
 		    struct tcpstate_dest *dest)
 {
 	struct tcpstate_dest_use use;
-	bool named;
+	struct tcpstate_reader reader;
 	int err;
 
-	err = dump_use(cb, dest, &named, &use);
+	err = dump_use(cb, dest, &reader, &use);
 	if (err == -ENOENT)
 		return 0;
 	return err ? : fill_dest(skb, NETLINK_CB(cb->skb).portid,
 				 cb->nlh->nlmsg_seq, NLM_F_MULTI, dest, &use,
-				 named);
+				 &reader);
 }
 
 static int dump_top(struct sk_buff *skb, struct netlink_callback *cb,

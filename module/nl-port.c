@@ -9,6 +9,7 @@
 #include <net/sock.h>
 
 #include "netlink.h"
+#include "reader.h"
 
 /* More than what is said of a port, or of all, takes. */
 #define PORT_SIZE	512
@@ -210,7 +211,7 @@ static int put_walked(struct sk_buff *skb, struct tcpstate_netns *netns,
 }
 
 static int put_bind(struct sk_buff *skb, struct tcpstate_netns *netns,
-		    bool named)
+		    const struct tcpstate_reader *reader)
 {
 	u64 missed;
 
@@ -220,15 +221,15 @@ static int put_bind(struct sk_buff *skb, struct tcpstate_netns *netns,
 				atomic64_read(&netns->bind_refused.count)) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_BIND_MISSED,
 				missed) ||
-	       (named &&
-		tcpstate_process_put_attr(skb,
-					  TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
-					  &netns->bind_refused.last)) ? -EMSGSIZE : 0;
+	       tcpstate_process_put_attr(skb,
+					 TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
+					 &netns->bind_refused.last, reader) ?
+	       -EMSGSIZE : 0;
 }
 
 static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			struct tcpstate_netns *netns, struct net *net,
-			bool walk, bool named)
+			bool walk, const struct tcpstate_reader *reader)
 {
 	int low, high, err = -EMSGSIZE;
 	void *hdr;
@@ -252,7 +253,7 @@ static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			     tcpstate_dest_max()) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
 			     atomic64_read(&netns->dests_dropped)) ||
-	    put_bind(skb, netns, named))
+	    put_bind(skb, netns, reader))
 		goto cancel;
 	if (walk) {
 		err = put_walked(skb, netns, net);
@@ -279,6 +280,7 @@ int tcpstate_nl_port_summary_get_doit(struct sk_buff *skb,
 {
 	struct net *net = genl_info_net(info);
 	struct tcpstate_netns *netns = tcpstate_netlink_own(net, info->extack);
+	struct tcpstate_reader reader;
 	struct sk_buff *answer;
 	int err;
 
@@ -287,10 +289,10 @@ int tcpstate_nl_port_summary_get_doit(struct sk_buff *skb,
 	answer = genlmsg_new(PORT_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
+	tcpstate_reader_init(&reader, skb, net);
 	err = fill_summary(answer, info->snd_portid, info->snd_seq, 0, netns,
 			   net, info->attrs[TCPSTATE_A_PORT_SUMMARY_WALK],
-			   netlink_ns_capable(skb, net->user_ns,
-					      CAP_NET_ADMIN));
+			   &reader);
 	if (err) {
 		nlmsg_free(answer);
 		return err;
@@ -312,15 +314,17 @@ int tcpstate_nl_port_summary_get_dumpit(struct sk_buff *skb,
 	bool walk = tcpstate_dump_attr(cb, TCPSTATE_A_PORT_SUMMARY_WALK);
 	struct port_cursor *cursor = (void *)cb->ctx;
 	struct tcpstate_netns *netns;
+	struct tcpstate_reader reader;
 	int err;
 
 	err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
+	tcpstate_reader_init(&reader, cb->skb, sock_net(cb->skb->sk));
 	while ((netns = tcpstate_netlink_next(cursor->id))) {
 		err = fill_summary(skb, NETLINK_CB(cb->skb).portid,
 				   cb->nlh->nlmsg_seq, NLM_F_MULTI, netns,
-				   netns->net, walk, true);
+				   netns->net, walk, &reader);
 		if (!err)
 			cursor->id = netns->id + 1;
 		put_net(netns->net);

@@ -113,6 +113,7 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns)
 	owner->tgid = get_pid(tcpstate_owner_tgid());
 	owner->uid = current_euid();
 	owner->cgroup = tcpstate_owner_cgroup();
+	owner->user_ns = get_user_ns(current_user_ns());
 	/* As in tcpstate_owner_is_current(). */
 	data_race(memcpy(owner->task_comm, current->group_leader->comm,
 			 sizeof(owner->task_comm)));
@@ -325,6 +326,7 @@ static void owner_free(struct rcu_head *rcu)
 		container_of(rcu, struct tcpstate_owner, rcu);
 
 	put_pid(owner->tgid);
+	put_user_ns(owner->user_ns);
 	kfree(owner);
 }
 
@@ -372,6 +374,7 @@ static struct tcpstate_owner *past_find(const struct tcpstate_owner *owner)
 	hlist_for_each_entry(past, past_chain(owner), node)
 		if (past->past && past->netns == owner->netns &&
 		    past->cgroup == owner->cgroup &&
+		    past->user_ns == owner->user_ns &&
 		    uid_eq(past->uid, owner->uid) &&
 		    !memcmp(past->comm, owner->comm, sizeof(owner->comm)) &&
 		    ns_of_pid(past->tgid) == ns_of_pid(owner->tgid))

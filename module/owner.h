@@ -9,6 +9,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uidgid.h>
+#include <linux/user_namespace.h>
 #include <net/sock.h>
 
 #include "tcpstate.h"
@@ -54,6 +55,7 @@ struct tcpstate_holding {
  *	@order is.
  * @netns: in which the connections are
  * @cgroup: id in the default hierarchy
+ * @user_ns: the user namespace it was in; a reference
  * @task_comm: the name of the leader of its threads, as the kernel keeps it:
  *	before 5.17 something may be left behind its end
  * @uid: effective
@@ -78,6 +80,7 @@ struct tcpstate_owner {
 	struct pid			*tgid;
 	struct tcpstate_netns		*netns;
 	u64				cgroup;
+	struct user_namespace		*user_ns;
 	char				task_comm[TASK_COMM_LEN];
 	kuid_t				uid;
 	u16				id;
@@ -145,7 +148,7 @@ static __always_inline u64 tcpstate_owner_cgroup(void)
 #endif
 }
 
-/* Is it this one, by name, user and cgroup, too? */
+/* Is it this one, by name, user (and whose) and cgroup, too? */
 static __always_inline bool
 tcpstate_owner_is_current(const struct tcpstate_owner *owner,
 			  const struct tcpstate_netns *netns)
@@ -154,6 +157,7 @@ tcpstate_owner_is_current(const struct tcpstate_owner *owner,
 
 	if (owner->tgid != leader->thread_pid || owner->netns != netns ||
 	    !uid_eq(owner->uid, current_euid()) ||
+	    owner->user_ns != current_user_ns() ||
 	    owner->cgroup != tcpstate_owner_cgroup())
 		return false;
 	/* Without the lock of who may be changing the name just then: at worst

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who did something last, and how that is told: only in the pid and user
- * namespaces of the reader.
+ * Who did something last, and how that is told: to a reader who may see the
+ * process, in the numbers of his namespaces.
  */
 #include <linux/cred.h>
 #include <linux/ktime.h>
-#include <linux/pid_namespace.h>
+#include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/user_namespace.h>
 #include <net/netlink.h>
 
 #include "owner.h"
+#include "reader.h"
 #include "tcpstate.h"
 
 /**
@@ -21,11 +22,13 @@
  */
 void tcpstate_process_note(struct tcpstate_process *process)
 {
+	struct user_namespace *user_ns = get_user_ns(current_user_ns());
 	struct pid *pid = get_pid(task_tgid(current));
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&process->lock, flags);
 	swap(process->pid, pid);
+	swap(process->user_ns, user_ns);
 	process->uid = current_uid();
 	process->when = ktime_get_ns();
 	/* It may be changing its name this moment. */
@@ -33,6 +36,7 @@ void tcpstate_process_note(struct tcpstate_process *process)
 		    sizeof(process->comm));
 	raw_spin_unlock_irqrestore(&process->lock, flags);
 	put_pid(pid);
+	put_user_ns(user_ns);
 }
 
 /**
@@ -46,11 +50,14 @@ void tcpstate_process_note(struct tcpstate_process *process)
 void tcpstate_process_set(struct tcpstate_process *process,
 			  const struct tcpstate_owner *owner, u64 when)
 {
+	struct user_namespace *user_ns = owner ? get_user_ns(owner->user_ns) :
+						 NULL;
 	struct pid *pid = owner ? get_pid(owner->tgid) : NULL;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&process->lock, flags);
 	swap(process->pid, pid);
+	swap(process->user_ns, user_ns);
 	process->when = when;
 	if (owner) {
 		process->uid = owner->uid;
@@ -58,12 +65,13 @@ void tcpstate_process_set(struct tcpstate_process *process,
 	}
 	raw_spin_unlock_irqrestore(&process->lock, flags);
 	put_pid(pid);
+	put_user_ns(user_ns);
 }
 
 /**
  * tcpstate_process_get() - who did it
  * @process: where that is kept
- * @copy: filled in, with a reference on its pid, which may be NULL
+ * @copy: filled in, to be given back with tcpstate_process_put()
  *
  * Return: whether anybody did it.
  */
@@ -74,6 +82,7 @@ bool tcpstate_process_get(struct tcpstate_process *process,
 
 	raw_spin_lock_irqsave(&process->lock, flags);
 	copy->pid = get_pid(process->pid);
+	copy->user_ns = process->user_ns ? get_user_ns(process->user_ns) : NULL;
 	copy->uid = process->uid;
 	copy->when = process->when;
 	memcpy(copy->comm, process->comm, sizeof(copy->comm));
@@ -82,27 +91,48 @@ bool tcpstate_process_get(struct tcpstate_process *process,
 }
 
 /**
- * tcpstate_process_put_attr() - tell the running process who did it
+ * tcpstate_process_put() - give back what is held of who did it
+ * @process: where that is kept, or a copy; not used any more
+ *
+ * Context: any.
+ */
+void tcpstate_process_put(struct tcpstate_process *process)
+{
+	put_pid(process->pid);
+	put_user_ns(process->user_ns);
+}
+
+/**
+ * tcpstate_process_put_attr() - tell who did it
  * @skb: the message
  * @attr: the attribute that is a process
  * @process: where that is kept
+ * @reader: whom to tell, if he may see the process; NULL: nobody
  *
  * Context: process context.
  * Return: 0, or -EMSGSIZE.
  */
 int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
-			      struct tcpstate_process *process)
+			      struct tcpstate_process *process,
+			      const struct tcpstate_reader *reader)
 {
 	struct tcpstate_process copy;
 	struct nlattr *nest;
-	uid_t uid;
-	pid_t pid;
+	uid_t uid = -1;
+	u32 pid = 0;
+	bool seen;
 
-	if (!tcpstate_process_get(process, &copy))
+	if (!reader)
 		return 0;
-	pid = pid_nr_ns(copy.pid, task_active_pid_ns(current));
-	uid = from_kuid(current_user_ns(), copy.uid);
-	put_pid(copy.pid);
+	seen = tcpstate_process_get(process, &copy) &&
+	       tcpstate_reader_sees(reader, copy.pid, copy.user_ns);
+	if (seen) {
+		pid = tcpstate_reader_pid(reader, copy.pid);
+		uid = tcpstate_reader_uid(reader, copy.uid);
+	}
+	tcpstate_process_put(&copy);
+	if (!seen)
+		return 0;
 
 	nest = nla_nest_start(skb, attr);
 	if (!nest)

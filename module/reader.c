@@ -3,14 +3,16 @@
  * What a reader may be told of processes, and in whose numbers.
  *
  * It takes CAP_NET_ADMIN in the user namespace of the network namespace. Who
- * has it there only is told of the processes that exist in his pid namespace,
- * living or dead, and of no other.
+ * has it there only is told of the processes of his user namespace, or of one
+ * below it, that exist in his pid namespace, living or dead, and of no other;
+ * and of no cgroup, whose path would be one of the host's.
  */
 #include <linux/cred.h>
 #include <linux/nsproxy.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/task.h>
 #include <linux/uidgid.h>
+#include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 #include <net/netlink.h>
 
@@ -35,37 +37,34 @@ void tcpstate_reader_init(struct tcpstate_reader *reader,
 					     CAP_NET_ADMIN);
 	reader->machine = netlink_ns_capable(request, &init_user_ns,
 					     CAP_NET_ADMIN);
-	reader->cgroups = current->nsproxy->cgroup_ns ==
-			  init_task.nsproxy->cgroup_ns;
+	reader->cgroups = reader->machine && current->nsproxy->cgroup_ns ==
+					     init_task.nsproxy->cgroup_ns;
 }
 
 /**
- * tcpstate_reader_pid() - the pid of an owner
+ * tcpstate_reader_pid() - the pid of a process
  * @reader: in whose namespace
- * @owner: the owner
+ * @tgid: the process
  *
  * Return: the pid, which may be another's by now if the process has exited; 0
  * if it is not there.
  */
 u32 tcpstate_reader_pid(const struct tcpstate_reader *reader,
-			const struct tcpstate_owner *owner)
+			struct pid *tgid)
 {
-	return pid_nr_ns(owner->tgid, reader->pid_ns);
+	return pid_nr_ns(tgid, reader->pid_ns);
 }
 
 /**
- * tcpstate_reader_uid() - the user of an owner
+ * tcpstate_reader_uid() - the number of a user
  * @reader: in whose namespace
- * @owner: the owner
- * @uid: set to the user
+ * @kuid: the user
  *
- * Return: whether that user is there.
+ * Return: the number; (uid_t)-1 if that user is not there.
  */
-bool tcpstate_reader_uid(const struct tcpstate_reader *reader,
-			 const struct tcpstate_owner *owner, u32 *uid)
+uid_t tcpstate_reader_uid(const struct tcpstate_reader *reader, kuid_t kuid)
 {
-	*uid = from_kuid(reader->user_ns, owner->uid);
-	return *uid != (uid_t)-1;
+	return from_kuid(reader->user_ns, kuid);
 }
 
 /**
@@ -81,18 +80,30 @@ u64 tcpstate_reader_cgroup(const struct tcpstate_reader *reader,
 	return reader->cgroups ? owner->cgroup : 0;
 }
 
+/* Is @child @ancestor, or below it? in_userns() is not exported everywhere. */
+static bool is_below(const struct user_namespace *child,
+		     const struct user_namespace *ancestor)
+{
+	while (child->level > ancestor->level)
+		child = child->parent;
+	return child == ancestor;
+}
+
 /**
- * tcpstate_reader_sees() - may an owner be told?
+ * tcpstate_reader_sees() - may a process be told?
  * @reader: to whom
- * @owner: the owner
+ * @tgid: the process
+ * @user_ns: the user namespace it was in
  *
  * Return: whether it may.
  */
 bool tcpstate_reader_sees(const struct tcpstate_reader *reader,
-			  const struct tcpstate_owner *owner)
+			  struct pid *tgid,
+			  const struct user_namespace *user_ns)
 {
 	return reader->capable &&
-	       (reader->machine || tcpstate_reader_pid(reader, owner));
+	       (reader->machine || (is_below(user_ns, reader->user_ns) &&
+				    tcpstate_reader_pid(reader, tgid)));
 }
 
 /**
@@ -109,7 +120,8 @@ void *tcpstate_reader_put(void *at, int attr,
 			  const struct tcpstate_reader *reader,
 			  const struct tcpstate_owner *owner)
 {
-	u32 pid = tcpstate_reader_pid(reader, owner), uid;
+	u32 pid = tcpstate_reader_pid(reader, owner->tgid);
+	uid_t uid = tcpstate_reader_uid(reader, owner->uid);
 	u64 cgroup = tcpstate_reader_cgroup(reader, owner);
 	void *nest = at;
 
@@ -118,7 +130,7 @@ void *tcpstate_reader_put(void *at, int attr,
 		at = tcpstate_attr_u32(at, TCPSTATE_A_PROCESS_PID, pid);
 	at = tcpstate_attr_put(at, TCPSTATE_A_PROCESS_COMM, owner->comm,
 			       strnlen(owner->comm, TASK_COMM_LEN - 1) + 1);
-	if (tcpstate_reader_uid(reader, owner, &uid))
+	if (uid != (uid_t)-1)
 		at = tcpstate_attr_u32(at, TCPSTATE_A_PROCESS_UID, uid);
 	if (cgroup)
 		at = tcpstate_attr_u64(at, TCPSTATE_A_PROCESS_CGROUP, cgroup,

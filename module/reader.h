@@ -3,8 +3,10 @@
 #define _TCPSTATE_READER_H
 
 #include <linux/types.h>
+#include <linux/uidgid.h>
 
 struct net;
+struct pid;
 struct pid_namespace;
 struct sk_buff;
 struct tcpstate_owner;
@@ -16,7 +18,7 @@ struct user_namespace;
  * @user_ns: likewise
  * @capable: has CAP_NET_ADMIN in the user namespace of the network namespace
  * @machine: has it in the initial one
- * @cgroups: is in the initial cgroup namespace
+ * @cgroups: has it in the initial one, and is in the initial cgroup namespace
  */
 struct tcpstate_reader {
 	struct pid_namespace	*pid_ns;
@@ -32,13 +34,13 @@ struct tcpstate_reader {
 void tcpstate_reader_init(struct tcpstate_reader *reader,
 			  const struct sk_buff *request, const struct net *net);
 u32 tcpstate_reader_pid(const struct tcpstate_reader *reader,
-			const struct tcpstate_owner *owner);
-bool tcpstate_reader_uid(const struct tcpstate_reader *reader,
-			 const struct tcpstate_owner *owner, u32 *uid);
+			struct pid *tgid);
+uid_t tcpstate_reader_uid(const struct tcpstate_reader *reader, kuid_t kuid);
 u64 tcpstate_reader_cgroup(const struct tcpstate_reader *reader,
 			   const struct tcpstate_owner *owner);
 bool tcpstate_reader_sees(const struct tcpstate_reader *reader,
-			  const struct tcpstate_owner *owner);
+			  struct pid *tgid,
+			  const struct user_namespace *user_ns);
 void *tcpstate_reader_put(void *at, int attr,
 			  const struct tcpstate_reader *reader,
 			  const struct tcpstate_owner *owner);

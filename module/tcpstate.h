@@ -184,11 +184,14 @@ struct sock;
 struct tcpstate_dest;
 struct tcpstate_netns;
 struct tcpstate_owner;
+struct tcpstate_reader;
+struct user_namespace;
 
 /**
  * struct tcpstate_process - who did something last
  * @lock: guards the others
  * @pid: a reference on it; NULL as long as nobody did it
+ * @user_ns: the one it was in, a reference; NULL likewise
  * @uid: whose it was
  * @when: nanoseconds of CLOCK_MONOTONIC
  * @comm: its name
@@ -196,6 +199,7 @@ struct tcpstate_owner;
 struct tcpstate_process {
 	raw_spinlock_t	lock;
 	struct pid	*pid;
+	struct user_namespace *user_ns;
 	kuid_t		uid;
 	u64		when;
 	char		comm[TASK_COMM_LEN];
@@ -951,8 +955,10 @@ void tcpstate_process_set(struct tcpstate_process *process,
 			  const struct tcpstate_owner *owner, u64 when);
 bool tcpstate_process_get(struct tcpstate_process *process,
 			  struct tcpstate_process *copy);
+void tcpstate_process_put(struct tcpstate_process *process);
 int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
-			      struct tcpstate_process *process);
+			      struct tcpstate_process *process,
+			      const struct tcpstate_reader *reader);
 
 /* probe.c: the kernel's events */
 int tcpstate_probe_init(void);

@@ -22,6 +22,7 @@
 
 #include "kselftest_harness.h"
 #include "listing.h"
+#include "room.h"
 #include "traffic.h"
 #include "util.h"
 
@@ -29,6 +30,7 @@
 #define CGROUPS		"/tmp/tcpstate-cgroups"
 #define SOMEBODY	1000
 #define NOBODY		65534
+#define LISTENING	(1 << ST_LISTEN)
 
 FIXTURE(owners) {
 	struct rig rig;
@@ -861,6 +863,26 @@ TEST_F_TIMEOUT(owners, history, SECONDS)
 
 /* --- who may know? --- */
 
+#define OUTSIDER	"outsider"
+
+/* Everything that names a process. */
+static const char *const names_processes[] = {
+	"", "conn", "dest", "port summary", "owner", "owner by pid",
+};
+
+/* Is the process outside named, wherever it could be? */
+static int outsider_named(const struct ns *ns, bool expected)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names_processes); i++)
+		if (run(ns, "all=$(tcpstate-cli -j %s) && { echo \"$all\" | grep -q " OUTSIDER
+			"; [ $? = %d ]; } || { echo \"$all\"; exit 1; }",
+			names_processes[i], expected ? 0 : 1))
+			return -1;
+	return 0;
+}
+
 /* In namespaces of its own: what it does itself it sees, in its own numbers;
  * of a process outside that made a socket here, only that there is one.
  */
@@ -869,8 +891,10 @@ static int look_inside(void)
 	struct sockaddr_storage sa;
 	socklen_t len = local_address(&sa, IPV4, PORT);
 	int fd = socket_for(NULL), own = socket(AF_INET, SOCK_STREAM, 0);
-	struct conn_filter mine = { .sport = PORT }, other = { .sport = PORT + 1 };
+	struct conn_filter mine = { .sport = PORT }, other = { .sport = PORT + 1, .states = LISTENING };
+	struct owner_list list;
 	struct told_conn conn;
+	size_t i;
 
 	if (fd < 0)
 		return -1;
@@ -878,56 +902,129 @@ static int look_inside(void)
 		return fail("listen: %m");
 	if (find(fd, mine, &conn))
 		return -1;
-	if (!conn.owner.told || conn.owner.pid != (uint32_t)getpid() || conn.owner.uid)
-		return fail("own: told %d pid %u uid %u", conn.owner.told, conn.owner.pid,
-			    conn.owner.uid);
+	if (!conn.owner.told || conn.owner.pid != (uint32_t)getpid() || conn.owner.uid ||
+	    conn.owner.cgroup)
+		return fail("own: told %d pid %u uid %u cgroup %ju", conn.owner.told,
+			    conn.owner.pid, conn.owner.uid, (uintmax_t)conn.owner.cgroup);
 	if (find(fd, other, &conn))
 		return -1;
 	if (conn.owner.told || !conn.hidden)
 		return fail("a process outside is told of: pid %u, %s", conn.owner.pid,
 			    conn.owner.comm);
-	return 0;
+	if (owner_list(fd, BY_CGROUP, &list))
+		return -1;
+	for (i = 0; i < list.n; i++)
+		if (list.owner[i].cgroup)
+			return fail("cgroup %ju is told", (uintmax_t)list.owner[i].cgroup);
+	owner_list_free(&list);
+	return outsider_named(NULL, false);
 }
 
-TEST_F_TIMEOUT(owners, in_a_user_namespace, SECONDS)
+/* What the process outside does in @ns for which it would be named: it leaves a
+ * connection in CLOSE_WAIT, and finds no port to connect from, nor one to bind.
+ */
+static int outsider_acts(const struct ns *ns, int sockets[], size_t n)
 {
-	int there[2], back[2], outside;
+	struct sockaddr_storage sa;
+	socklen_t len = local_address(&sa, IPV4, 0);
+	int client, fd;
+	size_t i;
+
+	memset(sockets, -1, n * sizeof(*sockets));
+	if (run(ns, "ip link set lo up; tcpstate-cli config set close-wait-warning 1"))
+		return -1;
+	sockets[0] = tcp_listen(ns, IPV4, PORT + 1);
+	client = tcp_connect_local(ns, IPV4, PORT + 1);
+	sockets[1] = tcp_accept(sockets[0]);
+	close(client);
+	if (range_set(ns, 40000, 40001))
+		return -1;
+	for (i = 2; i < n; i++) {
+		sockets[i] = tcp_connect_local(ns, IPV4, PORT + 1);
+		if (sockets[i] < 0)
+			break;
+	}
+	fd = tcp_socket(ns, IPV4);
+	if (i != 4 || bind(fd, (struct sockaddr *)&sa, len) != -1 || errno != EADDRINUSE)
+		return fail("%zu connections over 2 ports, then bind: %m", i - 2);
+	close(fd);
+	return WAIT_FOR(!run_status(ns, "tcpstate-cli -j | grep -q close-wait-leak"), PATIENCE_MS) ?
+	       0 : fail("no leak: %s", output());
+}
+
+FIXTURE(userns) {
+	struct rig rig;
 	struct ns ns;
-	char byte = 0, path[64], text[256] = "";
+	int there[2], back[2];
 	pid_t pid;
+};
 
-	ASSERT_EQ(0, pipe(there));
-	ASSERT_EQ(0, pipe(back));
+/* Who @uid is outside is root inside. */
+FIXTURE_VARIANT(userns) {
+	unsigned int uid;
+	int unshare;
+};
+
+FIXTURE_VARIANT_ADD(userns, own_pids) { .unshare = CLONE_NEWPID };
+FIXTURE_VARIANT_ADD(userns, of_root) { .unshare = 0 };
+FIXTURE_VARIANT_ADD(userns, of_somebody) { .uid = SOMEBODY };
+
+FIXTURE_SETUP(userns)
+{
+	char byte, path[64], map[32];
+
+	CHECK(rig_up(&self->rig, NULL));
+	ASSERT_EQ(0, pipe(self->there));
+	ASSERT_EQ(0, pipe(self->back));
 	fflush(NULL);
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		int rc = -1;
-
-		if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID) ||
-		    file_write("/proc/self/uid_map", "0 0 1"))
+	self->pid = fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid) {
+		prctl(PR_SET_NAME, "insider");
+		snprintf(map, sizeof(map), "0 %u 1", variant->uid);
+		/* Who has changed his user cannot write to his own /proc. */
+		if (setresuid(variant->uid, variant->uid, variant->uid) ||
+		    prctl(PR_SET_DUMPABLE, 1) ||
+		    unshare(CLONE_NEWUSER | CLONE_NEWNET | variant->unshare) ||
+		    file_write("/proc/self/uid_map", map))
 			_exit(1);
 		if (!fork()) {
-			/* Until the other one has its socket here. */
-			if (write(back[1], &byte, 1) == 1 && read(there[0], &byte, 1) == 1)
-				rc = look_inside();
-			dprintf(back[1], "%s", rc ? why() : "good");
+			/* Until the other one has done what it does here. */
+			int rc = write(self->back[1], "", 1) == 1 &&
+				 read(self->there[0], &byte, 1) == 1 ? look_inside() : -1;
+
+			dprintf(self->back[1], "%s", rc ? why() : "good");
 			_exit(0);
 		}
 		wait(NULL);
 		_exit(0);
 	}
-	ASSERT_EQ(1, read(back[0], &byte, 1));
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	CHECK(ns_open(&ns, path));
-	outside = tcp_listen(&ns, IPV4, PORT + 1);
-	ASSERT_LE(0, outside);
-	ASSERT_EQ(1, write(there[1], &byte, 1));
-	ASSERT_LT(0, read(back[0], text, sizeof(text) - 1));
+	ASSERT_EQ(1, read(self->back[0], &byte, 1));
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", self->pid);
+	CHECK(ns_open(&self->ns, path));
+}
+
+FIXTURE_TEARDOWN(userns)
+{
+	ns_drop(&self->ns);
+	EXPECT_OK(rig_down_alerted(&self->rig));
+}
+
+TEST_F_TIMEOUT(userns, sees_its_own, SECONDS)
+{
+	char text[512] = "";
+	int sockets[5];
+	size_t i;
+
+	prctl(PR_SET_NAME, OUTSIDER);
+	CHECK(outsider_acts(&self->ns, sockets, ARRAY_SIZE(sockets)));
+	CHECK(outsider_named(&self->ns, true));
+	ASSERT_EQ(1, write(self->there[1], "", 1));
+	ASSERT_LT(0, read(self->back[0], text, sizeof(text) - 1));
 	EXPECT_STREQ("good", text);
-	EXPECT_EQ(0, wait_for_exit(pid));
-	close(outside);
-	ns_drop(&ns);
+	EXPECT_EQ(0, wait_for_exit(self->pid));
+	for (i = 0; i < ARRAY_SIZE(sockets); i++)
+		close(sockets[i]);
 }
 
 TEST_F_TIMEOUT(owners, unprivileged, SECONDS)

@@ -101,6 +101,20 @@ typedef int (*tcpstate_get_port_t)(struct sock *sk, unsigned short snum);
 			 "the prototype of " #func			\
 			 "() is not what tcpstate expects: this kernel is not supported")
 
+/**
+ * tcpstate_net_made() - is a namespace's set-up over?
+ * @net: the namespace
+ *
+ * It is put on the list of all only after that (setup_net()), and is zeroed
+ * before; net_initialized(), which says the same, is of 6.12.
+ *
+ * Return: whether it is.
+ */
+static inline bool tcpstate_net_made(const struct net *net)
+{
+	return READ_ONCE(net->list.next);
+}
+
 /* Listeners: the second listening table, and how a socket hangs in it. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
 #define tcpstate_lhash2_for_each(sk, node, bucket)	\

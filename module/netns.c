@@ -13,6 +13,7 @@
 #include <net/ip.h>
 #include <net/snmp.h>
 
+#include "compat.h"
 #include "owner.h"
 #include "tcpstate.h"
 
@@ -281,6 +282,9 @@ static bool early_take(const struct net *net)
  * tcpstate_netns_next() - the next namespace in the order of creation
  * @id: the lowest id that will do
  *
+ * One that is still being made is passed over: its making may fail, and then it
+ * is freed without regard to references.
+ *
  * Context: process context, tcpstate_netns_mutex held.
  * Return: it, with a reference on its net to be dropped with put_net(), or
  * NULL after the last.
@@ -291,7 +295,8 @@ struct tcpstate_netns *tcpstate_netns_next(u64 id)
 
 	lockdep_assert_held(&tcpstate_netns_mutex);
 	list_for_each_entry(netns, &netns_list, list)
-		if (netns->id >= id && maybe_get_net(netns->net))
+		if (netns->id >= id && tcpstate_net_made(netns->net) &&
+		    maybe_get_net(netns->net))
 			return netns;
 	return NULL;
 }
@@ -302,14 +307,14 @@ struct tcpstate_netns *tcpstate_netns_next(u64 id)
  *
  * Context: process context.
  * Return: the namespace, to be given back with put_net(); NULL if it is being
- * taken down, or is no more.
+ * made or taken down, or is no more.
  */
 struct net *tcpstate_netns_get_net(struct tcpstate_netns *netns)
 {
 	struct net *net = NULL;
 
 	mutex_lock(&tcpstate_netns_mutex);
-	if (!list_empty(&netns->list))
+	if (!list_empty(&netns->list) && tcpstate_net_made(netns->net))
 		net = maybe_get_net(netns->net);
 	mutex_unlock(&tcpstate_netns_mutex);
 	return net;

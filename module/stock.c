@@ -46,6 +46,12 @@ static DEFINE_PER_CPU(struct pool, pools);
 /* Filled and emptied with interrupts off, by its CPU. */
 DEFINE_PER_CPU(struct tcpstate_stock, tcpstate_stock);
 
+/* New from the slab: whoever meets it before it stands for anything knows so. */
+static void conn_init(struct tcpstate_conn *conn)
+{
+	WRITE_ONCE(conn->obj, NULL);
+}
+
 static void stock_push(struct tcpstate_stock *stock, struct tcpstate_conn *conn)
 {
 	stock->conns[stock->count++] = conn;
@@ -136,6 +142,8 @@ static void stock_refill_singly(gfp_t gfp)
 
 	for (i = 0; i < SINGLES; i++) {
 		conn = stock_alloc(gfp);
+		if (conn)
+			conn_init(conn);
 		if (conn && this_cpu_read(tcpstate_stock.count) >= TCPSTATE_STOCK_MAX)
 			tcpstate_stock_free(conn);
 		else if (conn)
@@ -156,8 +164,10 @@ static void stock_refill_chunk(gfp_t gfp)
 	/* Where it slept, others may have filled the stock. */
 	if (this_cpu_read(tcpstate_stock.count) > TCPSTATE_STOCK_MAX / 2)
 		tcpstate_stock_drain();
-	for (i = CHUNK_CONNS; i--;)
+	for (i = CHUNK_CONNS; i--;) {
+		conn_init(&chunk->conns[i]);
 		stock_push(this_cpu_ptr(&tcpstate_stock), &chunk->conns[i]);
+	}
 }
 
 /**

@@ -119,6 +119,8 @@ static inline bool tcpstate_net_made(const struct net *net)
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
 #define tcpstate_lhash2_for_each(sk, node, bucket)	\
 	sk_nulls_for_each(sk, node, &(bucket)->nulls_head)
+#define tcpstate_lhash2_for_each_rcu(sk, node, bucket)	\
+	sk_nulls_for_each_rcu(sk, node, &(bucket)->nulls_head)
 #define TCPSTATE_LHASH2_NODE	struct hlist_nulls_node
 #else
 /* struct sock is the first member of struct inet_connection_sock. */
@@ -128,6 +130,12 @@ static inline bool tcpstate_net_made(const struct net *net)
 				struct inet_connection_sock,		\
 				icsk_listen_portaddr_node); 1; });	\
 	     (node) = (node)->next)
+#define tcpstate_lhash2_for_each_rcu(sk, node, bucket)			\
+	for ((node) = rcu_dereference(hlist_first_rcu(&(bucket)->head)); \
+	     (node) && ({ (sk) = (struct sock *)hlist_entry(node,	\
+				struct inet_connection_sock,		\
+				icsk_listen_portaddr_node); 1; });	\
+	     (node) = rcu_dereference(hlist_next_rcu(node)))
 #define TCPSTATE_LHASH2_NODE	struct hlist_node
 #endif
 

@@ -669,7 +669,8 @@ static __always_inline void conn_fill(struct tcpstate_conn *conn,
 	conn->home = here;
 	conn->since = this_cpu_read(tcpstate_clock.ns);
 	conn->status = status;
-	conn->owner = 0;
+	/* Pairs with the READ_ONCE() of tcpstate_conn_owner(). */
+	WRITE_ONCE(conn->owner, 0);
 	conn->closer = 0;
 	conn->generation = 0;
 }
@@ -1058,6 +1059,29 @@ void tcpstate_conn_accept(const struct sock *sk)
 		conn_accept(conn, sk);
 	else
 		conn_accept_locked(bucket, sk);
+}
+
+/**
+ * tcpstate_conn_owner() - who opened, accepted or listens on a socket
+ * @sk: the socket, which does not end before the caller leaves its RCU read side
+ *
+ * Context: any below hard interrupt, preemption off.
+ * Return: the owner's number; 0 if it is not known, or where the record was being
+ * moved about just then.
+ */
+u16 tcpstate_conn_owner(const struct sock *sk)
+{
+	struct tcpstate_conn *conn = conn_find(conn_bucket(sk), sk);
+	u16 owner;
+
+	if (!conn)
+		return 0;
+	/* Pairs with the WRITE_ONCE() of conn_fill() and the
+	 * smp_store_release() of conn_accept().
+	 */
+	owner = READ_ONCE(conn->owner);
+	smp_rmb();	/* it still was the record of @sk then */
+	return READ_ONCE(conn->obj) == sk ? owner : 0;
 }
 
 /* Two ends that are not like others. */

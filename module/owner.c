@@ -3,7 +3,7 @@
  * Owners: the processes that open, accept and close connections.
  *
  * One owner stands for one process in one namespace, under one name, user and
- * cgroup. It is found by its struct pid, which lasts while it is held: a pid
+ * cgroup. It is told by its struct pid, which lasts while it is held: a pid
  * that is given to another process is another struct pid. The look-up is all
  * that most connections cost; an owner is made at a process's first.
  *
@@ -30,7 +30,7 @@
 #include <net/mptcp.h>
 #include <net/sock.h>
 
-#include "chain.h"
+#include "compat.h"
 #include "owner.h"
 
 #define TABLE_BITS	10
@@ -38,6 +38,8 @@
 #define TIDY_AFTER	512
 /* Histories of one namespace. */
 #define PAST_MAX	1024
+/* Dropped under one lock at most, when a namespace goes. */
+#define FORGET_BATCH	64
 /* Without a limit set, owners may take up to this part of memory. */
 #define MEMORY_SHARE	512
 #define OWNERS_MAX	U16_MAX
@@ -68,17 +70,28 @@ DEFINE_PER_CPU(struct tcpstate_owner *, tcpstate_owner_last);
 /* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
 DEFINE_MUTEX(tcpstate_owner_mutex);
 
-static struct hlist_head *owner_chain(const struct pid *tgid)
+/* By all that tells owners apart: a process may go by many names. */
+static struct hlist_head *owner_chain(const struct pid *tgid, const char *comm,
+				      kuid_t uid, u64 cgroup)
 {
-	return &owner_table[hash_ptr(tgid, TABLE_BITS)];
+	u32 hash = jhash(comm, TASK_COMM_LEN, __kuid_val(uid));
+
+	return &owner_table[hash_64((unsigned long)tgid ^ cgroup ^ hash,
+				    TABLE_BITS)];
 }
 
 /* Preemption off. */
 static struct tcpstate_owner *owner_find(const struct tcpstate_netns *netns)
 {
 	struct tcpstate_owner *owner;
+	char comm[TASK_COMM_LEN];
 
-	hlist_for_each_entry_rcu(owner, owner_chain(tcpstate_owner_tgid()),
+	/* As in tcpstate_owner_is_current(). */
+	data_race(memcpy(comm, current->group_leader->comm, sizeof(comm)));
+	hlist_for_each_entry_rcu(owner,
+				 owner_chain(tcpstate_owner_tgid(), comm,
+					     current_euid(),
+					     tcpstate_owner_cgroup()),
 				 node, true)
 		if (tcpstate_owner_is_current(owner, netns))
 			return owner;
@@ -125,7 +138,9 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns)
 	/* Pairs with the READ_ONCE() of tcpstate_owner_of(). */
 	smp_store_release(&tcpstate_owners[owner->id], owner);
 	hlist_add_head_rcu(&owner->list, &netns->owners);
-	hlist_add_head_rcu(&owner->node, owner_chain(owner->tgid));
+	hlist_add_head_rcu(&owner->node,
+			   owner_chain(owner->tgid, owner->task_comm,
+				       owner->uid, owner->cgroup));
 	return owner;
 }
 
@@ -173,64 +188,68 @@ u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk)
 	return owner->id;
 }
 
-/* How well does a listener fit a connection: 0 not at all, 2 exactly. */
-static int listener_fits(const struct sock *listener, const struct sock *sk)
+static bool listens_for(const struct sock *listener, const struct sock *sk,
+			bool any)
 {
-	if (listener->sk_family != sk->sk_family ||
+	if (!net_eq(sock_net(listener), sock_net(sk)) ||
+	    listener->sk_family != sk->sk_family ||
 	    inet_sk(listener)->inet_num != inet_sk(sk)->inet_num)
-		return 0;
+		return false;
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6)
-		return ipv6_addr_any(&listener->sk_v6_rcv_saddr) ? 1 :
-		       ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
-				       &sk->sk_v6_rcv_saddr) ? 2 : 0;
+		return any ? ipv6_addr_any(&listener->sk_v6_rcv_saddr) :
+			     ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
+					     &sk->sk_v6_rcv_saddr);
 #endif
-	return !listener->sk_rcv_saddr ? 1 :
-	       listener->sk_rcv_saddr == sk->sk_rcv_saddr ? 2 : 0;
+	return listener->sk_rcv_saddr == (any ? 0 : sk->sk_rcv_saddr);
 }
 
-static int block_listener(struct tcpstate_cpu *block, const struct sock *sk,
-			  int best, struct tcpstate_owner **owner)
+/* In an RCU read side. */
+static const struct sock *listener_in(const struct sock *sk, u32 hash, bool any)
 {
-	struct tcpstate_ages *ages = &block->ages[TCPSTATE_AGE_LISTEN];
-	const struct tcpstate_conn *conn;
+	struct inet_hashinfo *hashinfo =
+		sock_net(sk)->ipv4.tcp_death_row.hashinfo;
+	struct inet_listen_hashbucket *bucket = inet_lhash2_bucket(hashinfo,
+								   hash);
 	const struct sock *listener;
-	struct hlist_bl_node *pos;
-	int fits;
+	TCPSTATE_LHASH2_NODE *node;
 
-	tcpstate_conn_settle(block);
-	if (hlist_bl_empty(&ages->newest))
-		return best;
-	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
-	/* A listener is not freed before it is off the list. */
-	tcpstate_chain_for_each_entry(conn, pos, &ages->newest, age) {
-		listener = READ_ONCE(conn->obj);
-		fits = listener ? listener_fits(listener, sk) : 0;
-		if (fits <= best)
-			continue;
-		best = fits;
-		*owner = tcpstate_owner_of(READ_ONCE(conn->owner));
-	}
-	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
-	return best;
+	tcpstate_lhash2_for_each_rcu(listener, node, bucket)
+		if (listens_for(listener, sk, any))
+			return listener;
+	return NULL;
 }
 
-/* Who listens where @sk came in; of several with SO_REUSEPORT any one. */
-static struct tcpstate_owner *owner_listener(struct tcpstate_netns *netns,
-					     const struct sock *sk)
+/* Likewise: what the kernel's own table has for an address and a port. */
+static const struct sock *listener_at(const struct sock *sk, bool any)
 {
-	struct tcpstate_owner *owner = NULL;
-	struct tcpstate_cpu *block;
-	int best, cpu;
+	unsigned int port = inet_sk(sk)->inet_num;
+	const struct net *net = sock_net(sk);
 
-	best = block_listener(&netns->shared, sk, 0, &owner);
-	for_each_possible_cpu(cpu) {
-		/* Pairs with tcpstate_netns_block_add(). */
-		block = smp_load_acquire(per_cpu_ptr(netns->cpus, cpu));
-		if (block)
-			best = block_listener(block, sk, best, &owner);
-	}
-	return owner;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return listener_in(sk, ipv6_portaddr_hash(net, any ?
+					&in6addr_any : &sk->sk_v6_rcv_saddr,
+							  port), any);
+#endif
+	return listener_in(sk, ipv4_portaddr_hash(net, any ? 0 :
+						  sk->sk_rcv_saddr, port), any);
+}
+
+/* Who listens where @sk came in; of several with SO_REUSEPORT any one. However
+ * many listeners there are, few are looked at. Preemption off.
+ */
+static struct tcpstate_owner *owner_listener(const struct sock *sk)
+{
+	const struct sock *listener;
+	u16 id = 0;
+
+	rcu_read_lock();
+	listener = listener_at(sk, false) ? : listener_at(sk, true);
+	if (listener)
+		id = tcpstate_conn_owner(listener);
+	rcu_read_unlock();
+	return tcpstate_owner_of(id);
 }
 
 /**
@@ -255,7 +274,7 @@ struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 		      !READ_ONCE(sk->sk_socket) && !sock_flag(sk, SOCK_DEAD);
 	if (!*unaccepted)
 		return owner;
-	return owner_listener(READ_ONCE(conn->home)->netns, sk);
+	return owner_listener(sk);
 }
 
 /**
@@ -361,10 +380,7 @@ static void owner_drop(struct tcpstate_owner *owner)
 
 static struct hlist_head *past_chain(const struct tcpstate_owner *owner)
 {
-	u32 hash = jhash(owner->comm, sizeof(owner->comm),
-			 __kuid_val(owner->uid));
-
-	return &owner_table[hash_64(owner->cgroup ^ hash, TABLE_BITS)];
+	return owner_chain(NULL, owner->comm, owner->uid, owner->cgroup);
 }
 
 static struct tcpstate_owner *past_find(const struct tcpstate_owner *owner)
@@ -493,12 +509,19 @@ void tcpstate_owner_forget(struct tcpstate_netns *netns)
 	struct tcpstate_owner *owner;
 	struct hlist_node *next;
 	unsigned long flags;
+	unsigned int left;
 
-	spin_lock_irqsave(&owner_lock, flags);
 	owner_unlast(netns, NULL);
-	hlist_for_each_entry_safe(owner, next, &netns->owners, list)
-		owner_drop(owner);
-	spin_unlock_irqrestore(&owner_lock, flags);
+	while (!hlist_empty(&netns->owners)) {
+		left = FORGET_BATCH;
+		spin_lock_irqsave(&owner_lock, flags);
+		hlist_for_each_entry_safe(owner, next, &netns->owners, list) {
+			if (!left--)
+				break;
+			owner_drop(owner);
+		}
+		spin_unlock_irqrestore(&owner_lock, flags);
+	}
 }
 
 /**

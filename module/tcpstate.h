@@ -720,6 +720,7 @@ u32 tcpstate_conn_epoch_next(void);
 u64 tcpstate_conn_unmatched(const struct tcpstate_netns *netns, u32 epoch,
 			    u8 walks);
 void tcpstate_conn_accept(const struct sock *sk);
+u16 tcpstate_conn_owner(const struct sock *sk);
 u32 tcpstate_conn_generation_next(void);
 bool tcpstate_conn_handed_over_since(const struct tcpstate_conn *conn,
 				     u32 generation);

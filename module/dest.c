@@ -464,6 +464,7 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
 	shard->opens += opened;
 	shard->early += early;
 	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
+	smp_mb__before_atomic();	/* pairs with sweep_bucket() */
 	/* A sweep may free it from here on, after a grace period. */
 	atomic_dec(&dest->conns);
 }
@@ -838,8 +839,30 @@ static void sweep_bucket(struct hlist_bl_head *bucket)
 			continue;
 		unhash(bucket, dest);
 		tcpstate_alert_forget(&dest->watch);
-		dest_free(dest);
+		/* It may have become due since, before what had been attached
+		 * meanwhile was detached: then it is still in the queue of what
+		 * is to be looked at, and is freed there.
+		 */
+		if (!test_bit(TCPSTATE_WATCH_DUE, &dest->watch.flags))
+			dest_free(dest);
 	}
+}
+
+/**
+ * tcpstate_dest_left() - free a destination if the sweep has left it to the
+ *	caller
+ * @dest: the destination, taken out of the queue of what is due
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: whether it was left, and is no more.
+ */
+bool tcpstate_dest_left(struct tcpstate_dest *dest)
+{
+	lockdep_assert_held(&tcpstate_dest_mutex);
+	if (atomic_read(&dest->conns) >= 0)
+		return false;
+	dest_free(dest);
+	return true;
 }
 
 static void sweep(struct work_struct *work)

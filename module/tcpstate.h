@@ -867,6 +867,7 @@ u64 tcpstate_netns_overflow(const struct net *net);
 extern struct mutex tcpstate_dest_mutex;
 
 int tcpstate_dest_init(void);
+bool tcpstate_dest_left(struct tcpstate_dest *dest);
 void tcpstate_dest_stop(void);
 void tcpstate_dest_exit(void);
 void tcpstate_dest_open(struct tcpstate_netns *netns,

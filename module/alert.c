@@ -66,6 +66,7 @@ MODULE_PARM_DESC(close_wait_critical, "Likewise (600)");
 static LLIST_HEAD(alert_due);
 static LIST_HEAD(alert_watched);	/* by id; under tcpstate_dest_mutex */
 static u64 alert_last_id;		/* likewise */
+static bool alert_stopped;		/* likewise */
 
 static void look_now(struct work_struct *work);
 static void look_again(struct work_struct *work);
@@ -180,6 +181,7 @@ void tcpstate_alert_due(struct tcpstate_watch *watch)
  */
 void tcpstate_alert_refused(struct tcpstate_watch *watch)
 {
+	smp_mb__after_atomic();	/* it has been counted; pairs with look_at() */
 	/* What is looked at every second need not be hurried. */
 	if (!test_bit(TCPSTATE_WATCH_WATCHED, &watch->flags))
 		tcpstate_alert_due(watch);
@@ -542,10 +544,21 @@ void tcpstate_alert_forget(struct tcpstate_watch *watch)
 	watch_put(watch);
 }
 
+static bool untold(struct tcpstate_watch *watch)
+{
+	const struct tcpstate_refusals *refusals =
+		test_bit(TCPSTATE_WATCH_NETNS, &watch->flags) ?
+		&tcpstate_alert_netns(watch)->bind_refused :
+		&container_of(watch, struct tcpstate_dest, watch)->refused;
+
+	return atomic64_read(&refusals->count) != refusals->told;
+}
+
 /* The caller holds what @watch is of. */
 static void look_at(struct tcpstate_watch *watch)
 {
-	struct net *net = tcpstate_netns_get_net(tcpstate_alert_netns(watch));
+	struct net *net = alert_stopped ? NULL :
+		tcpstate_netns_get_net(tcpstate_alert_netns(watch));
 	bool again = false;
 
 	if (net) {
@@ -554,6 +567,12 @@ static void look_at(struct tcpstate_watch *watch)
 	}
 	if (!again) {
 		tcpstate_alert_forget(watch);
+		/* Who was refused since the look began relied on another one.
+		 * Pairs with tcpstate_alert_refused().
+		 */
+		smp_mb();
+		if (net && untold(watch))
+			tcpstate_alert_due(watch);
 	} else if (!test_and_set_bit(TCPSTATE_WATCH_WATCHED, &watch->flags)) {
 		watch_get(watch);
 		watch->id = ++alert_last_id;
@@ -663,6 +682,20 @@ int tcpstate_alert_init(void)
 		return 0;
 	pr_err("%s: refusing to load\n", bad);
 	return -EINVAL;
+}
+
+/**
+ * tcpstate_alert_stop() - nothing is looked at closely any more
+ *
+ * While the hooks go, objects may end of which the records are not told.
+ *
+ * Context: process context, the hooks still there.
+ */
+void tcpstate_alert_stop(void)
+{
+	mutex_lock(&tcpstate_dest_mutex);
+	alert_stopped = true;
+	mutex_unlock(&tcpstate_dest_mutex);
 }
 
 /**

@@ -73,6 +73,7 @@ static int __init tcpstate_init(void)
 
 err_probe:
 	tcpstate_walk_exit();
+	tcpstate_alert_stop();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
 	tcpstate_dest_stop();
@@ -92,6 +93,7 @@ static void __exit tcpstate_exit(void)
 {
 	tcpstate_netlink_exit();
 	tcpstate_walk_exit();
+	tcpstate_alert_stop();
 	tcpstate_probe_exit();
 	tcpstate_conn_flush();
 	tcpstate_dest_stop();

@@ -934,6 +934,7 @@ struct tcpstate_alert {
 };
 
 int tcpstate_alert_init(void);
+void tcpstate_alert_stop(void);
 void tcpstate_alert_exit(void);
 void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
 			       const struct net *net);

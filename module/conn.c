@@ -749,6 +749,10 @@ static bool conn_add(struct tcpstate_netns *netns, struct hlist_bl_head *bucket,
 	if (age != TCPSTATE_AGE_NONE) {
 		/* Who asks listeners for their requests may find it there. */
 		WRITE_ONCE(fresh->obj, NULL);
+		/* What entered before it stands before it: a walk adds many, and
+		 * later it would be a long way past all of them.
+		 */
+		tcpstate_conn_settle(here);
 		ages = &here->ages[age];
 		tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		ages_add(ages, fresh);

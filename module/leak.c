@@ -300,7 +300,7 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 				 at[leak->level.severity]);
 	if (leak->level.severity &&
 	    (!walk.oldest || time_left(walk.oldest, now,
-				       at[0] * CLEAR_PERCENT / 100)) &&
+				       (u64)at[0] * CLEAR_PERCENT / 100)) &&
 	    leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]))
 		tcpstate_leak_check();
 	if (leak->level.severity)

@@ -671,7 +671,11 @@ static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 			break;
 		case TCPSTATE_A_CONN_COOKIE:
 			filter->cookie = nla_get_u64(attr);
-			break;
+			if (filter->cookie)
+				break;
+			NL_SET_ERR_MSG_ATTR(extack, attr,
+					    "no connection has the cookie 0");
+			return -EINVAL;
 		}
 	}
 	if (filter->by_owner && !reader->capable) {

@@ -385,7 +385,7 @@ static int dump_begin(struct netlink_callback *cb)
 	if (!max)
 		return 0;
 	top = kvzalloc(struct_size(top, rows, nla_get_u32(max)),
-		       GFP_KERNEL | __GFP_NOWARN);
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!top)
 		return -ENOMEM;
 	top->max = nla_get_u32(max);

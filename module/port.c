@@ -21,6 +21,9 @@
 #include "compat.h"
 #include "tcpstate.h"
 
+/* What has been read of ports and not been asked for since is dropped. */
+#define ROOM_KEPT	(60 * HZ)
+
 /* As inet_sk_bound_l3mdev() says of a socket bound to @ifindex. */
 static int bound_l3mdev(struct net *net, int ifindex)
 {
@@ -105,6 +108,8 @@ struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 			room_read(room, net);
 		return room;
 	}
+	/* VRFs come and go, and their numbers are not used again. */
+	tcpstate_port_rooms_free(netns, jiffies - ROOM_KEPT);
 	room = kvmalloc(sizeof(*room), GFP_KERNEL | __GFP_NOWARN);
 	if (!room)
 		return NULL;
@@ -155,7 +160,8 @@ static void table_visit(int state, const struct sock *sk, void *arg)
  * tcpstate_port_table() - what holds each local port
  * @netns: the namespace
  *
- * Walks the records once: nothing is kept per port.
+ * Walks the records once: nothing is kept per port. Who asks may keep it for as
+ * long as he likes, and pays for it in his memory cgroup.
  *
  * Context: process context.
  * Return: TCPSTATE_PORTS entries, to be given to kvfree(); NULL without
@@ -166,7 +172,7 @@ struct tcpstate_port *tcpstate_port_table(const struct tcpstate_netns *netns)
 	struct tcpstate_port *table;
 
 	table = kvcalloc(TCPSTATE_PORTS, sizeof(*table),
-			 GFP_KERNEL | __GFP_NOWARN);
+			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (table)
 		tcpstate_conn_walk(netns, table_visit, table);
 	return table;

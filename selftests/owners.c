@@ -496,6 +496,53 @@ TEST_F_TIMEOUT(owners, reuseport, SECONDS)
 	}
 }
 
+static int listen_as(const struct ns *ns, const char *comm, enum family family, const char *host4,
+		     const char *host6)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, family, host4, host6, PORT);
+	int fd = tcp_socket(ns, family);
+
+	prctl(PR_SET_NAME, comm);
+	if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+	    bind(fd, (struct sockaddr *)&sa, len) || listen(fd, 16))
+		return fail("listen: %m");
+	return fd;
+}
+
+/* Of two listeners on a port it is that of the address, as for the kernel. */
+TEST_F_TIMEOUT(owners, which_listener, SECONDS)
+{
+	static const struct {
+		enum family family, any;
+	} cases[] = { { IPV4, IPV4 }, { IPV6, IPV6 }, { MAPPED, IPV6 } };
+	int any, exact, client;
+	struct told_conn c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		any = listen_as(self->ns, "any", cases[i].any, "0.0.0.0", "::");
+		ASSERT_LE(0, any) TH_LOG("%s", why());
+		exact = listen_as(self->ns, "exact", cases[i].family, "127.0.0.1", "::1");
+		ASSERT_LE(0, exact) TH_LOG("%s", why());
+		prctl(PR_SET_NAME, "owners");
+		client = tcp_connect_local(self->ns, cases[i].family, PORT);
+		ASSERT_LE(0, client) TH_LOG("%s", why());
+		FIND(&c, .dport = local_port(client));
+		EXPECT_TRUE(c.unaccepted);
+		IS(c.owner, getpid(), "exact");
+		close(client);
+		close(exact);
+		client = tcp_connect_local(self->ns, cases[i].family, PORT);
+		ASSERT_LE(0, client) TH_LOG("%s", why());
+		FIND(&c, .dport = local_port(client));
+		EXPECT_TRUE(c.unaccepted);
+		IS(c.owner, getpid(), "any");
+		close(client);
+		close(any);
+	}
+}
+
 /* --- who closed it? --- */
 
 TEST_F_TIMEOUT(owners, closed_by_another, SECONDS)
@@ -687,6 +734,48 @@ TEST_F_TIMEOUT(owners, threads_and_names, SECONDS)
 	close(server);
 	CHECK(actor_end(&a));
 	close(listener);
+}
+
+#define NAMES	3000
+#define SAMPLE	200
+
+/* Instructions where the clock counts them, as it does here (see settings). */
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* A process that goes by many names makes no name dearer than the one before. */
+TEST_F_TIMEOUT(owners, many_names, SECONDS)
+{
+	unsigned int names = NAMES / slowness(), i;
+	uint64_t began = 0, first = 0;
+	struct told_conn c;
+	char name[16];
+	int fd;
+
+	for (i = 0; i <= names; i++) {
+		if (i == SAMPLE)
+			first = now_ns() - began;
+		if (!i || i == names - SAMPLE)
+			began = now_ns();
+		snprintf(name, sizeof(name), "name %u", i);
+		prctl(PR_SET_NAME, name);
+		fd = tcp_socket(self->ns, IPV4);
+		ASSERT_EQ(0, listen(fd, 1));
+		if (i < names)
+			close(fd);
+	}
+	began = now_ns() - began;
+	TH_LOG("%u names: %ju instructions for the first %u, %ju for the last", names,
+	       (uintmax_t)first, SAMPLE, (uintmax_t)began);
+	EXPECT_LT(began, first + first / 2);
+	FIND(&c, .states = 1 << ST_LISTEN);
+	IS(c.owner, getpid(), name);
+	close(fd);
 }
 
 static int dial_over_wire(int what, void *arg)

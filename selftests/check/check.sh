@@ -178,27 +178,30 @@ check_manual() {
 }
 
 # Every file says its licence; the version is the same everywhere; the tests that
-# the documentation points to (`fixture.test`) are there.
+# README.md and Documentation point to (`fixture.test`; or a file) are there.
 check_house() {
-	local f bad=0 version fixture name
+	local f bad=0 version name files
 
+	files=$(all_files)
 	while read -r f; do
 		[[ $f != LICENSE && $f != tools/tests/expect/* ]] || continue
 		if ! head -n 6 "$top/$f" | grep -q 'SPDX-License-Identifier: '; then
 			echo "$f: no SPDX-License-Identifier"
 			bad=1
 		fi
-	done < <(all_files)
+	done <<<"$files"
 	version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
 	grep -q "^MODULE_VERSION(\"$version\");" "$top/module/main.c" ||
 		{ echo "module/main.c: MODULE_VERSION is not dkms.conf's $version"; bad=1; }
 	grep -q "^VERSION ?= $version\$" "$top/tools/Makefile" ||
 		{ echo "tools/Makefile: VERSION is not dkms.conf's $version"; bad=1; }
-	while IFS=. read -r fixture name; do
-		grep -qE "^TEST_F[A-Z_]*\\($fixture, ${name}[,)]" "$top"/selftests/*.c ||
-			{ echo "Documentation/states.md: there is no test $fixture.$name"; bad=1; }
-	done < <(grep -oE "\`[a-z_]+\.[a-z0-9_]+\`" "$top/Documentation/states.md" | tr -d '\`' |
-		grep -vx fixture.test | sort -u)
+	while IFS=: read -r f name; do
+		grep -qE "^TEST_F[A-Z_]*\\(${name%.*}, ${name#*.}[,)]" "$top"/selftests/*.c ||
+			grep -qE "(^|/)$name\$" <<<"$files" ||
+			{ echo "$f: there is no test $name, and no file"; bad=1; }
+	done < <(cd "$top" && find README.md Documentation -name '*.md' -exec \
+		grep -oHE "\`[a-z_]+\.[a-z0-9_]+\`" {} + | tr -d '\`' |
+		grep -v ':fixture\.test$' | sort -u)
 	((bad == 0))
 }
 

@@ -724,4 +724,55 @@ TEST_F_TIMEOUT(badinput, no_family_without_the_module, SECONDS)
 	CHECK(cli_read(&self->rig.net.client, &self->before));
 }
 
+/* --- the kernel --- */
+
+#define TRACEFS	"/sys/kernel/tracing/"
+
+/* No function is hooked, no return probe set, nothing of the module's there. */
+static bool nothing_left(void)
+{
+	return !module_loaded() &&
+	       !run(NULL, "! grep -E 'inet_twsk|tcp_twsk_destructor|security_sock_graft|"
+			  "inet6_cleanup_sock|inet_csk_get_port' " TRACEFS "enabled_functions && "
+			  "! grep tcpstate /proc/kallsyms");
+}
+
+/* With kernel.ftrace_enabled=0 it is not loaded; the log says why, and what to do. */
+TEST_F_TIMEOUT(badinput, ftrace_is_off, SECONDS)
+{
+	struct kmsg_allowed allowed[] = {
+		{ .words = "set kernel.ftrace_enabled to 1 and load again" },
+	};
+	struct ns *client = &self->rig.net.client, *server = &self->rig.net.server;
+	int i, refused = 0;
+
+	CHECK(run(NULL, "mountpoint -q " TRACEFS " || mount -t tracefs tracefs " TRACEFS));
+	CHECK(run(NULL, "grep inet_twsk " TRACEFS "enabled_functions && "
+			"grep tcpstate_conn /proc/kallsyms"));
+	CHECK(module_unload());
+	ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(kmsg_check(&self->rig.log));
+	CHECK(sysctl_set(NULL, "kernel/ftrace_enabled", "0"));
+	for (i = 0; i < 3; i++)
+		refused += module_load(NULL) && errno == EBUSY;
+	CHECK(sysctl_set(NULL, "kernel/ftrace_enabled", "1"));
+	ASSERT_EQ(3, refused);
+	CHECK(kmsg_check_allowing(&self->rig.log, allowed, 1));
+	ASSERT_EQ(3, allowed[0].seen);
+	CHECK(run(NULL, "dmesg | grep 'tcpstate: cannot hook inet_twsk_hashdance[a-z_]*(): "
+			"set kernel.ftrace_enabled to 1 and load again$' | tail -n 1"));
+	TH_LOG("%.*s", (int)strcspn(output(), "\n"), output());
+	ASSERT_NE('\0', *output());
+	ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
+	ASSERT_EQ(ENOENT, find_family());
+
+	CHECK(ns_note_seed(client));
+	CHECK(ns_note_seed(server));
+	CHECK(module_load(NULL));
+	CHECK(step(client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=1"));
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(step(client, ONLY_V4, "TIME_WAIT=2"));
+	CHECK(cli_read(client, &self->before));
+}
+
 TEST_HARNESS_MAIN

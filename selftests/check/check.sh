@@ -173,8 +173,20 @@ check_selftests() {
 	tree make -s -C selftests/bench O=/out/bench
 }
 
+# The manual has every key of the JSON and every parameter of the module.
 check_manual() {
+	local f name manual
+
+	manual=$(tr '_' '-' <"$top/tools/tcpstate-cli.8")
 	tree mandoc -T lint -W warning tools/tcpstate-cli.8
+	while IFS=: read -r f name; do
+		grep -qwe "${name//_/-}" <<<"$manual" ||
+			echo "tools/tcpstate-cli.8: nothing on $name, of $f"
+	done < <(cd "$top" && {
+		grep -oHE '(out_[a-z_]+|process_print|conn_print_one)\("[a-z0-9_]+"' tools/*.c
+		grep -oHE '^[[:space:]]+"[a-z_]+",$' tools/config.c
+		grep -oHE '^module_param(_named)?\([a-z_]+' module/*.c
+	} | sed -E 's/:.*[("\t]([a-z0-9_]+)"?,?$/:\1/' | sort -u)
 }
 
 # Where a function that is hooked, or the tracepoint, has another prototype, the

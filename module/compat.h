@@ -10,6 +10,7 @@
 #include <linux/ftrace.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
+#include <linux/stringify.h>
 #include <linux/version.h>
 #include <net/inet_connection_sock.h>
 #include <net/inet_hashtables.h>
@@ -97,9 +98,9 @@ typedef void (*tcpstate_graft_t)(struct sock *sk, struct socket *parent);
 typedef int (*tcpstate_get_port_t)(struct sock *sk, unsigned short snum);
 
 #define tcpstate_check_prototype(func, type)				\
-	BUILD_BUG_ON_MSG(!__same_type(&(func), (type)NULL),		\
-			 "the prototype of " #func			\
-			 "() is not what tcpstate expects: this kernel is not supported")
+	static_assert(__same_type(&(func), (type)NULL),			\
+		      "the prototype of " __stringify(func)		\
+		      "() is not what tcpstate expects: this kernel is not supported")
 
 /**
  * tcpstate_net_made() - is a namespace's set-up over?

@@ -285,8 +285,16 @@ static int find_family(void)
 #define AUDIT	TCPSTATE_CMD_AUDIT
 #define DUMP	NLM_F_DUMP
 
-/* One attribute at most; its length is told as @size says unless @lie is set. */
-static const struct netlink_case {
+struct attribute {
+	int type, size;
+	uint32_t value;
+};
+
+/*
+ * One attribute, and @more up to one without a type; its length is told as @size
+ * says unless @lie is set.
+ */
+struct netlink_case {
 	const char *name;
 	int cmd, flags, attr, size;
 	uint32_t value;
@@ -294,7 +302,10 @@ static const struct netlink_case {
 	bool nobody, inside;
 	int error;
 	const char *says;
-} netlink_cases[] = {
+	const struct attribute *more;
+};
+
+static const struct netlink_case netlink_cases[] = {
 	{ "good state-get", .cmd = GET },
 	{ "good state-get of one", .cmd = GET, 0, ONLY, 4, 6 },
 	{ "good dump", .cmd = GET, DUMP },
@@ -341,7 +352,8 @@ static const struct netlink_case {
 
 static int ask_case(const struct ns *inside, const struct netlink_case *c)
 {
-	uint32_t data[2] = { c->value };
+	const struct attribute *more = c->more;
+	uint32_t data[8] = { c->value };
 	struct answer a;
 	char buffer[512];
 	struct nlmsghdr *nlh;
@@ -350,6 +362,10 @@ static int ask_case(const struct ns *inside, const struct netlink_case *c)
 	nlh = request(buffer, family_id, c->cmd, TCPSTATE_FAMILY_VERSION, c->flags);
 	if (c->attr)
 		put(nlh, c->attr, c->lie ? c->lie : NLA_HDRLEN + c->size, data, c->size);
+	for (; more && more->type; more++) {
+		data[0] = more->value;
+		put(nlh, more->type, NLA_HDRLEN + more->size, data, more->size);
+	}
 	if (c->nobody && seteuid(NOBODY))
 		return fail("seteuid: %m");
 	rc = c->inside ? ask(inside, nlh, &a, NULL) : ask(NULL, nlh, &a, NULL);
@@ -376,6 +392,312 @@ TEST_F_TIMEOUT(badinput, netlink, SECONDS)
 		EXPECT_OK(ask_case(&self->rig.net.client, &netlink_cases[i]));
 }
 
+/* --- netlink, the other objects --- */
+
+#define DEST	TCPSTATE_CMD_DEST_GET
+#define PORTS	TCPSTATE_CMD_PORT_GET
+#define SUMMARY	TCPSTATE_CMD_PORT_SUMMARY_GET
+#define CONFIG	TCPSTATE_CMD_CONFIG
+#define ALERT	TCPSTATE_CMD_ALERT_GET
+#define CONN	TCPSTATE_CMD_CONN_GET
+#define OWNER	TCPSTATE_CMD_OWNER_GET
+
+static const struct object {
+	const char *name;
+	int cmd, attr_of_answers;
+} objects[] = {
+	{ "state-get", GET, TCPSTATE_A_COUNTERS_STATE },
+	{ "audit", AUDIT, TCPSTATE_A_AUDIT_EXACT },
+	{ "dest-get", DEST, TCPSTATE_A_DEST_USED },
+	{ "port-get", PORTS, TCPSTATE_A_PORT_SOCKETS },
+	{ "port-summary-get", SUMMARY, TCPSTATE_A_PORT_SUMMARY_LOW },
+	{ "config", CONFIG, TCPSTATE_A_CONFIG_ALERT_SEQ },
+	{ "alert-get", ALERT, TCPSTATE_A_ALERT_SEVERITY },
+	{ "conn-get", CONN, TCPSTATE_A_CONN_SADDR },
+	{ "owner-get", OWNER, TCPSTATE_A_OWNER_GONE },
+};
+
+/* Every attribute of a request that has a size; a name has one at most. */
+enum { FLAG = 0, NAME = 16 };
+
+static const struct sized {
+	const char *name;
+	int cmd, attr, size;
+} sized[] = {
+	{ "only", GET, ONLY, 4 },
+	{ "rechecks", AUDIT, AGAIN, 4 },
+	{ "all-netns of dest-get", DEST, TCPSTATE_A_DEST_ALL_NETNS, FLAG },
+	{ "top of dest-get", DEST, TCPSTATE_A_DEST_TOP, 4 },
+	{ "family of dest-get", DEST, TCPSTATE_A_DEST_FAMILY, 4 },
+	{ "ifindex", DEST, TCPSTATE_A_DEST_IFINDEX, 4 },
+	{ "dport of dest-get", DEST, TCPSTATE_A_DEST_DPORT, 2 },
+	{ "all-netns of port-get", PORTS, TCPSTATE_A_PORT_ALL_NETNS, FLAG },
+	{ "port", PORTS, TCPSTATE_A_PORT_PORT, 2 },
+	{ "walk", SUMMARY, TCPSTATE_A_PORT_SUMMARY_WALK, FLAG },
+	{ "port-room-warning", CONFIG, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING, 4 },
+	{ "port-room-critical", CONFIG, TCPSTATE_A_CONFIG_PORT_ROOM_CRITICAL, 4 },
+	{ "time-wait-warning", CONFIG, TCPSTATE_A_CONFIG_TIME_WAIT_WARNING, 4 },
+	{ "time-wait-critical", CONFIG, TCPSTATE_A_CONFIG_TIME_WAIT_CRITICAL, 4 },
+	{ "close-wait-warning", CONFIG, TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING, 4 },
+	{ "close-wait-critical", CONFIG, TCPSTATE_A_CONFIG_CLOSE_WAIT_CRITICAL, 4 },
+	{ "all-netns of alert-get", ALERT, TCPSTATE_A_ALERT_ALL_NETNS, FLAG },
+	{ "event", ALERT, TCPSTATE_A_ALERT_EVENT, 4 },
+	{ "all-netns of conn-get", CONN, TCPSTATE_A_CONN_ALL_NETNS, FLAG },
+	{ "top of conn-get", CONN, TCPSTATE_A_CONN_TOP, 4 },
+	{ "states", CONN, TCPSTATE_A_CONN_STATES, 4 },
+	{ "older-ms", CONN, TCPSTATE_A_CONN_OLDER_MS, 8 },
+	{ "family of conn-get", CONN, TCPSTATE_A_CONN_FAMILY, 4 },
+	{ "daddr-prefix", CONN, TCPSTATE_A_CONN_DADDR_PREFIX, 1 },
+	{ "sport", CONN, TCPSTATE_A_CONN_SPORT, 2 },
+	{ "dport of conn-get", CONN, TCPSTATE_A_CONN_DPORT, 2 },
+	{ "pid of conn-get", CONN, TCPSTATE_A_CONN_PID, 4 },
+	{ "uid of conn-get", CONN, TCPSTATE_A_CONN_UID, 4 },
+	{ "comm of conn-get", CONN, TCPSTATE_A_CONN_COMM, NAME },
+	{ "cgroup of conn-get", CONN, TCPSTATE_A_CONN_CGROUP, 8 },
+	{ "cookie", CONN, TCPSTATE_A_CONN_COOKIE, 8 },
+	{ "all-netns of owner-get", OWNER, TCPSTATE_A_OWNER_ALL_NETNS, FLAG },
+	{ "by", OWNER, TCPSTATE_A_OWNER_BY, 4 },
+	{ "comm of owner-get", OWNER, TCPSTATE_A_OWNER_COMM, NAME },
+	{ "pid of owner-get", OWNER, TCPSTATE_A_OWNER_PID, 4 },
+	{ "uid of owner-get", OWNER, TCPSTATE_A_OWNER_UID, 4 },
+	{ "cgroup of owner-get", OWNER, TCPSTATE_A_OWNER_CGROUP, 8 },
+};
+
+#define MORE(...) ((const struct attribute[]){ __VA_ARGS__, { .type = 0 } })
+#define FAMILY(n)	{ TCPSTATE_A_DEST_FAMILY, 4, n }
+#define FROM(size)	{ TCPSTATE_A_DEST_SADDR, size, 1 }
+#define TO(size)	{ TCPSTATE_A_DEST_DADDR, size, 1 }
+#define TO_PORT		{ TCPSTATE_A_DEST_DPORT, 2, PORT }
+
+#define NO_DEST		"a destination is family, saddr, daddr, dport"
+#define RANGE		"out of range"
+
+static const struct netlink_case object_cases[] = {
+	{ "good dest dump", .cmd = DEST, DUMP },
+	{ "good top of destinations", .cmd = DEST, DUMP, TCPSTATE_A_DEST_TOP, 4, 3 },
+	{ "no destination", .cmd = DEST, .error = EINVAL, .says = NO_DEST },
+	{ "a family alone", .cmd = DEST, 0, TCPSTATE_A_DEST_FAMILY, 4, AF_INET,
+	  .error = EINVAL, .says = NO_DEST },
+	{ "no remote port", .cmd = DEST, .more = MORE(FAMILY(AF_INET), FROM(4), TO(4)),
+	  .error = EINVAL, .says = NO_DEST },
+	{ "no local address", .cmd = DEST, .more = MORE(FAMILY(AF_INET), TO(4), TO_PORT),
+	  .error = EINVAL, .says = NO_DEST },
+	{ "no such family", .cmd = DEST, .more = MORE(FAMILY(99), FROM(4), TO(4), TO_PORT),
+	  .error = EINVAL, .says = NO_DEST },
+	{ "a short address", .cmd = DEST, .more = MORE(FAMILY(AF_INET), FROM(3), TO(4), TO_PORT),
+	  .error = EINVAL, .says = NO_DEST },
+	{ "an address of the other family", .cmd = DEST,
+	  .more = MORE(FAMILY(AF_INET6), FROM(16), TO(4), TO_PORT),
+	  .error = EINVAL, .says = NO_DEST },
+	{ "an unknown destination", .cmd = DEST,
+	  .more = MORE(FAMILY(AF_INET), FROM(4), TO(4), TO_PORT),
+	  .error = ENOENT, .says = "no such destination" },
+	{ "no top", .cmd = DEST, DUMP, TCPSTATE_A_DEST_TOP, 4, 0, .error = ERANGE, .says = RANGE },
+	{ "too much of a top", .cmd = DEST, DUMP, TCPSTATE_A_DEST_TOP, 4, TCPSTATE_TOP_MAX + 1,
+	  .error = ERANGE, .says = RANGE },
+	{ "all destinations for nobody", .cmd = DEST, DUMP, TCPSTATE_A_DEST_ALL_NETNS,
+	  .nobody = true, .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all destinations inside", .cmd = DEST, DUMP, TCPSTATE_A_DEST_ALL_NETNS, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good port-get", .cmd = PORTS, 0, TCPSTATE_A_PORT_PORT, 2, PORT },
+	{ "good port dump", .cmd = PORTS, DUMP },
+	{ "no port", .cmd = PORTS, .error = EINVAL, .says = "the attribute port is missing" },
+	{ "port 0", .cmd = PORTS, 0, TCPSTATE_A_PORT_PORT, 2, 0, .error = EINVAL, .says = "or 0" },
+	{ "all ports for nobody", .cmd = PORTS, DUMP, TCPSTATE_A_PORT_ALL_NETNS, .nobody = true,
+	  .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all ports inside", .cmd = PORTS, DUMP, TCPSTATE_A_PORT_ALL_NETNS, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good summary", .cmd = SUMMARY },
+	{ "good summary that walks", .cmd = SUMMARY, 0, TCPSTATE_A_PORT_SUMMARY_WALK },
+	{ "all summaries for nobody", .cmd = SUMMARY, DUMP, .nobody = true,
+	  .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all summaries inside", .cmd = SUMMARY, DUMP, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good thresholds", .cmd = CONFIG },
+	{ "good thresholds for nobody", .cmd = CONFIG, .nobody = true },
+	{ "good threshold", .cmd = CONFIG, 0, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING, 4, 80 },
+	{ "a threshold of nobody's", .cmd = CONFIG, 0, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING, 4, 70,
+	  .nobody = true, .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "a threshold of 0", .cmd = CONFIG, 0, TCPSTATE_A_CONFIG_PORT_ROOM_CRITICAL, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "more than all", .cmd = CONFIG, 0, TCPSTATE_A_CONFIG_TIME_WAIT_CRITICAL, 4, 101,
+	  .error = ERANGE, .says = RANGE },
+	{ "no age at all", .cmd = CONFIG, 0, TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "a warning above its critical", .cmd = CONFIG, 0,
+	  TCPSTATE_A_CONFIG_TIME_WAIT_WARNING, 4, 96,
+	  .error = EINVAL, .says = "above its critical" },
+	{ "one good threshold and one above its critical", .cmd = CONFIG, 0,
+	  TCPSTATE_A_CONFIG_PORT_ROOM_WARNING, 4, 70,
+	  .more = MORE({ TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING, 4, 601 }),
+	  .error = EINVAL, .says = "above its critical" },
+	{ "all thresholds for nobody", .cmd = CONFIG, DUMP, .nobody = true,
+	  .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all thresholds inside", .cmd = CONFIG, DUMP, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good alert dump", .cmd = ALERT, DUMP },
+	{ "good alert dump of one event", .cmd = ALERT, DUMP, TCPSTATE_A_ALERT_EVENT, 4, 1 },
+	{ "no event", .cmd = ALERT, .error = EINVAL, .says = "the attribute event is missing" },
+	{ "event 0", .cmd = ALERT, 0, TCPSTATE_A_ALERT_EVENT, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "an unknown event", .cmd = ALERT, 0, TCPSTATE_A_ALERT_EVENT, 4, 6,
+	  .error = ERANGE, .says = RANGE },
+	{ "an unknown event in a dump", .cmd = ALERT, DUMP, TCPSTATE_A_ALERT_EVENT, 4, 6,
+	  .error = ERANGE, .says = RANGE },
+	{ "an alert that is not in force", .cmd = ALERT, 0, TCPSTATE_A_ALERT_EVENT, 4, 1,
+	  .error = ENOENT, .says = "no such alert is in force" },
+	{ "all alerts for nobody", .cmd = ALERT, DUMP, TCPSTATE_A_ALERT_ALL_NETNS, .nobody = true,
+	  .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all alerts inside", .cmd = ALERT, DUMP, TCPSTATE_A_ALERT_ALL_NETNS, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good listing", .cmd = CONN, DUMP },
+	{ "good listing for nobody", .cmd = CONN, DUMP, .nobody = true },
+	{ "good listing of a network", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR_PREFIX, 1, 8,
+	  .more = MORE({ TCPSTATE_A_CONN_DADDR, 4, 10 }) },
+	{ "no cookie", .cmd = CONN, .error = EINVAL, .says = "the attribute cookie is missing" },
+	/* These are nobody's, not anybody's. */
+	{ "cookie 0", .cmd = CONN, 0, TCPSTATE_A_CONN_COOKIE, 8, 0, .inside = true,
+	  .error = ERANGE, .says = RANGE },
+	{ "from port 0", .cmd = CONN, DUMP, TCPSTATE_A_CONN_SPORT, 2, 0, .inside = true,
+	  .error = ERANGE, .says = RANGE },
+	{ "to port 0", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DPORT, 2, 0, .inside = true,
+	  .error = ERANGE, .says = RANGE },
+	{ "pid 0", .cmd = CONN, DUMP, TCPSTATE_A_CONN_PID, 4, 0, .inside = true,
+	  .error = ERANGE, .says = RANGE },
+	{ "cgroup 0", .cmd = CONN, DUMP, TCPSTATE_A_CONN_CGROUP, 8, 0, .inside = true,
+	  .error = ERANGE, .says = RANGE },
+	{ "an unknown cookie", .cmd = CONN, 0, TCPSTATE_A_CONN_COOKIE, 8, 0xfffffff,
+	  .error = ENOENT, .says = "no connection has this cookie" },
+	{ "no state", .cmd = CONN, DUMP, TCPSTATE_A_CONN_STATES, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "an unknown state", .cmd = CONN, DUMP, TCPSTATE_A_CONN_STATES, 4, 1 << 13,
+	  .error = ERANGE, .says = RANGE },
+	{ "no oldest", .cmd = CONN, DUMP, TCPSTATE_A_CONN_TOP, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "too many oldest", .cmd = CONN, DUMP, TCPSTATE_A_CONN_TOP, 4, TCPSTATE_TOP_MAX + 1,
+	  .error = ERANGE, .says = RANGE },
+	{ "a prefix without an address", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR_PREFIX, 1, 8,
+	  .error = EINVAL, .says = "a prefix needs an address" },
+	{ "a long prefix", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR_PREFIX, 1, 33,
+	  .more = MORE({ TCPSTATE_A_CONN_DADDR, 4, 10 }),
+	  .error = EINVAL, .says = "longer than the address" },
+	{ "a longer one", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR_PREFIX, 1, 129,
+	  .more = MORE({ TCPSTATE_A_CONN_DADDR, 16, 10 }), .error = ERANGE, .says = RANGE },
+	{ "an address of no family", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR, 5, 10,
+	  .error = EINVAL, .says = "4 or 16 bytes" },
+	{ "an address of nothing", .cmd = CONN, DUMP, TCPSTATE_A_CONN_DADDR, 0, 0,
+	  .error = EINVAL, .says = "4 or 16 bytes" },
+	{ "a listing by pid for nobody", .cmd = CONN, DUMP, TCPSTATE_A_CONN_PID, 4, 1,
+	  .nobody = true, .error = EPERM, .says = "to list by owner needs CAP_NET_ADMIN" },
+	{ "all connections for nobody", .cmd = CONN, DUMP, TCPSTATE_A_CONN_ALL_NETNS,
+	  .nobody = true, .error = EPERM, .says = "CAP_NET_ADMIN" },
+	{ "all connections inside", .cmd = CONN, DUMP, TCPSTATE_A_CONN_ALL_NETNS, .inside = true,
+	  .error = EPERM, .says = "initial" },
+
+	{ "good owner dump", .cmd = OWNER, DUMP, TCPSTATE_A_OWNER_BY, 4, TCPSTATE_OWNER_KEY_COMM },
+	{ "owners by nothing", .cmd = OWNER,
+	  .error = EINVAL, .says = "the attribute by is missing" },
+	{ "owners by nothing in a dump", .cmd = OWNER, DUMP, .error = EINVAL,
+	  .says = "the attribute by is missing" },
+	{ "owners by 0", .cmd = OWNER, DUMP, TCPSTATE_A_OWNER_BY, 4, 0,
+	  .error = ERANGE, .says = RANGE },
+	{ "owners by what is unknown", .cmd = OWNER, DUMP, TCPSTATE_A_OWNER_BY, 4, 5,
+	  .error = ERANGE, .says = RANGE },
+	{ "an owner without its key", .cmd = OWNER, 0, TCPSTATE_A_OWNER_BY, 4,
+	  TCPSTATE_OWNER_KEY_PID, .error = ENOENT, .says = "no owner has this key" },
+	{ "an unknown owner", .cmd = OWNER, 0, TCPSTATE_A_OWNER_BY, 4, TCPSTATE_OWNER_KEY_PID,
+	  .more = MORE({ TCPSTATE_A_OWNER_PID, 4, 0x3fffffff }),
+	  .error = ENOENT, .says = "no owner has this key" },
+	{ "owners for nobody", .cmd = OWNER, DUMP, TCPSTATE_A_OWNER_BY, 4, TCPSTATE_OWNER_KEY_UID,
+	  .nobody = true, .error = EPERM, .says = "needs CAP_NET_ADMIN" },
+	{ "an owner for nobody", .cmd = OWNER, 0, TCPSTATE_A_OWNER_BY, 4, TCPSTATE_OWNER_KEY_UID,
+	  .nobody = true, .error = EPERM, .says = "needs CAP_NET_ADMIN" },
+	{ "all owners inside", .cmd = OWNER, DUMP, TCPSTATE_A_OWNER_BY, 4, TCPSTATE_OWNER_KEY_UID,
+	  .more = MORE({ .type = TCPSTATE_A_OWNER_ALL_NETNS }), .inside = true,
+	  .error = EPERM, .says = "initial" },
+};
+
+/* Asked once and in a dump, @c is refused, with a sentence whatever it is. */
+static int refused_both(const char *of, struct netlink_case *c)
+{
+	char name[80];
+
+	for (c->flags = 0; ; c->flags = DUMP) {
+		struct netlink_case both = *c;
+		int rc;
+
+		snprintf(name, sizeof(name), "%s, %s%s", of, c->name,
+			 c->flags ? ", in a dump" : "");
+		both.name = name;
+		rc = ask_case(NULL, &both);
+		if (rc || c->flags)
+			return rc;
+	}
+}
+
+#define REFUSED(of, what, command, ...)						\
+	EXPECT_OK(refused_both(of, &(struct netlink_case){ what, .cmd = (command),	\
+						__VA_ARGS__, .says = "ttribute" }))
+
+/* What no object takes: attributes that are unknown, or are for answers. */
+TEST_F_TIMEOUT(badinput, netlink_unknown_attributes, SECONDS)
+{
+	ASSERT_EQ(0, find_family());
+	for (const struct object *o = objects; o < objects + ARRAY_SIZE(objects); o++) {
+		REFUSED(o->name, "unknown", o->cmd, 0, 200, 4, 1, .error = EINVAL);
+		REFUSED(o->name, "of answers", o->cmd, 0, o->attr_of_answers, 4, 1,
+			.error = EINVAL);
+	}
+}
+
+/* An attribute is as long as its type, and no other type. */
+TEST_F_TIMEOUT(badinput, netlink_sizes, SECONDS)
+{
+	ASSERT_EQ(0, find_family());
+	for (const struct sized *a = sized; a < sized + ARRAY_SIZE(sized); a++) {
+		if (a->size == FLAG) {
+			REFUSED(a->name, "a flag with a value", a->cmd, 0, a->attr, 4, 1,
+				.error = ERANGE);
+		} else if (a->size == NAME) {
+			REFUSED(a->name, "empty", a->cmd, 0, a->attr, 0, .error = EINVAL);
+			/* Four letters, and no end. */
+			REFUSED(a->name, "without an end", a->cmd, 0, a->attr, 4, 0x61616161,
+				.error = EINVAL);
+			REFUSED(a->name, "long", a->cmd, 0, a->attr, NAME + 4, 0x61616161,
+				.error = ERANGE);
+		} else {
+			REFUSED(a->name, "empty", a->cmd, 0, a->attr, 0, .error = EINVAL);
+			REFUSED(a->name, "short", a->cmd, 0, a->attr, a->size - 1, 1,
+				.error = EINVAL);
+			REFUSED(a->name, "long", a->cmd, 0, a->attr, 2 * a->size, 1,
+				.error = EINVAL);
+		}
+	}
+}
+
+TEST_F_TIMEOUT(badinput, netlink_objects, SECONDS)
+{
+	char before[4096];
+	unsigned int i;
+
+	ASSERT_EQ(0, find_family());
+	CHECK(run(NULL, CLI "-aj config"));
+	snprintf(before, sizeof(before), "%s", output());
+	for (i = 0; i < ARRAY_SIZE(object_cases); i++) {
+		const struct netlink_case *c = &object_cases[i];
+
+		ASSERT_TRUE(!c->error || c->says) TH_LOG("%s", c->name);
+		EXPECT_OK(ask_case(&self->rig.net.client, c));
+	}
+	CHECK(run(NULL, CLI "-aj config"));
+	ASSERT_STREQ(before, output());
+}
+
 /* A message that ends within its own header, and one with a tail that is no attribute. */
 TEST_F_TIMEOUT(badinput, cut_short, SECONDS)
 {
@@ -400,6 +722,57 @@ TEST_F_TIMEOUT(badinput, no_family_without_the_module, SECONDS)
 	ASSERT_EQ(ENOENT, find_family());
 	CHECK(module_load(NULL));
 	CHECK(cli_read(&self->rig.net.client, &self->before));
+}
+
+/* --- the kernel --- */
+
+#define TRACEFS	"/sys/kernel/tracing/"
+
+/* No function is hooked, no return probe set, nothing of the module's there. */
+static bool nothing_left(void)
+{
+	return !module_loaded() &&
+	       !run(NULL, "! grep -E 'inet_twsk|tcp_twsk_destructor|security_sock_graft|"
+			  "inet6_cleanup_sock|inet_csk_get_port' " TRACEFS "enabled_functions && "
+			  "! grep tcpstate /proc/kallsyms");
+}
+
+/* With kernel.ftrace_enabled=0 it is not loaded; the log says why, and what to do. */
+TEST_F_TIMEOUT(badinput, ftrace_is_off, SECONDS)
+{
+	struct kmsg_allowed allowed[] = {
+		{ .words = "set kernel.ftrace_enabled to 1 and load again" },
+	};
+	struct ns *client = &self->rig.net.client, *server = &self->rig.net.server;
+	int i, refused = 0;
+
+	CHECK(run(NULL, "mountpoint -q " TRACEFS " || mount -t tracefs tracefs " TRACEFS));
+	CHECK(run(NULL, "grep inet_twsk " TRACEFS "enabled_functions && "
+			"grep tcpstate_conn /proc/kallsyms"));
+	CHECK(module_unload());
+	ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(kmsg_check(&self->rig.log));
+	CHECK(sysctl_set(NULL, "kernel/ftrace_enabled", "0"));
+	for (i = 0; i < 3; i++)
+		refused += module_load(NULL) && errno == EBUSY;
+	CHECK(sysctl_set(NULL, "kernel/ftrace_enabled", "1"));
+	ASSERT_EQ(3, refused);
+	CHECK(kmsg_check_allowing(&self->rig.log, allowed, 1));
+	ASSERT_EQ(3, allowed[0].seen);
+	CHECK(run(NULL, "dmesg | grep 'tcpstate: cannot hook inet_twsk_hashdance[a-z_]*(): "
+			"set kernel.ftrace_enabled to 1 and load again$' | tail -n 1"));
+	TH_LOG("%.*s", (int)strcspn(output(), "\n"), output());
+	ASSERT_NE('\0', *output());
+	ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
+	ASSERT_EQ(ENOENT, find_family());
+
+	CHECK(ns_note_seed(client));
+	CHECK(ns_note_seed(server));
+	CHECK(module_load(NULL));
+	CHECK(step(client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=1"));
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(step(client, ONLY_V4, "TIME_WAIT=2"));
+	CHECK(cli_read(client, &self->before));
 }
 
 TEST_HARNESS_MAIN

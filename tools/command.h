@@ -38,6 +38,8 @@ struct request {
  * @name: its name; NULL for what is shown without one
  * @summary: what it shows, one line
  * @filters: what it takes, up to one without help
+ * @keys: what a KEY among its filters may be, up to one without help; NULL when
+ *   there is no such
  * @options: its own options, up to one without help; NULL when it has none
  * @machine_wide: shows what /proc tells of the whole machine
  * @plugin: as what it speaks to a monitoring system; NULL: it does not
@@ -47,6 +49,7 @@ struct command {
 	const char *name;
 	const char *summary;
 	const struct filter *filters;
+	const struct filter *keys;
 	const struct filter *options;
 	bool machine_wide;
 	const char *plugin;

@@ -13,40 +13,54 @@
 
 enum unit { PERCENT, SECONDS };
 
+static const struct filter words[CONFIG_KEYS + 1] = {
+	[CONFIG_PORT_ROOM_WARNING] = { .name = "port-room-warning",
+		.help = "percent taken of a destination's ports (80 unless set)" },
+	[CONFIG_PORT_ROOM_CRITICAL] = { .name = "port-room-critical",
+		.help = "the same (95)" },
+	[CONFIG_TIME_WAIT_WARNING] = { .name = "time-wait-warning",
+		.help = "mini-sockets, percent of net.ipv4.tcp_max_tw_buckets (80)" },
+	[CONFIG_TIME_WAIT_CRITICAL] = { .name = "time-wait-critical",
+		.help = "the same (95)" },
+	[CONFIG_CLOSE_WAIT_WARNING] = { .name = "close-wait-warning",
+		.help = "time in CLOSE_WAIT, in seconds or as 10m (60)" },
+	[CONFIG_CLOSE_WAIT_CRITICAL] = { .name = "close-wait-critical",
+		.help = "the same (600)" },
+};
+
 static const struct key {
-	const char *name;
 	const char *json;
 	int attr;
 	enum unit unit;
 	const char *format;
 } keys[CONFIG_KEYS] = {
 	[CONFIG_PORT_ROOM_WARNING] = {
-		"port-room-warning", "port_room_warning",
+		"port_room_warning",
 		TCPSTATE_A_CONFIG_PORT_ROOM_WARNING, PERCENT,
 		"port-room-warning    %s % of a destination's capacity, without what is reusable\n"
 	},
 	[CONFIG_PORT_ROOM_CRITICAL] = {
-		"port-room-critical", "port_room_critical",
+		"port_room_critical",
 		TCPSTATE_A_CONFIG_PORT_ROOM_CRITICAL, PERCENT,
 		"port-room-critical   %s %\n"
 	},
 	[CONFIG_TIME_WAIT_WARNING] = {
-		"time-wait-warning", "time_wait_warning",
+		"time_wait_warning",
 		TCPSTATE_A_CONFIG_TIME_WAIT_WARNING, PERCENT,
 		"time-wait-warning    %s % of net.ipv4.tcp_max_tw_buckets\n"
 	},
 	[CONFIG_TIME_WAIT_CRITICAL] = {
-		"time-wait-critical", "time_wait_critical",
+		"time_wait_critical",
 		TCPSTATE_A_CONFIG_TIME_WAIT_CRITICAL, PERCENT,
 		"time-wait-critical   %s %\n"
 	},
 	[CONFIG_CLOSE_WAIT_WARNING] = {
-		"close-wait-warning", "close_wait_warning",
+		"close_wait_warning",
 		TCPSTATE_A_CONFIG_CLOSE_WAIT_WARNING, SECONDS,
 		"close-wait-warning   %s s in CLOSE_WAIT\n"
 	},
 	[CONFIG_CLOSE_WAIT_CRITICAL] = {
-		"close-wait-critical", "close_wait_critical",
+		"close_wait_critical",
 		TCPSTATE_A_CONFIG_CLOSE_WAIT_CRITICAL, SECONDS,
 		"close-wait-critical  %s s\n"
 	},
@@ -149,15 +163,20 @@ void config_print(const struct config *config)
 	out_object_close();
 }
 
+static const char *key_name(const struct key *key)
+{
+	return words[key - keys].name;
+}
+
 static const struct key *find_key(const char *word)
 {
 	const char *names[CONFIG_KEYS], *near;
 	unsigned int i;
 
 	for (i = 0; i < CONFIG_KEYS; i++) {
-		if (!strcmp(keys[i].name, word) || !strcmp(keys[i].json, word))
+		names[i] = key_name(&keys[i]);
+		if (!strcmp(names[i], word) || !strcmp(keys[i].json, word))
 			return &keys[i];
-		names[i] = keys[i].name;
 	}
 	near = word_nearest(word, names, CONFIG_KEYS);
 	if (near)
@@ -185,10 +204,10 @@ static int bad_value(const struct key *key, const char *word)
 	if (key->unit == PERCENT)
 		return out_fail(OUT_USAGE,
 				"'%s' will not do: %s needs a percentage from 1 to 100",
-				word, key->name);
+				word, key_name(key));
 	return out_fail(OUT_USAGE,
 			"'%s' will not do: %s needs a duration such as 90s or 10m",
-			word, key->name);
+			word, key_name(key));
 }
 
 /* KEY VALUE, as often as there are any. */
@@ -274,5 +293,6 @@ const struct command config_command = {
 		  .help = "change a threshold, as in 'set port-room-warning 70'" },
 		{ 0 }
 	},
+	.keys = words,
 	.run = run,
 };

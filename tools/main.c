@@ -140,6 +140,7 @@ static void print_command_usage(const struct command *command)
 	printf("\n\n%c%s.\n", command->summary[0] & ~0x20,
 	       command->summary + 1);
 	print_table("Filters", command->filters, "");
+	print_table("Keys", command->keys, "");
 	print_table("Options", command->options, "--");
 	printf("\n'" NAME " -h' shows the %soptions.\n",
 	       command->options ? "other " : "");

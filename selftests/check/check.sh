@@ -173,37 +173,120 @@ check_selftests() {
 	tree make -s -C selftests/bench O=/out/bench
 }
 
+# The manual has every key of the JSON and every parameter of the module.
 check_manual() {
+	local f name manual
+
+	manual=$(tr '_' '-' <"$top/tools/tcpstate-cli.8")
 	tree mandoc -T lint -W warning tools/tcpstate-cli.8
+	while IFS=: read -r f name; do
+		grep -qwe "${name//_/-}" <<<"$manual" ||
+			echo "tools/tcpstate-cli.8: nothing on $name, of $f"
+	done < <(cd "$top" && {
+		grep -oHE '(out_[a-z_]+|process_print|conn_print_one)\("[a-z0-9_]+"' tools/*.c
+		grep -oHE '^[[:space:]]+"[a-z_]+",$' tools/config.c
+		grep -oHE '^module_param(_named)?\([a-z_]+' module/*.c
+	} | sed -E 's/:.*[("\t]([a-z0-9_]+)"?,?$/:\1/' | sort -u)
+}
+
+# Where a function that is hooked, or the tracepoint, has another prototype, the
+# build stops with an error that names it, for each of them.
+check_prototypes() {
+	local k dir bind words errors refusals bad=0
+
+	mapfile -t refusals < <(sed -n -e '/^\ttcpstate_check_prototype(/{s///' -e 's/,.*//' \
+		-e 's/TCPSTATE_HASHDANCE/inet_twsk_hashdance[a-z_]*/' \
+		-e 's/.*/the prototype of &() is not what tcpstate expects/p}' "$top/module/probe.c")
+	refusals+=("check_trace_callback_type_inet_sock_set_state. from incompatible pointer type")
+	for k in "${all_kernels[@]}"; do
+		dir=$out/prototypes/$k
+		rm -rf --one-file-system "$dir"
+		mkdir -p "$dir"
+		cp -r "$top/Kbuild" "$top/module" "$dir"
+		sed -i -E 's/^(typedef .*\(\*tcpstate_[a-z_]*_t\)\()/\1void *unexpected, /' \
+			"$dir/module/compat.h"
+		sed -i 's/const int newstate)$/const long newstate)/' "$dir/module/probe.c"
+		mapfile -t bind < <(headers_bind "$k")
+		in_tree "$(tree_path "$(suite_of "$k")")" "$dir=/src" "${bind[@]}" -- \
+			make -s -C "$(headers_of "$k")" M=/src module/probe.o >"$dir.log" 2>&1 &&
+			{ echo "$k: it builds"; bad=1; }
+		errors=$(grep -E '(error|warning): ' "$dir.log" || :)
+		for words in "${refusals[@]}"; do
+			grep -q "error: .*$words" <<<"$errors" ||
+				{ echo "$k: no error says '$words'"; bad=1; }
+			errors=$(grep -v "$words" <<<"$errors" || :)
+		done
+		[[ ! $errors ]] || { echo "$k: $errors"; bad=1; }
+	done
+	((bad == 0))
+}
+
+# What README says of a server, below a DESTDIR: 'make', what 'make install' puts
+# where, that it runs there, and that 'make uninstall' leaves nothing of it.
+check_install() {
+	local release prefix root=/out/install/root log=$out/install/log arguments
+
+	release=$(<"$(kernel_path 6.1)/version")
+	rm -rf --one-file-system "$out/install/root"
+	mkdir -p "$out/install/root"
+	for prefix in /usr /usr/local; do
+		arguments=(TCPSTATE_BUILD=/out/install/build "RELEASE=$release"
+			"DESTDIR=$root" "PREFIX=$prefix")
+		# shellcheck disable=SC2016
+		tree sh -euc '
+			root=$1 prefix=$2 release=$3
+			shift 3
+			make -j"$(nproc)" "$@"
+			make "$@" install
+			"$root$prefix/bin/tcpstate-cli" -h
+			modinfo -F version "$root/lib/modules/$release/updates/tcpstate.ko"
+		' sh "$root" "$prefix" "$release" "${arguments[@]}" >"$log" 2>&1 ||
+			{ cat "$log"; return 1; }
+		diff -u --label expected --label installed - <(installed) <<-END
+		-rw-r--r-- lib/modules/$release/updates/tcpstate.ko
+		-rwxr-xr-x ${prefix#/}/bin/tcpstate-cli
+		-rw-r--r-- ${prefix#/}/share/bash-completion/completions/tcpstate-cli
+		-rw-r--r-- ${prefix#/}/share/man/man8/tcpstate-cli.8
+		END
+		tree make "${arguments[@]}" uninstall >"$log" 2>&1 || { cat "$log"; return 1; }
+		installed
+	done
+}
+
+installed() {
+	find "$out/install/root" ! -type d -printf '%M %P\n' | sort -k 2
 }
 
 # Every file says its licence; the version is the same everywhere; the tests that
-# the documentation points to (`fixture.test`) are there.
+# README.md and Documentation point to (`fixture.test`; or a file) are there.
 check_house() {
-	local f bad=0 version fixture name
+	local f bad=0 version name files
 
+	files=$(all_files)
 	while read -r f; do
 		[[ $f != LICENSE && $f != tools/tests/expect/* ]] || continue
 		if ! head -n 6 "$top/$f" | grep -q 'SPDX-License-Identifier: '; then
 			echo "$f: no SPDX-License-Identifier"
 			bad=1
 		fi
-	done < <(all_files)
+	done <<<"$files"
 	version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
 	grep -q "^MODULE_VERSION(\"$version\");" "$top/module/main.c" ||
 		{ echo "module/main.c: MODULE_VERSION is not dkms.conf's $version"; bad=1; }
 	grep -q "^VERSION ?= $version\$" "$top/tools/Makefile" ||
 		{ echo "tools/Makefile: VERSION is not dkms.conf's $version"; bad=1; }
-	while IFS=. read -r fixture name; do
-		grep -qE "^TEST_F[A-Z_]*\\($fixture, ${name}[,)]" "$top"/selftests/*.c ||
-			{ echo "Documentation/states.md: there is no test $fixture.$name"; bad=1; }
-	done < <(grep -oE "\`[a-z_]+\.[a-z0-9_]+\`" "$top/Documentation/states.md" | tr -d '\`' |
-		grep -vx fixture.test | sort -u)
+	while IFS=: read -r f name; do
+		grep -qE "^TEST_F[A-Z_]*\\(${name%.*}, ${name#*.}[,)]" "$top"/selftests/*.c ||
+			grep -qE "(^|/)$name\$" <<<"$files" ||
+			{ echo "$f: there is no test $name, and no file"; bad=1; }
+	done < <(cd "$top" && find README.md Documentation -name '*.md' -exec \
+		grep -oHE "\`[a-z_]+\.[a-z0-9_]+\`" {} + | tr -d '\`' |
+		grep -v ':fixture\.test$' | sort -u)
 	((bad == 0))
 }
 
-all_steps=(module versions checkpatch kernel-doc netlink tools asan selftests manual
-	shellcheck python house)
+all_steps=(module prototypes versions checkpatch kernel-doc netlink tools asan install
+	selftests manual shellcheck python house)
 steps=("$@")
 ((${#steps[@]})) || steps=("${all_steps[@]}")
 for s in "${steps[@]}"; do

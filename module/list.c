@@ -671,11 +671,7 @@ static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 			break;
 		case TCPSTATE_A_CONN_COOKIE:
 			filter->cookie = nla_get_u64(attr);
-			if (filter->cookie)
-				break;
-			NL_SET_ERR_MSG_ATTR(extack, attr,
-					    "no connection has the cookie 0");
-			return -EINVAL;
+			break;
 		}
 	}
 	if (filter->by_owner && !reader->capable) {

@@ -260,6 +260,8 @@ int tcp_finish_dial(int fd);
 /* Connect within @ns, by loopback. */
 int tcp_connect_local(const struct ns *ns, enum family family, uint16_t port);
 int local_port(int fd);
+/* As the kernel tells whoever holds it; a mini-socket's is CLOSE. */
+int tcp_state(int fd);
 /* Send @n bytes; read until the peer's FIN. */
 int send_bytes(int fd, size_t n);
 int read_to_end(int fd, size_t *n);

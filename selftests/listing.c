@@ -316,6 +316,7 @@ static int take_owner(const struct nlattr **attrs, void *arg)
 	owner->time_wait_rate = number(attrs[TCPSTATE_A_OWNER_TIME_WAIT_RATE], 0);
 	owner->close_wait_recent = number(attrs[TCPSTATE_A_OWNER_CLOSE_WAIT_RECENT], 0);
 	owner->hidden = number(attrs[TCPSTATE_A_OWNER_HIDDEN], 0);
+	owner->dropped = number(attrs[TCPSTATE_A_OWNER_DROPPED], 0);
 	return 0;
 }
 

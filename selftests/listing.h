@@ -73,6 +73,7 @@ struct told_owner {
 	bool gone;
 	uint64_t connections, time_wait, time_wait_made, fin_wait2, close_wait;
 	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_recent, hidden;
+	uint64_t dropped;		/* of nobody's: how many there was no room for */
 };
 
 struct owner_list {

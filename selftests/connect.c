@@ -300,7 +300,7 @@ void close_fd(int *fd)
 	*fd = -1;
 }
 
-static int state_of(int fd)
+int tcp_state(int fd)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -312,8 +312,8 @@ int close_acknowledged(int *fd)
 {
 	if (shutdown(*fd, SHUT_WR))
 		return fail("shutdown: %m");
-	if (!WAIT_FOR(state_of(*fd) == TCP_FIN_WAIT2, PATIENCE_MS))
-		return fail("a FIN was not acknowledged: state %d", state_of(*fd));
+	if (!WAIT_FOR(tcp_state(*fd) == TCP_FIN_WAIT2, PATIENCE_MS))
+		return fail("a FIN was not acknowledged: state %d", tcp_state(*fd));
 	close_fd(fd);
 	return 0;
 }

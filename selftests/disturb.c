@@ -12,8 +12,33 @@
 
 #include "disturb.h"
 
+static const char *const commands[] = {
+	"tcpstate-cli -j -a state", "tcpstate-cli state", "tcpstate-cli -a audit",
+	"tcpstate-cli", "tcpstate-cli -a conn", "tcpstate-cli -a conn top 10",
+	"tcpstate-cli -j -a conn stuck", "tcpstate-cli -a owner", "tcpstate-cli -j -a owner by pid",
+	"tcpstate-cli -a dest", "tcpstate-cli -a port", "tcpstate-cli -a port summary",
+	"tcpstate-cli config",
+};
+
+#define COMMANDS	(sizeof(commands) / sizeof(*commands))
+
+/* Dumps that take more than one message. */
+static const struct {
+	int cmd, all_netns, by;
+} dumps[] = {
+	{ .cmd = TCPSTATE_CMD_STATE_GET },
+	{ .cmd = TCPSTATE_CMD_CONN_GET, .all_netns = TCPSTATE_A_CONN_ALL_NETNS },
+	{ .cmd = TCPSTATE_CMD_OWNER_GET, .all_netns = TCPSTATE_A_OWNER_ALL_NETNS,
+	  .by = TCPSTATE_A_OWNER_BY },
+	{ .cmd = TCPSTATE_CMD_DEST_GET, .all_netns = TCPSTATE_A_DEST_ALL_NETNS },
+	{ .cmd = TCPSTATE_CMD_PORT_GET, .all_netns = TCPSTATE_A_PORT_ALL_NETNS },
+};
+
+#define DUMPS		(sizeof(dumps) / sizeof(*dumps))
+
 struct tally {
 	uint64_t done[DISTURBERS];
+	uint64_t answered[COMMANDS], half_read[DUMPS];
 	char trouble[300];
 };
 
@@ -23,38 +48,47 @@ static const char *const names[DISTURBERS] = { "answers", "half-read dumps", "de
 static int ask(struct tally *t)
 {
 	static unsigned int turn;
-	static const char *const commands[] = {
-		"tcpstate-cli -j -a state", "tcpstate-cli state", "tcpstate-cli -a audit",
-	};
-	const char *command = commands[turn++ % 3];
-	int status = run_status(NULL, "%s", command);
+	unsigned int i = turn++ % COMMANDS;
+	int status = run_status(NULL, "%s", commands[i]);
 
-	if (!status)
+	if (!status) {
 		t->done[DISTURB_ASK]++;
+		t->answered[i]++;
+	}
 	return status == 0 || status == 3 ? 0 :
-	       fail("'%s' ended with %d: %.200s", command, status, output());
+	       fail("'%s' ended with %d: %.200s", commands[i], status, output());
 }
 
-static int send_request(int fd, int type, int cmd, int flags, const char *name)
-{
-	struct {
-		struct nlmsghdr nlh;
-		struct genlmsghdr genl;
-		struct nlattr nla;
-		char name[GENL_NAMSIZ];
-	} r = {
-		.nlh = { .nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN), .nlmsg_type = type,
-			 .nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = 1 },
-		.genl = { .cmd = cmd, .version = 1 },
-		.nla = { .nla_type = CTRL_ATTR_FAMILY_NAME },
-	};
+struct request {
+	struct nlmsghdr nlh;
+	struct genlmsghdr genl;
+	char attrs[64];
+};
 
-	if (name) {
-		snprintf(r.name, sizeof(r.name), "%s", name);
-		r.nla.nla_len = NLA_HDRLEN + strlen(name) + 1;
-		r.nlh.nlmsg_len += NLA_ALIGN(r.nla.nla_len);
-	}
-	return send(fd, &r, r.nlh.nlmsg_len, 0) < 0 ? -1 : 0;
+static void request(struct request *r, int type, int cmd, int flags)
+{
+	memset(r, 0, sizeof(*r));
+	r->nlh = (struct nlmsghdr){
+		.nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN), .nlmsg_type = type,
+		.nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = 1,
+	};
+	r->genl.cmd = cmd;
+	r->genl.version = 1;
+}
+
+static void put(struct request *r, int type, const void *data, size_t size)
+{
+	struct nlattr *nla = (void *)((char *)r + r->nlh.nlmsg_len);
+
+	nla->nla_type = type;
+	nla->nla_len = NLA_HDRLEN + size;
+	memcpy(nla + 1, data, size);
+	r->nlh.nlmsg_len += NLA_ALIGN(nla->nla_len);
+}
+
+static int send_request(int fd, const struct request *r)
+{
+	return send(fd, r, r->nlh.nlmsg_len, 0) < 0 ? -1 : 0;
 }
 
 /* The family's number, which is another one after each load; 0 while there is none. */
@@ -62,9 +96,12 @@ static int family(int fd)
 {
 	char buffer[8192], *at, *end;
 	struct nlmsghdr *nlh = (void *)buffer;
+	struct request r;
 	ssize_t n;
 
-	if (send_request(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0, TCPSTATE_FAMILY_NAME))
+	request(&r, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
+	put(&r, CTRL_ATTR_FAMILY_NAME, TCPSTATE_FAMILY_NAME, sizeof(TCPSTATE_FAMILY_NAME));
+	if (send_request(fd, &r))
 		return 0;
 	n = recv(fd, buffer, sizeof(buffer), 0);
 	if (n < (ssize_t)NLMSG_LENGTH(GENL_HDRLEN) || nlh->nlmsg_type != GENL_ID_CTRL)
@@ -80,20 +117,40 @@ static int family(int fd)
 	return 0;
 }
 
+static int send_dump(int fd, int id, unsigned int i)
+{
+	uint32_t by = TCPSTATE_OWNER_KEY_PID;
+	struct request r;
+
+	request(&r, id, dumps[i].cmd, NLM_F_DUMP);
+	if (dumps[i].all_netns)
+		put(&r, dumps[i].all_netns, "", 0);
+	if (dumps[i].by)
+		put(&r, dumps[i].by, &by, sizeof(by));
+	return send_request(fd, &r);
+}
+
 /* Read the first part of a dump, stay a moment, leave the rest. */
 static int half_read(struct tally *t)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	static unsigned int turn;
+	unsigned int i = turn++ % DUMPS;
+	struct nlmsghdr *nlh;
 	char buffer[4096];
+	ssize_t n;
 	int fd, id;
 
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)))
 		return fail("netlink: %m");
 	id = family(fd);
-	if (id && !send_request(fd, id, TCPSTATE_CMD_STATE_GET, NLM_F_DUMP, NULL) &&
-	    recv(fd, buffer, sizeof(buffer), 0) > (ssize_t)NLMSG_LENGTH(GENL_HDRLEN)) {
+	nlh = (void *)buffer;
+	n = !id || send_dump(fd, id, i) ? -1 : recv(fd, buffer, sizeof(buffer), 0);
+	/* An error, or a module that is on its way, is no part of a dump. */
+	if (n > (ssize_t)NLMSG_LENGTH(GENL_HDRLEN) && nlh->nlmsg_type == id) {
 		t->done[DISTURB_HALF_READ]++;
+		t->half_read[i]++;
 		nap(now_ms());
 	}
 	close(fd);
@@ -153,6 +210,19 @@ int disturb_start(struct disturb *d)
 uint64_t disturb_done(const struct disturb *d, int what)
 {
 	return __atomic_load_n(&d->tally->done[what], __ATOMIC_RELAXED);
+}
+
+int disturb_all_done(const struct disturb *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < COMMANDS; i++)
+		if (!__atomic_load_n(&d->tally->answered[i], __ATOMIC_RELAXED))
+			return fail("'%s' was never answered", commands[i]);
+	for (i = 0; i < DUMPS; i++)
+		if (!__atomic_load_n(&d->tally->half_read[i], __ATOMIC_RELAXED))
+			return fail("no dump of command %d was half read", dumps[i].cmd);
+	return 0;
 }
 
 int disturb_check(const struct disturb *d)

@@ -20,6 +20,8 @@ struct disturb {
 int disturb_start(struct disturb *d);
 /* How often one of them has done so. */
 uint64_t disturb_done(const struct disturb *d, int what);
+/* Fails if there is a command that has not been answered yet, or a dump not half read. */
+int disturb_all_done(const struct disturb *d);
 /* Fails if one of them had trouble. */
 int disturb_check(const struct disturb *d);
 void disturb_stop(struct disturb *d);

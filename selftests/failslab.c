@@ -16,11 +16,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "listing.h"
 #include "room.h"
 
 #define SECONDS		1500
@@ -492,6 +495,15 @@ static int batch_open(struct batch *batch, int n, unsigned int low, unsigned int
 	return 0;
 }
 
+/* One in TIME_WAIT later on, and one that its peer has closed, with an owner. */
+static int batch_open_leaky(struct batch *batch)
+{
+	if (batch_open(batch, 2, 0, 0) || shutdown(batch->p[0].client, SHUT_WR))
+		return -1;
+	return WAIT_FOR(tcp_state(batch->p[0].server) == ST_CLOSE_WAIT, PATIENCE_MS) ? 0 :
+	       fail("it is not in CLOSE_WAIT");
+}
+
 /* What was counted of them is true, and so is what is when they have ended. */
 static int batch_close(struct batch *batch)
 {
@@ -694,6 +706,100 @@ TEST_F_TIMEOUT(failslab, destinations, SECONDS)
 	} while (failed);
 }
 
+/* A process that opens its first connection with the @nth allocation failing. */
+static pid_t newcomer(const struct ns *ns, unsigned int nth, bool *failed)
+{
+	int report[2];
+	pid_t pid;
+
+	if (pipe(report))
+		return fail("pipe: %m");
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		int fd = -1;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		nth_fd = -1;
+		/* All that it needs but the connection itself is there before. */
+		if (!arm(0) && !arm(nth))
+			fd = tcp_connect_local(ns, IPV4, PORT);
+		*failed = disarm();
+		if (fd < 0 || write(report[1], failed, sizeof(*failed)) != sizeof(*failed))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(report[1]);
+	if (pid > 0 && read(report[0], failed, sizeof(*failed)) != sizeof(*failed)) {
+		end_child(pid, SIGKILL);
+		pid = fail("it could not connect");
+	}
+	close(report[0]);
+	return pid;
+}
+
+/* Its connection is its own, or, without memory, nobody's, and that is counted. */
+static int owner_failing(unsigned int nth, bool *failed, unsigned int *dropped)
+{
+	uint64_t own = 0, none = 0;
+	struct owner_list list;
+	struct counters c;
+	struct pair p;
+	struct ns ns;
+	pid_t pid;
+	size_t i;
+	int fd;
+
+	pair_init(&p, IPV4, PORT);
+	if (ns_new(&ns, NULL))
+		return -1;
+	uncertain(&ns);
+	p.listener = tcp_listen(&ns, IPV4, PORT);
+	fd = socket_for(&ns);
+	if (p.listener < 0 || fd < 0)
+		return -1;
+	pid = newcomer(&ns, nth, failed);
+	if (pid < 0)
+		return -1;
+	p.server = tcp_accept(p.listener);
+	if (p.server < 0 || cli_read(&ns, &c) || owner_list(fd, BY_PID, &list))
+		return -1;
+	for (i = 0; i < list.n; i++) {
+		if (list.owner[i].pid == (uint32_t)pid)
+			own += list.owner[i].connections;
+		none += list.owner[i].dropped;
+	}
+	owner_list_free(&list);
+	close(fd);
+	*dropped += none;
+	if (own + none + c.inexact < 1 || own > 1 || (!*failed && own + none != 1))
+		return fail("of the one connection %ju are its own, %ju owners dropped",
+			    (uintmax_t)own, (uintmax_t)none);
+	if (end_child(pid, SIGKILL) || honest(&ns))
+		return -1;
+	pair_close(&p);
+	if (honest(&ns))
+		return -1;
+	ns_drop(&ns);
+	return 0;
+}
+
+TEST_F_TIMEOUT(failslab, owners, SECONDS)
+{
+	unsigned int dropped = 0;
+	bool failed;
+
+	self->path = "owners";
+	CHECK(module_load(NULL));
+	do {
+		CHECK(owner_failing(self->failed + 1, &failed, &dropped));
+		self->failed += failed;
+	} while (failed);
+	ASSERT_LT(0, dropped);
+	CHECK(all_honest(&self->net));
+}
+
 /* The last line of what a monitor has said is of @severity. */
 static bool heard(FILE *from, char *line, size_t size, const char *severity)
 {
@@ -767,6 +873,23 @@ static const char *const commands[] = {
 	"tcpstate-cli port", "tcpstate-cli -a port", "tcpstate-cli port 7000",
 	"tcpstate-cli port summary", "tcpstate-cli -a port summary", "tcpstate-cli config",
 	"tcpstate-cli config set port-room-warning 79", "tcpstate-cli check",
+	"tcpstate-cli conn", "tcpstate-cli -a conn", "tcpstate-cli conn top 2",
+	"tcpstate-cli conn state close-wait", "tcpstate-cli conn stuck", "tcpstate-cli owner",
+	"tcpstate-cli -a owner by pid", "tcpstate-cli owner by uid",
+	"tcpstate-cli owner by cgroup", "tcpstate-cli owner comm failslab",
+	"tcpstate-cli close state close-wait",
+};
+
+/* What tells of connections does not leave out this one, or whose it is. */
+static const struct {
+	const char *command, *word;
+} words[] = {
+	{ "tcpstate-cli conn", "CLOSE_WAIT" }, { "tcpstate-cli -a conn", "CLOSE_WAIT" },
+	{ "tcpstate-cli conn top 2", "failslab[" },
+	{ "tcpstate-cli conn state close-wait", "failslab[" },
+	{ "tcpstate-cli owner", "failslab" }, { "tcpstate-cli -a owner by pid", "failslab" },
+	{ "tcpstate-cli owner comm failslab", "failslab" },
+	{ "tcpstate-cli close state close-wait", "CLOSE_WAIT" },
 };
 
 static char said[65536];
@@ -797,6 +920,7 @@ static int command_judge(const char *command, int status, bool failed, const str
 			 const struct net *net)
 {
 	char own[32], client[32];
+	unsigned int i;
 
 	if (status > 2 && failed && strchr(said, ' '))
 		return 0;
@@ -805,6 +929,9 @@ static int command_judge(const char *command, int status, bool failed, const str
 	if (status < 0 || status > (strstr(command, "check") ? 2 : 1) ||
 	    (strstr(command, " -a ") && (!strstr(said, own) || !strstr(said, client))))
 		return fail("'%s' ended with %d: %s", command, status, said);
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(command, words[i].command) && !strstr(said, words[i].word))
+			return fail("'%s' does not tell of %s: %s", command, words[i].word, said);
 	return 0;
 }
 
@@ -846,7 +973,7 @@ TEST_F_TIMEOUT(failslab, netlink, SECONDS)
 	CHECK(module_load(NULL));
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		for (nth = 1; ; nth++) {
-			CHECK(batch_open(&batch, 1, 0, 0));
+			CHECK(batch_open_leaky(&batch));
 			CHECK(command_failing(&batch.ns, &self->net, commands[i], nth, &failed));
 			CHECK(batch_close(&batch));
 			if (!failed)
@@ -889,7 +1016,7 @@ TEST_F_TIMEOUT(failslab, netlink_pages, SECONDS)
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		all = 0;
 		for (pages = 0; ; pages += PAGES_STEP) {
-			CHECK(batch_open(&batch, 1, 0, 0));
+			CHECK(batch_open_leaky(&batch));
 			CHECK(command_without_pages(&batch.ns, &self->net, commands[i], pages,
 						    &failed));
 			CHECK(batch_close(&batch));

@@ -138,20 +138,38 @@ TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
 	EXPECT_NE(0, alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a));
 }
 
+/* With the thresholds that nobody has set: 60 s and 600 s. */
 TEST_F_TIMEOUT(leak, slow_handler, SECONDS)
 {
 	struct told_alert a;
+	uint64_t start;
 	int i;
 
-	/* 50 s of 60, at a tenth of it. */
-	CHECK(thresholds(self->fd, 6, 60));
-	for (i = 0; i < 3; i++) {
+	CHECK(run(self->ns, "tcpstate-cli -j config"));
+	EXPECT_NE(NULL, strstr(output(), "\"close_wait_warning\":60"));
+	EXPECT_NE(NULL, strstr(output(), "\"close_wait_critical\":600"));
+	for (i = 0; i < 4; i++) {
+		start = now_ms();
 		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
 			       &self->server[i]));
-		EXPECT_NE(0, alert_next(self->events, &a, 4500));
+		if (i == 3)
+			break;
+		EXPECT_NE(0, alert_next(self->events, &a, 50000));
+		EXPECT_LE(50000, now_ms() - start);
 		close_fd(&self->server[i]);
 	}
-	EXPECT_NE(0, alert_next(self->events, &a, 3000));
+	/* One that does not close beside them, so that it could have been heard. */
+	EXPECT_NE(0, alert_next(self->events, &a, start + 59000 - now_ms()));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	TH_LOG("three closed after 50 s; the fourth was told of when it was %ju ms old",
+	       (uintmax_t)a.oldest_ms);
+	EXPECT_EQ(60, a.threshold);
+	EXPECT_EQ(1, a.count);
+	EXPECT_LE(60000, a.oldest_ms);
+	EXPECT_GE(now_ms() - start, a.oldest_ms);
+	close_fd(&self->server[3]);
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+	EXPECT_NE(0, alert_next(self->events, &a, 4000));
 }
 
 TEST_F_TIMEOUT(leak, never_accepted, SECONDS)

@@ -51,11 +51,17 @@ const struct told_conn *conn_list_find(const struct conn_list *list, const struc
 void conn_list_sort(struct conn_list *list);
 /* No connection is there twice; the list is sorted. */
 int conn_list_unique(const struct conn_list *list);
-/* The same from ss -tane: no owners, no ages. Requests are left out. */
+/* The same from ss -tanoe: no owners, no ages. A request is in SYN_RECV, too, and
+ * what is only bound, where ss shows that, in CLOSE.
+ */
 int ss_list(const struct ns *ns, struct conn_list *list);
-/* Same set, same cookies, states, addresses; all lists sorted. */
+/* Same set, same cookies, states, addresses, but for what has no record; all lists
+ * sorted.
+ */
 int same_conns(const struct conn_list *before, const struct conn_list *ours,
 	       const struct conn_list *after);
+/* How many in @state, which may be without a record, only ss shows. */
+size_t conns_only_in(const struct conn_list *ss, const struct conn_list *ours, int state);
 
 enum { BY_COMM = 1, BY_PID, BY_UID, BY_CGROUP };
 
@@ -67,6 +73,7 @@ struct told_owner {
 	bool gone;
 	uint64_t connections, time_wait, time_wait_made, fin_wait2, close_wait;
 	uint64_t close_wait_made, oldest_ms, time_wait_rate, close_wait_recent, hidden;
+	uint64_t dropped;		/* of nobody's: how many there was no room for */
 };
 
 struct owner_list {

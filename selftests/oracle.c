@@ -193,6 +193,8 @@ static int read_state(struct json_object *row, struct counters *c, unsigned int 
 		return -1;
 	if (json_object_object_get_ex(row, "oldest_ms", &dwell))
 		c->oldest_ms[s] = json_object_get_uint64(dwell);
+	if (json_object_object_get_ex(row, "stuck_after_ms", &o))
+		c->stuck_after_ms[s] = json_object_get_uint64(o);
 	/* null where nothing left the state yet */
 	if (json_object_object_get_ex(row, "dwell_ms", &dwell) && dwell) {
 		if (json_object_object_get_ex(dwell, "p50", &o))

@@ -362,6 +362,66 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 	EXPECT_EQ(0, umount(CGROUPS));
 }
 
+/* --- how fast? --- */
+
+/* So many, one in so many milliseconds. */
+struct pace {
+	const struct ns *ns;
+	unsigned int period, count;
+};
+
+static int keep_pace(int what, void *arg)
+{
+	const struct pace *pace = (const struct pace *)arg + what;
+	uint64_t start = now_ms(), due, now;
+	struct pair p;
+	unsigned int i;
+	int rc = 0;
+
+	pair_init(&p, IPV4, PORT + what);
+	for (i = 0; i < pace->count && !rc; i++) {
+		rc = pair_open_local(pace->ns, &p) || pair_to_time_wait(&p) ? -1 : 0;
+		due = start + (i + 1) * pace->period;
+		now = now_ms();
+		if (now < due)
+			usleep((due - now) * 1000);
+	}
+	pair_close(&p);
+	return rc;
+}
+
+/* A rate is that of late: of the second pace nothing of the first is left. */
+TEST_F_TIMEOUT(owners, rate, SECONDS)
+{
+	struct pace pace[] = { { self->ns, 10, 1200 }, { self->ns, 40, 600 } };
+	const struct told_owner *row;
+	struct owner_list list;
+	struct actor actor;
+	uint64_t start, took, rate;
+	int i;
+
+	CHECK(traffic_settings(self->ns));
+	CHECK(actor_start(&actor, "metronome", keep_pace, pace));
+	for (i = 0; i < 2; i++) {
+		start = now_ms();
+		CHECK(actor_do(&actor, i));
+		took = now_ms() - start;
+		CHECK(owner_list(self->fd, BY_COMM, &list));
+		row = row_of_comm(&list, "metronome");
+		ASSERT_NE(NULL, row);
+		/* Both are per 1000 seconds. */
+		rate = pace[i].count * 1000000ULL / took;
+		EXPECT_LE(rate * 95 / 100, row->time_wait_rate);
+		EXPECT_GE(rate * 105 / 100, row->time_wait_rate);
+		TH_LOG("%u in %ju ms are %ju.%03ju/s, %ju.%03ju/s told", pace[i].count,
+		       (uintmax_t)took, (uintmax_t)rate / 1000, (uintmax_t)rate % 1000,
+		       (uintmax_t)row->time_wait_rate / 1000,
+		       (uintmax_t)row->time_wait_rate % 1000);
+		owner_list_free(&list);
+	}
+	CHECK(actor_end(&actor));
+}
+
 /* --- who accepted it? --- */
 
 struct server {

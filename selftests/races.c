@@ -53,9 +53,13 @@ TEST_F_TIMEOUT(races, all_at_once, SECONDS)
 		CHECK(disturb_check(&self->disturb));
 		ASSERT_TRUE(WAIT_FOR(traffic_done(&self->traffic) > before + 50, PATIENCE_MS));
 	}
-	TH_LOG("%ju connections, %ju answers, %ju dead namespaces, %ju ms",
+	/* Each command and each dump got its turn. */
+	ASSERT_TRUE(WAIT_FOR(!disturb_all_done(&self->disturb), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(disturb_check(&self->disturb));
+	TH_LOG("%ju connections, %ju answers, %ju half-read dumps, %ju dead namespaces, %ju ms",
 	       (uintmax_t)traffic_done(&self->traffic),
 	       (uintmax_t)disturb_done(&self->disturb, DISTURB_ASK),
+	       (uintmax_t)disturb_done(&self->disturb, DISTURB_HALF_READ),
 	       (uintmax_t)disturb_done(&self->disturb, DISTURB_DIE),
 	       (uintmax_t)(now_ms() - start));
 	disturb_stop(&self->disturb);

@@ -78,6 +78,7 @@ TEST_F_TIMEOUT(reload, a_hundred_times, SECONDS)
 	/* Each of them did get its turn. */
 	for (i = 0; i < DISTURBERS; i++)
 		EXPECT_LT(LOADS / 10, disturb_done(&self->disturb, i));
+	EXPECT_OK(disturb_all_done(&self->disturb));
 	TH_LOG("%ju answers, %ju half-read dumps, %ju dead namespaces",
 	       (uintmax_t)disturb_done(&self->disturb, DISTURB_ASK),
 	       (uintmax_t)disturb_done(&self->disturb, DISTURB_HALF_READ),

@@ -348,6 +348,9 @@ static int come_to_rest(struct traffic *t)
 	for (i = 0; i < t->workers; i++) {
 		const struct ns *ns = t->shared->worker[i].ns;
 
+		/* Those of a namespace follow each other. */
+		if (i && ns == t->shared->worker[i - 1].ns)
+			continue;
 		if (!WAIT_FOR(!under_way(ns), PATIENCE_MS))
 			return fail("still under way: %.300s", output());
 	}

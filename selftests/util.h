@@ -138,6 +138,7 @@ struct counters {
 	uint64_t minis[NSTATES];
 	uint64_t entered[NSTATES];
 	uint64_t oldest_ms[NSTATES];
+	uint64_t stuck_after_ms[NSTATES];	/* 0: never */
 	uint64_t dwell_p50_ms[NSTATES];
 	uint64_t dwell_max_ms[NSTATES];
 	uint64_t edge[NSTATES][NSTATES];
@@ -259,6 +260,8 @@ int tcp_finish_dial(int fd);
 /* Connect within @ns, by loopback. */
 int tcp_connect_local(const struct ns *ns, enum family family, uint16_t port);
 int local_port(int fd);
+/* As the kernel tells whoever holds it; a mini-socket's is CLOSE. */
+int tcp_state(int fd);
 /* Send @n bytes; read until the peer's FIN. */
 int send_bytes(int fd, size_t n);
 int read_to_end(int fd, size_t *n);

@@ -23,14 +23,18 @@ cli() {
 	tcpstate-cli -n "$ns" "$@"
 }
 
-# start NAME ROLE ARG...: leaves its first line in $said, its pid in $pid; tell NAME
-# LINE; finish_it NAME.
+# start NAME ROLE ARG...: leaves its first line in $said, its pid in $pid, and is in
+# the control group $into, if any; tell NAME LINE; finish_it NAME.
 declare -A input output pids
+into=
 start() {
 	local name=$1
 	shift
 	mkfifo "$work/$name.in" "$work/$name.out"
-	ip netns exec "$ns" ./whose.py "$@" <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
+	(
+		[[ ! $into ]] || echo "$BASHPID" >"$into/cgroup.procs"
+		exec ip netns exec "$ns" ./whose.py "$@"
+	) <"$work/$name.in" >"$work/$name.out" 2>"$work/$name.err" &
 	pid=$!
 	pids[$name]=$pid
 	exec {fd_in}>"$work/$name.in" {fd_out}<"$work/$name.out"
@@ -89,7 +93,7 @@ aged() {
 	}'
 }
 
-plan 40
+plan 43
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -100,7 +104,13 @@ inside ip addr add 10.77.0.2/32 dev lo
 
 # --- a threaded server that never closes ---
 
+cgroup=$(sed -n 's/^0:://p' /proc/self/cgroup)/leaky.service
+into=/sys/fs/cgroup$cgroup
+mkdir "$into" || exit 1
+at_exit "rmdir $into 2>/dev/null"
+inode=$(stat -c %i "$into")
 start leaky leaky 8001
+home=$into into=
 same "a threaded server is there" ready "$said"
 leaky=$pid
 cli config set close-wait-warning 2s close-wait-critical 60s >/dev/null
@@ -123,8 +133,14 @@ same "so is what owner tells" "leaky 20 20" "$(cli -j owner comm leaky |
 	jq -r '.[] | "\(.key) \(.close_wait) \(.close_wait_made)"')"
 same "and who they came from" "poke 20 127.0.0.1 8001 20 true" "$(cli -j owner comm poke |
 	jq -r '.[] | "\(.key) \(.connections) \(.destinations[0] | "\(.daddr) \(.dport) \(.connections)") \(.gone)"')"
+same "by cgroup, with its path" "20 20 $inode" "$(cli -j owner by cgroup |
+	jq -r --arg path "$cgroup" '.[] | select(.key == $path) | "\(.close_wait) \(.close_wait_made) \(.cgroup_id)"')"
+same "so does the listing, and finds them by it" "20 [\"$cgroup\"] 20" \
+	"$(count cgroup "$cgroup" state close-wait) $(cli -j conn state close-wait | jq -c 'map(.owner.cgroup) | unique'
+	) $(count cgroup "$inode" state close-wait)"
 show conn state close-wait top 2
 show owner
+show owner by cgroup
 show owner comm poke
 same "the overview names it" "leaky[$leaky], port 8001" \
 	"$(cli | sed -n '/^CLOSE_WAIT  *20, oldest/{n;s/^ *//;s/, peer.*//p}')"
@@ -162,6 +178,9 @@ wait "$monitor"
 same "it was raised and cleared once" "warning clear" \
 	"$(jq -r 'select(.event == "close-wait-leak") | .severity' "$work/monitor" | paste -sd ' ')"
 finish_it leaky
+rmdir "$home"
+same "what a cgroup that is gone has made is told by its id" "null 20" "$(cli -j owner by cgroup |
+	jq -r --argjson id "$inode" '.[] | select(.cgroup_id == $id) | "\(.key) \(.close_wait_made)"')"
 
 # --- nginx, whose client does not read ---
 

@@ -195,12 +195,14 @@ static bool is_control(const char *s)
 	return c < ' ' || c == 0x7f || (c == 0xc2 && d >= 0x80 && d < 0xa0);
 }
 
-/* What most names are: letters, and nothing to be replaced. */
+/* What most names are: letters of ASCII, and nothing to be replaced. */
 static bool is_clean(const char *value)
 {
-	while (*value >= ' ' && *value != 0x7f)
-		value++;
-	return !*value;
+	const unsigned char *c = (const unsigned char *)value;
+
+	while (*c >= ' ' && *c < 0x7f)
+		c++;
+	return !*c;
 }
 
 static char *clean(const char *value, bool for_text)

@@ -433,6 +433,39 @@ static void test_output(void)
 	test_end("text and JSON from one call");
 }
 
+/* Each by itself, so that nothing else in it has it looked at closely. */
+static void test_names(void)
+{
+	static const struct {
+		const char *name, *text, *json;
+	} samples[] = {
+		{ "nginx", "nginx", "nginx" },
+		{ "\xc3\xa4", "\xc3\xa4", "\xc3\xa4" },
+		{ "\xff", "?", "\xef\xbf\xbd" },
+		{ "a\xc3", "a?", "a\xef\xbf\xbd" },
+		{ "\xed\xa0\x80", "???",
+		  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+	};
+	char expected[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
+		print_begin(0);
+		out_string("n", "%s", samples[i].name);
+		expect(same(print_end(), samples[i].text), "name %u is printed as %s",
+		       i, printed);
+		print_begin(OUT_JSON);
+		out_object_open(NULL);
+		out_string("n", NULL, samples[i].name);
+		out_object_close();
+		snprintf(expected, sizeof(expected), "{\"n\":\"%s\"}\n",
+			 samples[i].json);
+		expect(same(print_end(), expected), "name %u is printed as %s",
+		       i, printed);
+	}
+	test_end("names that are not in ASCII");
+}
+
 static void test_top_arrays(void)
 {
 	int i;
@@ -1045,7 +1078,7 @@ int main(void)
 	unsigned int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("KTAP version 1\n1..%zu\n", 18 + 2 * ARRAY_SIZE(kinds));
+	printf("KTAP version 1\n1..%zu\n", 19 + 2 * ARRAY_SIZE(kinds));
 	test_states();
 	test_nearest();
 	test_numbers();
@@ -1054,6 +1087,7 @@ int main(void)
 	test_grouped();
 	test_durations();
 	test_output();
+	test_names();
 	test_top_arrays();
 	test_units();
 	test_narrow();

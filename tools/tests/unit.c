@@ -443,6 +443,10 @@ static void test_names(void)
 		{ "\xc3\xa4", "\xc3\xa4", "\xc3\xa4" },
 		{ "\xff", "?", "\xef\xbf\xbd" },
 		{ "a\xc3", "a?", "a\xef\xbf\xbd" },
+		{ "\033[2J", "?[2J", "\\u001b[2J" },
+		{ "a\x7f", "a?", "a\\u007f" },
+		{ "\xc2\x9b" "2J\xc2\x80", "?2J?", "\\u009b2J\\u0080" },
+		{ "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf" },
 		{ "\xed\xa0\x80", "???",
 		  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
 	};
@@ -463,7 +467,7 @@ static void test_names(void)
 		expect(same(print_end(), expected), "name %u is printed as %s",
 		       i, printed);
 	}
-	test_end("names that are not in ASCII");
+	test_end("names that are not plain letters");
 }
 
 static void test_top_arrays(void)

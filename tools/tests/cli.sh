@@ -268,6 +268,9 @@ FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask busy monitor
 FAKE_FORCE=h,bf FAKE_HEAR=-aoao--d ask busy -j monitor
 FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask older monitor
 FAKE_FORCE=h FAKE_HEAR=-bd ask busy -a monitor
+FAKE_HEAR=-fgnfnj-d ask busy monitor
+FAKE_FORCE=h,f FAKE_HEAR=-afnao-- ask busy -a monitor
+FAKE_FORCE=h,f FAKE_HEAR=-abfno-- ask busy monitor
 FAKE_FORCE=h FAKE_HEAR=-u ask busy monitor
 FAKE_HEAR=-u ask busy -j monitor
 FAKE_FORCE=k,k FAKE_HEAR=-jl ask busy monitor

@@ -27,7 +27,8 @@
  * What a listener hears is the script in FAKE_HEAR, a letter for each recvmsg():
  * a to i an alert of reply.c, - nothing, o that messages did not fit (of which
  * three are lost), u that the module is unloaded, . nothing from then on; at
- * its end comes a SIGTERM.
+ * its end comes a SIGTERM. On the way an n ends the namespace and gives its inode
+ * to a new one.
  * FAKE_FORCE are the alerts in force, by the same letters, each time we are
  * asked up to the next comma.
  */
@@ -548,6 +549,8 @@ static ssize_t hear(struct msghdr *msg)
 
 	if (!script)
 		script = getenv("FAKE_HEAR") ?: "";
+	for (; *script == 'n'; script++)
+		seq = 0;
 	if (*script == '.') {
 		usleep(50000);
 		errno = EAGAIN;

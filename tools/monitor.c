@@ -323,6 +323,8 @@ static bool hear_all(void)
 	enum heard heard = HEARD_SOMETHING;
 	bool loss = false;
 
+	/* Since the last time some may have got a name, or another one. */
+	netns_forget();
 	while (heard != HEARD_NOTHING && !monitor.over) {
 		heard = module_hear(&reader);
 		if (heard != HEARD_SOMETHING || edges.n >= BATCH)

@@ -438,6 +438,10 @@ export FAKE_INO
 FAKE=busy "$fake" state close >out 2>&1
 head -n 1 out | grep -q '^blue: '
 result "a namespace is called by its name" $?
+: >netns/.later
+FAKE_INO=$(stat -c %i netns/.later) FAKE_HEAR=-a-Nb ask busy -a monitor
+sed -i 's/net:\[[0-9]*\]/net:[INODE]/' transcript
+rm netns/later
 unset FAKE_INO
 ask busy state close
 ask busy -n blu

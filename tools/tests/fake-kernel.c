@@ -28,7 +28,7 @@
  * a to i an alert of reply.c, - nothing, o that messages did not fit (of which
  * three are lost), u that the module is unloaded, . nothing from then on; at
  * its end comes a SIGTERM. On the way an n ends the namespace and gives its inode
- * to a new one.
+ * to a new one, and an N names it: netns/.later is netns/later from then on.
  * FAKE_FORCE are the alerts in force, by the same letters, each time we are
  * asked up to the next comma.
  */
@@ -549,8 +549,12 @@ static ssize_t hear(struct msghdr *msg)
 
 	if (!script)
 		script = getenv("FAKE_HEAR") ?: "";
-	for (; *script == 'n'; script++)
-		seq = 0;
+	for (; *script == 'n' || *script == 'N'; script++) {
+		if (*script == 'n')
+			seq = 0;
+		else if (rename("netns/.later", "netns/later"))
+			abort();
+	}
 	if (*script == '.') {
 		usleep(50000);
 		errno = EAGAIN;

@@ -190,6 +190,8 @@ export FAKE_ASKED=1
 ask quiet conn state close-wait,LISTEN older 90s sport 80 dport 443 dst 10.0.0.0/8
 ask quiet conn dst 2001:db8::/32 pid 12 comm nginx uid 33 cookie sk:1a top 1000
 ask quiet conn cgroup /web.slice/nginx.service cookie 0x1A
+ask quiet conn cgroup /
+sed -i "s/asked: 15=$(stat -c %i cgroup) /asked: 15=ROOT /" transcript
 ask quiet conn cgroup web.slice/nginx.service/ cookie 26 older 500ms uid root
 ask busy conn stuck sport 8080 older 1d
 unset FAKE_ASKED
@@ -235,6 +237,12 @@ ask busy -j close state time-wait
 ask busy close
 ask busy close --yes
 ask busy close top 3 --yes
+ask busy close cgroup "" --yes
+ask busy close cgroup . --yes
+ask busy close cgroup .. --yes
+ask busy close cgroup /web.slice/.. --yes
+ask busy close cgroup web.slice/../web.slice --yes
+ask busy owner cgroup ""
 ask busy -a close state close-wait --yes
 ask busy close -h
 compare close

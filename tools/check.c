@@ -497,14 +497,6 @@ static int parse_thresholds(const struct request *request, unsigned int option,
 			word, check_command.options[option].name);
 }
 
-static bool word_seconds(const char *word, uint64_t *seconds)
-{
-	if (!word_duration(word, seconds))
-		return false;
-	*seconds /= 1000;
-	return true;
-}
-
 static bool word_count(const char *word, uint64_t *count)
 {
 	return word_number(word, 0, UINT64_MAX, count);
@@ -519,7 +511,7 @@ static int parse_close_wait(const struct request *request,
 	if (word && !word_thresholds(word, word_seconds, &age->at.warning,
 				     &age->at.critical))
 		return out_fail(OUT_USAGE,
-				"'%s' will not do: '--close-wait-age' needs two durations, the first not above the second, such as 60s:10m",
+				"'%s' will not do: '--close-wait-age' needs two durations in whole seconds, the first not above the second, such as 60s:10m",
 				word);
 	word = request->options[CLOSE_WAIT];
 	count->given = word;

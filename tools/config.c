@@ -174,10 +174,7 @@ static bool parse_value(const struct key *key, const char *word, uint64_t *value
 {
 	if (key->unit == PERCENT)
 		return word_percent(word, value) && *value;
-	if (!word_duration(word, value))
-		return false;
-	*value /= 1000;
-	return *value && *value <= UINT32_MAX;
+	return word_seconds(word, value) && *value && *value <= UINT32_MAX;
 }
 
 static int bad_value(const struct key *key, const char *word)
@@ -187,7 +184,7 @@ static int bad_value(const struct key *key, const char *word)
 				"'%s' will not do: %s needs a percentage from 1 to 100",
 				word, key->name);
 	return out_fail(OUT_USAGE,
-			"'%s' will not do: %s needs a duration such as 90s or 10m",
+			"'%s' will not do: %s needs a duration in whole seconds, such as 90s or 10m",
 			word, key->name);
 }
 

@@ -239,6 +239,23 @@ bool word_duration(const char *word, uint64_t *ms)
 }
 
 /**
+ * word_seconds() - a duration as it was typed, where only whole seconds will do
+ * @word: as for word_duration()
+ * @seconds: set to it
+ *
+ * Return: false when it is none, or has a fraction of a second.
+ */
+bool word_seconds(const char *word, uint64_t *seconds)
+{
+	uint64_t ms;
+
+	if (!word_duration(word, &ms) || ms % 1000)
+		return false;
+	*seconds = ms / 1000;
+	return true;
+}
+
+/**
  * word_thresholds() - two thresholds as they were typed
  * @word: WARNING:CRITICAL
  * @parse: reads one

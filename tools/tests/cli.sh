@@ -260,6 +260,8 @@ ask busy config set port-room-warning
 ask busy config set port-room-warning 101
 ask busy config set port-room-warning 0
 ask busy config set close-wait-warning 100ms
+ask busy config set close-wait-warning 1999ms
+ask busy config set close-wait-warning 2000ms
 ask busy config set close-wait-warning 1w
 ask busy config set time-wait-warning 1 time-wait-warning 2
 ask busy -a config set port-room-warning 70
@@ -313,6 +315,7 @@ ask quiet check --close-wait-age 60:600 --close-wait 1:1
 ask busy -a check --close-wait-age 60:600
 ask older check --close-wait-age 60:600
 ask busy check --close-wait-age 10m:60s
+ask busy check --close-wait-age 500ms:900ms
 ask busy check --close-wait-age 80%:95%
 ask busy check --close-wait 10
 ask capped check --dest 10.0.3.18:5432

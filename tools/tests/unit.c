@@ -152,7 +152,8 @@ static void test_thresholds(void)
 		uint64_t ms;
 	} durations[] = {
 		{ "0", true, 0 }, { "90", true, 90000 }, { "90s", true, 90000 },
-		{ "1500ms", true, 1500 }, { "10m", true, 600000 },
+		{ "1500ms", true, 1500 }, { "2000ms", true, 2000 },
+		{ "10m", true, 600000 },
 		{ "10min", true, 600000 }, { "2h", true, 7200000 },
 		{ "3d", true, 259200000 }, { "", false, 0 }, { "s", false, 0 },
 		{ "-1s", false, 0 }, { "1.5s", false, 0 }, { "1 s", false, 0 },
@@ -160,8 +161,8 @@ static void test_thresholds(void)
 		{ "99999999999999999999999999999", false, 0 },
 	};
 	uint64_t warning, critical;
+	bool valid, whole;
 	unsigned int i;
-	bool valid;
 
 	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		warning = 0;
@@ -181,6 +182,11 @@ static void test_thresholds(void)
 		expect(valid == durations[i].valid &&
 		       (!valid || warning == durations[i].ms),
 		       "'%s' is read as %d, %llu ms", durations[i].word, valid,
+		       (unsigned long long)warning);
+		whole = word_seconds(durations[i].word, &warning);
+		expect(whole == (valid && !(durations[i].ms % 1000)) &&
+		       (!whole || warning == durations[i].ms / 1000),
+		       "'%s' is read as %d, %llu s", durations[i].word, whole,
 		       (unsigned long long)warning);
 	}
 	test_end("thresholds and durations as typed");

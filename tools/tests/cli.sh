@@ -266,6 +266,8 @@ ask busy config set close-wait-warning 1w
 ask busy config set time-wait-warning 1 time-wait-warning 2
 ask busy -a config set port-room-warning 70
 ask refused config set port-room-warning 96
+ask refused-value config set port-room-warning 96
+ask refused-value -j config set port-room-warning 96
 ask eperm config set port-room-warning 96
 compare config
 

@@ -9,6 +9,7 @@
  * eperm            refused without a sentence; eperm-all: to listen to all
  * refused          refused with a sentence; refused-capped: and our request not
  *                  sent back
+ * refused-value    a threshold is refused with a sentence
  * interrupted      the first dump is interrupted; always-interrupted: every one
  * forbidden        there are no sockets for us
  * no-answer        nothing but an acknowledgment
@@ -433,6 +434,9 @@ static void ask(const struct nlmsghdr *request)
 		every_netns(request);
 	} else if (scene_is("refused")) {
 		error(request, EPERM, "only root may know", false);
+	} else if (scene_is("refused-value")) {
+		error(request, EINVAL, "a warning must not be above its critical",
+		      false);
 	} else if (scene_is("refused-capped")) {
 		error(request, EINVAL, "this namespace is going away", true);
 	} else {

@@ -620,23 +620,21 @@ static int take_port(const char *name, const char *value, struct number *port)
 	return OUT_DONE;
 }
 
+/* Behind "sk:" or "0x"; a decimal number without either. */
+static bool parse_cookie(const char *word, uint64_t *cookie)
+{
+	if (!strncmp(word, "sk:", 3))
+		return word_hex(word + 3, cookie) && *cookie;
+	if (!strncmp(word, "0x", 2))
+		return word_hex(word + 2, cookie) && *cookie;
+	return word_number(word, 1, UINT64_MAX, cookie);
+}
+
 static int take_cookie(const char *value, struct number *cookie)
 {
-	const char *digits = value;
-	unsigned long long number;
-	uint64_t decimal;
-	char *end;
+	uint64_t number;
 
-	if (word_number(value, 1, UINT64_MAX, &decimal)) {
-		*cookie = number_known(decimal);
-		return OUT_DONE;
-	}
-	if (!strncmp(value, "sk:", 3))
-		digits += 3;
-	else if (!strncmp(value, "0x", 2))
-		digits += 2;
-	number = strtoull(digits, &end, 16);
-	if (digits == value || *end || end == digits || !number)
+	if (!parse_cookie(value, &number))
 		return out_fail(OUT_USAGE,
 				"'%s' is no cookie: 'cookie' needs one such as sk:1a, as 'ss -e' prints it, or a number",
 				value);

@@ -186,6 +186,23 @@ bool word_number(const char *word, uint64_t min, uint64_t max, uint64_t *value)
 }
 
 /**
+ * word_hex() - a whole number in hexadecimal as it was typed
+ * @word: 1 to 16 digits
+ * @value: set to it
+ *
+ * Return: false when it is none.
+ */
+bool word_hex(const char *word, uint64_t *value)
+{
+	size_t len = strspn(word, "0123456789abcdefABCDEF");
+
+	if (!len || len > 16 || word[len])
+		return false;
+	*value = strtoull(word, NULL, 16);
+	return true;
+}
+
+/**
  * word_percent() - a percentage as it was typed
  * @word: 0 to 100, a "%" after it or not
  * @value: set to it

@@ -421,6 +421,9 @@ ask busy conn comm 0123456789abcdef
 ask busy conn uid no-such-user
 ask busy conn cgroup /nowhere
 ask busy conn cookie nothing
+for cookie in sk:-1 sk:0 0 sk: 'sk: 1a' sk:0x1a sk:sk:1a 0x 1a sk:10000000000000000; do
+	ask busy conn cookie "$cookie"
+done
 ask busy conn clsoe-wait
 ask busy owner by name
 ask busy owner by cgruop

@@ -114,6 +114,13 @@ static void test_numbers(void)
 		{ "", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
 		{ "1x", false, 0 }, { "0x1", false, 0 },
 		{ "18446744073709551617", false, 0 },
+	}, hex[] = {
+		{ "1a", true, 0x1a }, { "1A", true, 0x1a }, { "0", true, 0 },
+		{ "ffffffffffffffff", true, UINT64_MAX },
+		{ "00000000000000001", false, 0 },
+		{ "10000000000000000", false, 0 }, { "-1", false, 0 },
+		{ "+1", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
+		{ "0x1a", false, 0 }, { "", false, 0 }, { "g", false, 0 },
 	};
 	uint64_t value;
 	unsigned int i;
@@ -127,6 +134,13 @@ static void test_numbers(void)
 		       valid ? "" : "invalid, ", (unsigned long long)value);
 	}
 	expect(!word_number("3", 4, 5, &value), "3 is not between 4 and 5");
+	for (i = 0; i < ARRAY_SIZE(hex); i++) {
+		value = 0;
+		valid = word_hex(hex[i].word, &value);
+		expect(valid == hex[i].valid && value == hex[i].value,
+		       "'%s' is read as %s%llx", hex[i].word,
+		       valid ? "" : "invalid, ", (unsigned long long)value);
+	}
 	test_end("numbers as typed");
 }
 

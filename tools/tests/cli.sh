@@ -154,6 +154,8 @@ ask busy port 8000
 ask busy port 9
 ask quiet port
 ask busy -a port 8000
+ask busy -a port 9
+ask busy -aj port 9
 ask busy -j port
 ask quiet -j port
 ask busy -aj port

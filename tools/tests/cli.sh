@@ -15,7 +15,7 @@ fake=$dir/tcpstate-cli-fake
 work=$(mktemp -d) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE FAKE_ASKED
+unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE FAKE_ASKED FAKE_STRICT
 
 tests=0
 failed=0
@@ -41,7 +41,7 @@ ask() {
 	local scene=$1 code
 	shift
 	{
-		echo "\$ FAKE=$scene ${FAKE_FORCE:+FAKE_FORCE=$FAKE_FORCE }${FAKE_HEAR:+FAKE_HEAR=$FAKE_HEAR }${COLUMNS:+COLUMNS=$COLUMNS }tcpstate-cli $*"
+		echo "\$ FAKE=$scene ${FAKE_FORCE:+FAKE_FORCE=$FAKE_FORCE }${FAKE_HEAR:+FAKE_HEAR=$FAKE_HEAR }${FAKE_STRICT:+FAKE_STRICT=$FAKE_STRICT }${COLUMNS:+COLUMNS=$COLUMNS }tcpstate-cli $*"
 		FAKE=$scene "$fake" "$@" >out 2>err </dev/null
 		code=$?
 		sed -E "s/20[0-9]{2}-[0-9]{2}-[0-9]{2}([ T])[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}Z)?/DATE\\1TIME\\2/;
@@ -328,6 +328,22 @@ ask older check --port-room 80:95
 ask hostile check --port-room 80:95
 ask busy -p check
 ask busy -a check
+FAKE_FORCE=h,e ask busy -a check
+FAKE_STRICT=1 ask calm -a check
+FAKE_STRICT=1 ask calm -aj check
+FAKE_STRICT=1 ask calm -a check --port-room 80:95
+FAKE_STRICT=1 ask calm -a check --dest 127.0.0.1:11211
+FAKE_STRICT=1 ask calm check
+FAKE_FORCE=e ask quiet check
+FAKE_FORCE=e ask quiet check --port-room 80:95
+ask no-time-wait check --time-wait 0:0
+ask no-time-wait state time-wait
+ask first-no-time-wait -a check --time-wait 10:95
+ask first-no-time-wait check --time-wait 10:95
+ask inexact check --close-wait 100:200
+ask inexact check --dest 10.0.3.18:5432
+ask inexact check --time-wait 10:95
+ask inexact check --orphans 80:95
 ask unloaded check
 ask unloaded -j check
 ask refused -a check

@@ -19,10 +19,12 @@
  * close-stubborn   it is said to be done, and is not
  * close-blind      no connection is found by sock_diag
  * last-inexact     an audit of three namespaces, the last of them not exact
+ * first-no-time-wait  the limit of the first of three namespaces is 0
  * huge-message     larger than the CLI's buffer
  *
  * all others are scenes of reply.c, FAKE_INO the inode of the namespace,
- * FAKE_CGROUP that of the cgroup. With FAKE_ASKED the attributes of each request
+ * FAKE_CGROUP that of the cgroup; with FAKE_STRICT all namespaces but the first
+ * have thresholds of their own. With FAKE_ASKED the attributes of each request
  * for connections are told on stderr.
  *
  * What a listener hears is the script in FAKE_HEAR, a letter for each recvmsg():
@@ -191,6 +193,7 @@ static uint64_t inode(int n)
 }
 
 static uint32_t thresholds[REPLY_CONFIG_KEYS] = { 80, 95, 80, 95, 60, 600 };
+static const uint32_t strict[REPLY_CONFIG_KEYS] = { 2, 3, 41, 42, 1, 7000 };
 static uint64_t seq = 4;	/* of the alert that was sent last */
 
 static const struct nlattr *find(const struct nlmsghdr *request, int type)
@@ -226,7 +229,8 @@ static void configure(const struct nlmsghdr *request, struct reply *reply, int n
 		if (attr)
 			thresholds[i] = value_of(attr);
 	}
-	reply_config(reply, getenv("FAKE"), inode(n), thresholds, seq);
+	reply_config(reply, getenv("FAKE"), inode(n), n && getenv("FAKE_STRICT") ?
+		     strict : thresholds, seq);
 }
 
 /* The port asked for, in use or not. */
@@ -251,7 +255,8 @@ static void one(const struct nlmsghdr *request, int flags, int n)
 	reply.len = 0;
 	switch (genl->cmd) {
 	case TCPSTATE_CMD_STATE_GET:
-		reply_state(&reply, getenv("FAKE"), inode(n));
+		reply_state(&reply, !n && scene_is("first-no-time-wait") ?
+			    "no-time-wait" : getenv("FAKE"), inode(n));
 		break;
 	case TCPSTATE_CMD_AUDIT:
 		reply_audit(&reply, n == 2 && scene_is("last-inexact") ?

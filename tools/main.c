@@ -250,6 +250,15 @@ static int report_misuse(const struct misuse *misuse,
 	return unknown_option(command, misuse->word);
 }
 
+/* What ends connections is written out: half a word may be a slip. */
+static bool is_half_a_word(int letter, const char *word)
+{
+	const struct command *command;
+	const struct filter *own = own_option(letter, &command);
+
+	return own && !own->argument && strcmp(word + 2, own->name);
+}
+
 static void set_option(struct options *options, int letter)
 {
 	if (letter >= OWN_OPTION) {
@@ -289,7 +298,9 @@ static void parse_options(int argc, char **argv, struct options *options,
 	char *p = letters + 1;
 	unsigned int i, c, n = ARRAY_SIZE(opts);
 	const struct filter *own;
+	const char *word;
 	int letter;
+	bool half;
 
 	for (i = 0; i < ARRAY_SIZE(opts); i++) {
 		longopts[i].name = opts[i].name;
@@ -312,12 +323,14 @@ static void parse_options(int argc, char **argv, struct options *options,
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, letters, longopts,
 				     NULL)) != -1) {
-		if (letter != '?' && letter != ':') {
+		word = argv[optind - 1];
+		half = is_half_a_word(letter, word);
+		if (letter != '?' && letter != ':' && !half) {
 			set_option(options, letter);
 		} else if (!misuse->found) {
 			misuse->found = letter;
-			misuse->letter = optopt;
-			misuse->word = argv[optind - 1];
+			misuse->letter = half ? 0 : optopt;
+			misuse->word = word;
 		}
 	}
 }

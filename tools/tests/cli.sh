@@ -245,6 +245,9 @@ ask busy close cgroup .. --yes
 ask busy close cgroup /web.slice/.. --yes
 ask busy close cgroup web.slice/../web.slice --yes
 ask busy owner cgroup ""
+ask busy close state close-wait --ye
+ask busy close --y state close-wait
+ask busy close --yes=no state close-wait
 ask busy -a close state close-wait --yes
 ask busy close -h
 compare close

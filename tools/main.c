@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* tcpstate-cli: the options, and the table of objects. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,6 +411,21 @@ static unsigned int screen_width(void)
 	return size.ws_col;
 }
 
+/*
+ * What is opened first gets the number of a stream that is closed, and is then
+ * written to as if it were that. Nothing can be written to these.
+ */
+static void occupy_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -418,6 +434,7 @@ int main(int argc, char **argv)
 	struct misuse misuse = { 0 };
 	int code, err;
 
+	occupy_streams();
 	parse_options(argc, argv, &options, &misuse);
 	argc -= optind;
 	argv += optind;

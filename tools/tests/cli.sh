@@ -540,6 +540,15 @@ FAKE=busy "$fake" -h 2>err >/dev/full
 [ $? -eq 3 ] && grep -q 'cannot write' err
 result "so it is for the help" $?
 
+for object in state monitor; do
+	FAKE=busy FAKE_HEAR=-a "$fake" $object 2>err <&- >&-
+	[ $? -eq 3 ] && grep -q 'cannot write the answer: Bad file descriptor' err
+	result "so is an output that is closed, of $object" $?
+done
+FAKE=unloaded "$fake" state >out <&- 2>&-
+[ $? -eq 3 ] && ! [ -s out ]
+result "nor does an error go elsewhere than to its stream" $?
+
 # The reader is gone before a byte is written, and SIGPIPE is ignored.
 mkfifo fifo
 : <fifo &

@@ -236,6 +236,12 @@ ask close-refused close --yes state close-wait
 ask busy -j close --yes state time-wait
 ask close-stubborn -j close --yes state fin-wait-1
 ask busy -j close state time-wait
+export FAKE_ASKED=1
+ask busy close --yes sport 8080 older 1s pid 4711
+ask busy close --yes state listen,time-wait,established,fin-wait-2,fin-wait-1
+ask close-old close --yes dport 8080 state time-wait,close-wait,fin-wait-1
+ask close-stubborn close --yes cookie sk:1a03
+unset FAKE_ASKED
 ask busy close
 ask busy close --yes
 ask busy close top 3 --yes

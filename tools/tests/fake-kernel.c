@@ -328,13 +328,22 @@ static bool one_conn(const struct nlmsghdr *request, struct reply *reply, int n,
 {
 	const struct nlattr *states = find(request, TCPSTATE_A_CONN_STATES);
 	const struct nlattr *top = find(request, TCPSTATE_A_CONN_TOP);
+	const struct nlattr *cookie = find(request, TCPSTATE_A_CONN_COOKIE);
+	uint64_t wanted;
+	bool more;
 
 	if (top && i >= value_of(top))
 		return false;
 	if (has_ended(reply_conn_cookie(i)))
 		return true;
-	return reply_conn(reply, getenv("FAKE"), inode(n), i,
+	more = reply_conn(reply, getenv("FAKE"), inode(n), i,
 			  states ? value_of(states) : UINT32_MAX);
+	if (cookie)
+		memcpy(&wanted, (const char *)cookie + NLA_HDRLEN,
+		       sizeof(wanted));
+	if (cookie && wanted != reply_conn_cookie(i))
+		reply->len = 0;
+	return more;
 }
 
 /* Those of one namespace, or all where there are several in each. */

@@ -263,8 +263,8 @@ static void only_show(const struct conn_list *list)
 
 static bool is_filtered(const struct conn_filter *filter)
 {
-	return filter->states || filter->stuck || filter->by_daddr ||
-	       filter->older_ms.known || filter->sport.known ||
+	return filter->states || filter->stuck || filter->orphan ||
+	       filter->by_daddr || filter->older_ms.known || filter->sport.known ||
 	       filter->dport.known || filter->pid.known || filter->uid.known ||
 	       filter->cgroup.known || filter->cookie.known || filter->comm;
 }
@@ -286,7 +286,7 @@ static int run(const struct request *request)
 		return out_fail(OUT_USAGE,
 				"which connections? 'close' needs a filter such as 'state close-wait' ('tcpstate-cli close -h' shows them)");
 	/* Listeners are no connections, unless one says so. */
-	if (!filter.states && !filter.stuck)
+	if (!filter.states && !filter.stuck && !filter.orphan)
 		filter.states = STATES & ~LISTENERS;
 	code = module_open() ?: conn_get(false, &filter, &list);
 	if (!code && !list.n) {

@@ -71,7 +71,7 @@ _tcpstate_cli()
 			;;
 		older | sport | dport | dst | pid | comm | cgroup | cookie | top) ;;
 		*)
-			mapfile -t COMPREPLY < <(compgen -W 'state older stuck
+			mapfile -t COMPREPLY < <(compgen -W 'state older stuck orphan
 				sport dport dst pid comm uid cgroup cookie top' \
 				-- "$cur")
 			;;

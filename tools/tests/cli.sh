@@ -176,6 +176,12 @@ ask busy conn top 1
 ask busy conn state fin-wait-1,FIN_WAIT2
 ask busy conn stuck
 ask busy conn stuck top 1
+ask busy conn orphan
+ask busy conn orphan top 1
+ask busy conn orphan stuck
+ask busy conn orphan state last-ack,closing
+ask busy conn orphan state close-wait
+ask busy -a conn orphan top 3
 ask busy -a conn state time-wait,close-wait
 COLUMNS=80 ask busy conn top 3
 ask unprivileged conn
@@ -196,6 +202,8 @@ ask quiet conn cgroup /
 sed -i "s/asked: 15=$(stat -c %i cgroup) /asked: 15=ROOT /" transcript
 ask quiet conn cgroup web.slice/nginx.service/ cookie 26 older 500ms uid root
 ask busy conn stuck sport 8080 older 1d
+ask quiet conn orphan older 1m dport 80
+ask quiet conn orphan state fin-wait-2,time-wait
 unset FAKE_ASKED
 compare conn
 
@@ -227,6 +235,7 @@ ask busy close sport 8080 --yes
 ask busy --yes close state listen
 ask busy close --yes state time-wait,close-wait
 ask busy close --yes stuck
+ask busy close --yes orphan
 ask quiet close --yes state close-wait
 ask quiet -j close state close-wait
 ask close-old close --yes dport 8080

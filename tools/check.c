@@ -616,7 +616,7 @@ const struct command check_command = {
 		[DEST] = { .name = "dest", .argument = "ADDR:PORT",
 			   .help = "the port room of this destination only" },
 		[ORPHANS] = { .name = "orphans", .argument = "W:C",
-			      .help = "percent of net.ipv4.tcp_max_orphans, of the whole machine" },
+			      .help = "percent of net.ipv4.tcp_max_orphans, machine-wide" },
 		[TIME_WAIT] = { .name = "time-wait", .argument = "W:C",
 				.help = "percent of net.ipv4.tcp_max_tw_buckets" },
 		[CLOSE_WAIT_AGE] = { .name = "close-wait-age", .argument = "W:C",

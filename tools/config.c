@@ -267,8 +267,8 @@ const struct command config_command = {
 	.name = "config",
 	.summary = "the thresholds of the alerts: show them, or set some",
 	.filters = (const struct filter[]){
-		{ .name = "set", .argument = "KEY VALUE",
-		  .help = "change a threshold, as in 'set port-room-warning 70'" },
+		{ .name = "set", .argument = "KEY VALUE ...",
+		  .help = "change thresholds, as in 'set port-room-warning 70'" },
 		{ 0 }
 	},
 	.run = run,

@@ -54,9 +54,9 @@ enum {
 	[CONN_BY_OLDER] = { .name = "older", .argument = "DURATION", \
 			    .help = "in their state for at least so long, as 90s or 10m" }, \
 	[CONN_BY_STUCK] = { .name = "stuck", \
-			    .help = "in a state of teardown for longer than its limits explain" }, \
+			    .help = "in teardown for longer than its limits explain" }, \
 	[CONN_BY_ORPHAN] = { .name = "orphan", \
-			     .help = "no process holds it any more, and it is no mini-socket yet" }, \
+			     .help = "held by no process any more, and no mini-socket yet" }, \
 	[CONN_BY_SPORT] = { .name = "sport", .argument = "PORT", \
 			    .help = "with this local port" }, \
 	[CONN_BY_DPORT] = { .name = "dport", .argument = "PORT", \

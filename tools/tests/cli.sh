@@ -421,6 +421,7 @@ ask busy audit rechecks
 ask busy audit rechecks 11
 ask busy audit rechecks -- -1
 ask busy audit rechecks x
+ask busy audit rechecks 1 rechecks 2
 ask busy audit time-wait
 ask busy -x
 ask busy --jsn
@@ -480,6 +481,10 @@ ask busy check -h
 ask busy state --help
 ask busy audit -h
 ask busy stat -h
+awk '/^\$/ { help = / (-h|--help)$/ }
+	help && !/^stderr|^\$/ && length > 80 { print "# too wide: " $0; bad = 1 }
+	END { exit bad }' transcript
+result "the help fits into 80 columns" $?
 compare usage
 
 mkdir netns

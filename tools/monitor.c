@@ -124,21 +124,14 @@ static void print_alert(const struct alert *alert, bool edge)
 
 static void print_loss(uint64_t netns_ino, uint64_t count)
 {
-	out_object_open(NULL);
-	print_time();
-	out_words(monitor.all_netns ? "%s  " : NULL, netns_name(netns_ino));
-	out_string("event", NULL, "lost");
-	out_string("severity", NULL, "warning");
-	out_string("netns", NULL, netns_name(netns_ino));
-	out_style(OUT_WARN);
-	out_text("%-8s", "warning");
-	out_style(OUT_PLAIN);
-	out_text("  %-15s  ", "lost");
-	out_count("count", "messages that did not fit into the socket: %s\n",
-		  number_known(count));
-	out_bool("edge", NULL, NULL, true);
-	out_object_close();
-	flush();
+	const struct alert loss = {
+		.key.netns_ino = number_known(netns_ino),
+		.event = number_known(ALERT_LOST),
+		.severity = number_known(TCPSTATE_SEVERITY_WARNING),
+		.count = number_known(count),
+	};
+
+	print_alert(&loss, true);
 }
 
 static struct alert *find(const struct alert *alert)

@@ -540,6 +540,52 @@ cat missing
 ! [ -s missing ]
 result "so does the completion" $?
 
+# tab WORD...: append to the transcript what a TAB behind these offers.
+tab() {
+	local COMP_WORDS=(tcpstate-cli "$@") COMP_CWORD=$# COMPREPLY=()
+	_tcpstate_cli tcpstate-cli "${*: -1}" "${COMP_WORDS[$# - 1]}"
+	{
+		echo "\$ tcpstate-cli $*<TAB>"
+		((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
+		echo
+	} >>transcript
+}
+
+# shellcheck source=../tcpstate-cli.bash disable=SC1091
+. "$expect/../../tcpstate-cli.bash"
+tab ""
+tab c
+tab -j ""
+tab -n x st
+tab state ""
+tab state -j fin-
+tab -a state -j time
+tab state time-wait ""
+tab port -j ""
+tab port 80 ""
+tab conn ""
+tab conn -a o
+tab conn state close-
+tab conn state ""
+tab conn state time-wait,fin-wait
+tab conn state TIME_WAIT,CLOSE_WAIT,
+tab conn state -j new
+tab conn older ""
+tab close stuck -
+tab close --yes state l
+tab check --close-wait-age ""
+tab check --
+tab config ""
+tab config set time
+tab config -p set port-room-warning ""
+tab config set port-room-warning 80 port-room-c
+tab owner -j ""
+tab owner by ""
+tab audit ""
+tab audit rechecks 1
+tab audit rechecks 1 ""
+compare completion
+
 "$cli" -V | grep -q '^tcpstate-cli [0-9]' &&
 	"$cli" -jV | grep -q '^{"version":"[0-9.]*","module":'
 result "the version" $?

@@ -465,7 +465,7 @@ static void test_names(void)
 		{ "a\xc3", "a?", "a\xef\xbf\xbd" },
 		{ "\033[2J", "?[2J", "\\u001b[2J" },
 		{ "a\x7f", "a?", "a\\u007f" },
-		{ "\xc2\x9b" "2J\xc2\x80", "?2J?", "\\u009b2J\\u0080" },
+		{ "\xc2\x9b[J\xc2\x80", "?[J?", "\\u009b[J\\u0080" },
 		{ "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf" },
 		{ "\xed\xa0\x80", "???",
 		  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },

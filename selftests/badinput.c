@@ -63,7 +63,7 @@ static const struct command_case {
 	{ CLI "state BOGUS", 2, "unknown state 'BOGUS': the states are " },
 	{ CLI "state LISTEN extra", 2, "extra" },
 	{ CLI "audit recheck 3", 2, "rechecks" },
-	{ CLI "audit rechecks", 2, "'rechecks' needs a number from 0 to 10" },
+	{ CLI "audit rechecks", 2, "'rechecks' needs N" },
 	{ CLI "audit rechecks 11", 2, "'rechecks' needs a number from 0 to 10" },
 	{ CLI "audit rechecks -1", 2, "" },
 	{ CLI "audit rechecks 1x", 2, "'rechecks' needs a number from 0 to 10" },

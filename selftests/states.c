@@ -96,7 +96,7 @@ TEST_F_TIMEOUT(states, active_close, SECONDS)
 	EDGES(SERVER, LISTENED ACCEPTED CLOSED_SECOND "LISTEN>CLOSE=1");
 }
 
-/* Three orphans or more, of a limit of which they are half: told, and judged. */
+/* Three orphans or more, of a limit of which they are half: told, listed, and judged. */
 static int orphans_are_told(void)
 {
 	char limit[32];
@@ -110,6 +110,7 @@ static int orphans_are_told(void)
 		 "[ $n -ge 3 ] && echo $((2 * n)) >/proc/sys/net/ipv4/tcp_max_orphans && "
 		 "tcpstate-cli -j state | "
 		 "grep \"\\\"orphans\\\":{\\\"count\\\":$n,\\\"limit\\\":$((2 * n))}\" && "
+		 "[ $(tcpstate-cli -aj conn orphan | grep -o '\"cookie\"' | wc -l) = $n ] && "
 		 "{ tcpstate-cli check --orphans 40:60; [ $? = 1 ]; } && "
 		 "{ tcpstate-cli check --orphans 40:50; [ $? = 2 ]; } && "
 		 "tcpstate-cli check --orphans 60:70 && exit 0; sleep 0.1; done; exit 1");
@@ -127,6 +128,7 @@ TEST_F_TIMEOUT(states, active_close_orphan, SECONDS)
 	CHECK(orphans_are_told());
 	CHECK(wire(CLIENT, PASS));
 	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
+	CHECK(run(CLIENT, "tcpstate-cli conn orphan | grep -qx 'no such connection'"));
 	EACH(p)
 		close_fd(&p->server);
 	STEP("TIME_WAIT=1", "LISTEN=1");

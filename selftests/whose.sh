@@ -152,6 +152,16 @@ same "check: CRITICAL by number" 2 $?
 said=$(cli check --close-wait 21:22)
 same "check: OK" 0 $?
 
+said=$(tcpstate-cli -a check --close-wait-age 1s:1h)
+same "check -a: WARNING" 1 $?
+check "and names the namespace" grep -q "^TCPSTATE WARNING: $ns: oldest CLOSE_WAIT " <<<"$said"
+same "which is judged by its own thresholds" "WARNING $ns" "$(tcpstate-cli -aj check |
+	jq -r '.findings[] | select(.text | startswith("oldest")) | "\(.status) \(.netns)"')"
+said=$(cli close state close-wait --ye 2>&1)
+same "half a --yes ends nothing" "2 20" "$? $(count state close-wait)"
+said=$(cli close cgroup "" --yes 2>&1)
+same "nor does a cgroup without a name" "2 20" "$? $(count state close-wait)"
+
 # --- to an unprivileged user ---
 
 unprivileged() {

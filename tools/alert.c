@@ -19,6 +19,10 @@ static const struct wording {
 	const char *used, *capacity, *reusable, *count, *total, *eta, *who;
 	bool share;
 } wordings[] = {
+	[ALERT_LOST] = {
+		.name = "lost",
+		.count = "messages that did not fit into the socket: %s",
+	},
 	[TCPSTATE_EVENT_PORT_ROOM] = {
 		.name = "port-room", .used = "%s", .capacity = " of %s ports used",
 		.share = true, .reusable = ", %s of them reusable",
@@ -216,8 +220,7 @@ static void print_key(const struct alert *alert)
 	out_string("event", NULL, alert_event(alert));
 	out_string("severity", NULL, dest_severity(alert->severity));
 	out_string("netns", NULL, netns_name(alert->key.netns_ino.value));
-	if (alert->key.daddr.family)
-		dest_key_print(&alert->key);
+	dest_key_print(&alert->key);
 }
 
 static uint64_t taken(const struct alert *alert)

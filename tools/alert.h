@@ -11,6 +11,9 @@
 
 struct nlattr;
 
+/* No event of the module's, but one of those who listen: messages were lost. */
+#define ALERT_LOST 0
+
 /* An edge, or an alert in force. */
 struct alert {
 	struct dest_key key;		/* without addresses, of the namespace */

@@ -220,25 +220,29 @@ static int get(bool all_netns, uint32_t rechecks, struct audit_list *list)
 	return code;
 }
 
+/* There is but one. */
+static int take(unsigned int which, const char *value, void *rechecks)
+{
+	(void)which;
+	if (word_number(value, 0, TCPSTATE_RECHECKS_MAX, rechecks))
+		return OUT_DONE;
+	return out_fail(OUT_USAGE,
+			"'%s' will not do: 'rechecks' needs a number from 0 to %d",
+			value, TCPSTATE_RECHECKS_MAX);
+}
+
 static int run(const struct request *request)
 {
 	struct audit_list list = { 0 };
 	uint64_t rechecks = RECHECKS;
+	struct filter_reader reader = { .take = take, .arg = &rechecks };
 	bool exact = true;
 	size_t i;
 	int code;
 
-	for (i = 0; i < (size_t)request->argc; i += 2) {
-		if (strcmp(request->argv[i], "rechecks"))
-			return command_unknown_filter(&audit_command,
-						      request->argv[i]);
-		if (!request->argv[i + 1] ||
-		    !word_number(request->argv[i + 1], 0, TCPSTATE_RECHECKS_MAX,
-				 &rechecks))
-			return out_fail(OUT_USAGE,
-					"'rechecks' needs a number from 0 to %d",
-					TCPSTATE_RECHECKS_MAX);
-	}
+	code = command_filters(&audit_command, request, &reader);
+	if (code)
+		return code;
 	code = get(request->all_netns, rechecks, &list);
 	if (!code) {
 		if (request->all_netns)

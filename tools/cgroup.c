@@ -126,9 +126,29 @@ const char *cgroup_path(uint64_t id)
 	return entry ? entry->path : NULL;
 }
 
+/*
+ * Whose connections are ended is told by this word: what has lost its end, such
+ * as a variable that is empty, is not the root, and nothing leads above it.
+ */
+static bool is_path(const char *word)
+{
+	size_t len;
+
+	if (!*word)
+		return false;
+	for (;; word += len + 1) {
+		len = strcspn(word, "/");
+		if (len && strspn(word, ".") == len && len <= 2)
+			return false;
+		if (!word[len])
+			return true;
+	}
+}
+
 /**
  * cgroup_parse() - a cgroup as it was typed
- * @word: its path in the hierarchy, or in the file system; or its id
+ * @word: its path in the hierarchy, or in the file system, without "." and "..";
+ *   or its id; the root is "/"
  * @id: set to its id
  *
  * Return: false when there is no such cgroup.
@@ -142,7 +162,7 @@ bool cgroup_parse(const char *word, uint64_t *id)
 
 	if (word_number(word, 1, UINT64_MAX, id))
 		return true;
-	if (!at)
+	if (!at || !is_path(word))
 		return false;
 	len = strlen(at);
 	if (!strncmp(word, at, len) && (!word[len] || word[len] == '/'))

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * check: a Monitoring Plugin. One line, the verdict as the exit code, and
- * performance data as label=value;warn;crit;min;max after a "|".
- */
-#include <stdarg.h>
+/* check: what a Monitoring Plugin looks at; verdict.c has what it says of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,118 +10,50 @@
 #include "config.h"
 #include "conn.h"
 #include "dest.h"
-#include "netns.h"
 #include "nl.h"
 #include "orphans.h"
 #include "port.h"
 #include "state.h"
+#include "verdict.h"
 #include "words.h"
 
 /* Of tcp_max_orphans, when nobody says otherwise. */
 #define ORPHANS_WARNING 80
 #define ORPHANS_CRITICAL 95
 
-enum { OK, WARNING, CRITICAL, UNKNOWN };
-
-static const char *const status_names[] = {
-	[OK] = "OK", [WARNING] = "WARNING", [CRITICAL] = "CRITICAL",
-	[UNKNOWN] = "UNKNOWN",
-};
-
-struct thresholds {
-	uint64_t warning, critical;
-};
-
 /* As in the table of options below. */
 enum { PORT_ROOM, DEST, ORPHANS, TIME_WAIT, CLOSE_WAIT_AGE, CLOSE_WAIT };
 
-#define FINDINGS_MAX 8
-#define MEASURES_MAX 16
-#define TEXT_MAX 512
+/* Thresholds from the command line, or the namespaces' own. */
+struct wish {
+	bool given;
+	struct thresholds at;
+	enum config_key key;		/* of the warning; the critical follows */
+};
 
-/* What has been found out. */
+/* What is asked for once, for all that look at it. */
 static struct {
-	struct {
-		int status;
-		char text[TEXT_MAX];
-	} findings[FINDINGS_MAX];
-	unsigned int n_findings;
+	bool all_netns;
+	struct config_list config;
+	struct counters_list counters;
+} asked;
 
-	struct measure {
-		const char *label;
-		const char *unit;
-		bool share;			/* in tenths of a percent */
-		struct number value;
-		struct number warning, critical, max;
-	} measures[MEASURES_MAX];
-	unsigned int n_measures;
-} found;
-
-__printf(2, 3) static void find(int status, const char *format, ...)
+/* A namespace that has come since they were asked for has those of the first. */
+static struct thresholds limits(const struct wish *wish,
+				struct number netns_ino)
 {
-	char *text = found.findings[found.n_findings].text;
-	va_list args;
+	const struct config *config = asked.config.items;
+	size_t i;
 
-	va_start(args, format);
-	found.findings[found.n_findings++].status = status;
-	vsnprintf(text, TEXT_MAX, format, args);
-	va_end(args);
-	/* Performance data begins where a name may not say so. */
-	for (; *text; text++)
-		if (*text == '|')
-			*text = '?';
-}
-
-static void measure_percent(const char *label, struct number tenths,
-			    const struct thresholds *at)
-{
-	found.measures[found.n_measures++] = (struct measure){
-		.label = label, .unit = "%", .share = true, .value = tenths,
-		.warning = number_known(at->warning),
-		.critical = number_known(at->critical),
-		.max = number_known(100),
+	if (wish->given || !config)
+		return wish->at;
+	for (i = 0; i < asked.config.n; i++)
+		if (asked.config.items[i].netns_ino.value == netns_ino.value)
+			config = &asked.config.items[i];
+	return (struct thresholds){
+		.warning = config->values[wish->key].value,
+		.critical = config->values[wish->key + 1].value,
 	};
-}
-
-static void measure_count(const char *label, struct number value,
-			  struct number max)
-{
-	found.measures[found.n_measures++] = (struct measure){
-		.label = label, .unit = "", .value = value, .max = max,
-	};
-}
-
-/* Against thresholds of its own unit; NULL: there are none. */
-static void measure_plain(const char *label, const char *unit, uint64_t value,
-			  const struct thresholds *at)
-{
-	struct measure *measure = &found.measures[found.n_measures++];
-
-	*measure = (struct measure){
-		.label = label, .unit = unit, .value = number_known(value),
-	};
-	if (!at)
-		return;
-	measure->warning = number_known(at->warning);
-	measure->critical = number_known(at->critical);
-}
-
-/* Of what has happened so far: "c" for a counter. */
-static void measure_total(const char *label, uint64_t value)
-{
-	found.measures[found.n_measures++] = (struct measure){
-		.label = label, .unit = "c", .value = number_known(value),
-	};
-}
-
-/* part of whole, against thresholds in percent. */
-static int judge(uint64_t part, uint64_t whole, const struct thresholds *at)
-{
-	unsigned __int128 percent = (unsigned __int128)part * 100;
-
-	if (percent >= (unsigned __int128)whole * at->critical)
-		return CRITICAL;
-	return percent >= (unsigned __int128)whole * at->warning ? WARNING : OK;
 }
 
 static struct number tenths_of(uint64_t part, uint64_t whole)
@@ -135,37 +63,61 @@ static struct number tenths_of(uint64_t part, uint64_t whole)
 	return number_known(whole ? thousand / whole : 1000);
 }
 
-/* A connect() that is being refused is worse than any percentage. */
-static int check_refusals(bool all_netns, const struct dest_filter *filter)
+/* The one of this event that has been refused most. */
+static const struct alert *worst_refusal(const struct alert_list *list,
+					 uint64_t event,
+					 const struct dest_filter *filter)
 {
-	char key[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX], n[OUT_NUMBER_MAX];
-	struct alert_list list = { 0 };
 	const struct alert *alert, *worst = NULL;
-	const char *text;
 	size_t i;
-	int code;
 
-	code = alert_get(all_netns, &list);
-	for (i = 0; !code && i < list.n; i++) {
-		alert = &list.items[i];
-		if (alert->event.value == TCPSTATE_EVENT_PORT_EXHAUSTED &&
+	for (i = 0; i < list->n; i++) {
+		alert = &list->items[i];
+		if (alert->event.value == event &&
 		    dest_wanted(filter, &alert->key) &&
 		    (!worst || alert->total.value > worst->total.value))
 			worst = alert;
 	}
-	if (worst) {
-		text = process_deed_text(who, &worst->process);
-		find(CRITICAL, "%s: connect() refused %s x%s%s",
-		     dest_key_text(key, &worst->key),
-		     out_grouped(n, worst->total.value), text ? ", last " : "",
+	return worst;
+}
+
+static void find_refusal(const struct alert *alert, const char *call)
+{
+	char key[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX], n[OUT_NUMBER_MAX];
+	bool dest = alert->key.daddr.family;
+	const char *text = process_deed_text(who, &alert->process);
+
+	verdict_find(CRITICAL, alert->key.netns_ino, "%s%s%s refused %s x%s%s",
+		     dest ? dest_key_text(key, &alert->key) : "",
+		     dest ? ": " : "", call,
+		     out_grouped(n, alert->total.value), text ? ", last " : "",
 		     text ? text : "");
+}
+
+/* A call that is being refused is worse than any percentage. */
+static int check_refusals(const struct dest_filter *filter, bool binds)
+{
+	struct alert_list list = { 0 };
+	const struct alert *worst;
+	int code;
+
+	code = alert_get(asked.all_netns, &list);
+	if (!code) {
+		worst = worst_refusal(&list, TCPSTATE_EVENT_PORT_EXHAUSTED,
+				      filter);
+		if (worst)
+			find_refusal(worst, "connect()");
+		worst = worst_refusal(&list, TCPSTATE_EVENT_BIND_EXHAUSTED,
+				      filter);
+		if (worst && binds)
+			find_refusal(worst, "bind()");
 	}
 	alert_forget(&list);
 	return code;
 }
 
 /* The module follows no more destinations than it may. */
-static int check_destinations(bool all_netns, bool all)
+static int check_destinations(bool all)
 {
 	struct port_summary_list list = { 0 };
 	const struct port_summary *sum;
@@ -174,7 +126,7 @@ static int check_destinations(bool all_netns, bool all)
 	size_t i;
 	int code;
 
-	code = port_summary_get(all_netns, false, &list);
+	code = port_summary_get(asked.all_netns, false, &list);
 	for (i = 0; !code && i < list.n; i++) {
 		sum = &list.items[i];
 		failures += sum->failures.value;
@@ -182,195 +134,304 @@ static int check_destinations(bool all_netns, bool all)
 		    !sum->destinations.known || !sum->destinations_max.known ||
 		    sum->destinations.value < sum->destinations_max.value)
 			continue;
-		find(UNKNOWN, "%s: more destinations than the %s that are followed",
-		     netns_name(sum->netns_ino.value),
-		     out_grouped(max, sum->destinations_max.value));
+		verdict_find(UNKNOWN, sum->netns_ino,
+			     "more destinations than the %s that are followed",
+			     out_grouped(max, sum->destinations_max.value));
 		break;
 	}
 	if (!code && all)
-		measure_total("refused", failures);
+		verdict_total("refused", failures);
 	port_summary_forget(&list);
 	return code;
 }
 
-static void find_room(const struct dest *dest, const struct thresholds *at)
+static enum status judge_room(const struct dest *dest, const struct wish *wish)
+{
+	struct thresholds at = limits(wish, dest->key.netns_ino);
+
+	return dest_room_known(dest) ?
+	       verdict_judge_share(dest_taken(dest), dest->capacity.value, &at) :
+	       UNKNOWN;
+}
+
+/* The fullest of those that are worst. */
+static const struct dest *worst_dest(const struct dest_list *list,
+				     const struct wish *wish)
+{
+	const struct dest *worst = NULL;
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (!worst || verdict_worse(judge_room(&list->items[i], wish),
+					    judge_room(worst, wish)))
+			worst = &list->items[i];
+	return worst;
+}
+
+static void find_room(const struct dest *dest, const struct wish *wish)
 {
 	char key[DEST_KEY_TEXT_MAX], taken[OUT_NUMBER_MAX], of[OUT_NUMBER_MAX];
 	char share[OUT_NUMBER_MAX], eta[OUT_NUMBER_MAX];
+	struct thresholds at = limits(wish, dest->key.netns_ino);
 
-	find(judge(dest_taken(dest), dest->capacity.value, at),
-	     "%s: %s of %s ports taken (%s)%s%s",
-	     dest_key_text(key, &dest->key),
-	     out_grouped(taken, dest_taken(dest)),
-	     out_grouped(of, dest->capacity.value),
-	     out_share(share, dest_taken(dest), dest->capacity.value),
-	     number_positive(dest->eta_ms) ? ", full in " : "",
-	     number_positive(dest->eta_ms) ?
-	     out_ms(eta, dest->eta_ms.value) : "");
-	measure_percent("port_room", dest_full_tenths(dest), at);
-	measure_count("used", dest->used, dest->capacity);
-	measure_count("reusable", dest->reusable, dest->used);
+	if (!dest_room_known(dest)) {
+		verdict_find(UNKNOWN, dest->key.netns_ino,
+			     "how many ports are taken is not known");
+		return;
+	}
+	verdict_find(judge_room(dest, wish), dest->key.netns_ino,
+		     "%s: %s of %s ports taken (%s)%s%s",
+		     dest_key_text(key, &dest->key),
+		     out_grouped(taken, dest_taken(dest)),
+		     out_grouped(of, dest->capacity.value),
+		     out_share(share, dest_taken(dest), dest->capacity.value),
+		     number_positive(dest->eta_ms) ? ", full in " : "",
+		     number_positive(dest->eta_ms) ?
+		     out_ms(eta, dest->eta_ms.value) : "");
+	verdict_share("port_room", dest_full_tenths(dest), &at);
+	verdict_count("used", dest->used, dest->capacity);
+	verdict_count("reusable", dest->reusable, dest->used);
 }
 
-static int check_port_room(bool all_netns, const struct thresholds *at,
-			   struct dest_filter *filter)
+static int check_port_room(const struct wish *wish, struct dest_filter *filter,
+			   bool binds)
 {
+	struct thresholds at = limits(wish, number_unknown());
 	struct dest_list list = { 0 };
+	const struct dest *worst;
 	uint64_t failures = 0;
 	size_t i;
 	int code;
 
-	/* The fullest is the first; of one destination, there are few. */
-	filter->top = filter->by_daddr ? 0 : 1;
-	code = dest_get(all_netns, filter, &list);
-	if (!code && list.n && dest_room_known(&list.items[0])) {
-		find_room(&list.items[0], at);
-	} else if (!code && list.n) {
-		find(UNKNOWN, "how many ports are taken is not known");
+	/* Of one destination there are few, and with thresholds of each
+	 * namespace the fullest of all need not be the worst.
+	 */
+	filter->top = filter->by_daddr ||
+		      (asked.all_netns && !wish->given) ? 0 : 1;
+	code = dest_get(asked.all_netns, filter, &list);
+	worst = worst_dest(&list, wish);
+	if (!code && worst) {
+		find_room(worst, wish);
 	} else if (!code) {
-		find(OK, filter->by_daddr ? "no connection to it" :
-		     "no destinations");
-		measure_percent("port_room", number_known(0), at);
+		verdict_find(OK, number_unknown(), filter->by_daddr ?
+			     "no connection to it" : "no destinations");
+		verdict_share("port_room", number_known(0), &at);
 	}
 	for (i = 0; i < list.n; i++)
 		failures += list.items[i].failures.value;
 	if (!code && filter->by_daddr)
-		measure_total("refused", failures);
+		verdict_total("refused", failures);
 	dest_forget(&list);
-	return code ?: check_refusals(all_netns, filter) ?:
-	       check_destinations(all_netns, !filter->by_daddr);
+	return code ?: check_refusals(filter, binds) ?:
+	       check_destinations(!filter->by_daddr);
 }
 
-static int check_time_wait(bool all_netns, const struct thresholds *at)
+static enum status judge_minis(const struct counters *counters,
+			       const struct wish *wish)
 {
-	struct counters_list list = { 0 };
-	const struct counters *worst = NULL, *counters;
-	char count[OUT_NUMBER_MAX], limit[OUT_NUMBER_MAX];
-	char share[OUT_NUMBER_MAX];
-	uint64_t minis = 0, these;
-	size_t i;
-	int code;
+	struct thresholds at = limits(wish, counters->netns_ino);
 
-	code = counters_get(all_netns, &list);
-	for (i = 0; !code && i < list.n; i++) {
-		counters = &list.items[i];
-		these = counters_minis(counters);
-		if (!counters->limit.known)
-			continue;
-		if (worst && (long double)these * worst->limit.value <=
-			     (long double)minis * counters->limit.value)
-			continue;
-		worst = counters;
-		minis = these;
-	}
-	if (worst) {
-		find(judge(minis, worst->limit.value, at),
+	return verdict_judge_share(counters_minis(counters),
+				   counters->limit.value, &at);
+}
+
+/* Is it worse, or if it is as bad, nearer to its limit? */
+static bool is_nearer(const struct counters *counters,
+		      const struct counters *other, const struct wish *wish)
+{
+	enum status status = judge_minis(counters, wish);
+	enum status than = judge_minis(other, wish);
+
+	if (status != than)
+		return verdict_worse(status, than);
+	return (long double)counters_minis(counters) * other->limit.value >
+	       (long double)counters_minis(other) * counters->limit.value;
+}
+
+static void find_minis(const struct counters *counters, const struct wish *wish)
+{
+	struct thresholds at = limits(wish, counters->netns_ino);
+	uint64_t minis = counters_minis(counters);
+	uint64_t limit = counters->limit.value;
+	char count[OUT_NUMBER_MAX], max[OUT_NUMBER_MAX], share[OUT_NUMBER_MAX];
+
+	verdict_find(judge_minis(counters, wish), counters->netns_ino,
 		     "%s of at most %s mini-sockets (%s)",
-		     out_grouped(count, minis),
-		     out_grouped(limit, worst->limit.value),
-		     out_share(share, minis, worst->limit.value));
-		measure_percent("time_wait_limit",
-				tenths_of(minis, worst->limit.value), at);
-		measure_count("mini_sockets", number_known(minis),
-			      worst->limit);
-	} else if (!code) {
-		find(UNKNOWN, "the limit on mini-sockets is not known");
-	}
-	counters_forget(&list);
-	return code;
+		     out_grouped(count, minis), out_grouped(max, limit),
+		     out_share(share, minis, limit));
+	verdict_share("time_wait_limit", tenths_of(minis, limit), &at);
+	verdict_count("mini_sockets", number_known(minis), counters->limit);
 }
 
-/* Against thresholds as they are. */
-static int judge_plain(uint64_t value, const struct thresholds *at)
+static void check_time_wait(const struct wish *wish)
 {
-	return value >= at->critical ? CRITICAL :
-	       value >= at->warning ? WARNING : OK;
+	const struct counters *worst = NULL, *counters;
+	bool none_allowed = false;
+	size_t i;
+
+	for (i = 0; i < asked.counters.n; i++) {
+		counters = &asked.counters.items[i];
+		/* Where there may be none, none is too many. */
+		none_allowed |= counters->limit.known && !counters->limit.value;
+		if (number_positive(counters->limit) &&
+		    (!worst || is_nearer(counters, worst, wish)))
+			worst = counters;
+	}
+	if (worst)
+		find_minis(worst, wish);
+	else if (none_allowed)
+		verdict_find(OK, number_unknown(),
+			     "no mini-sockets, as net.ipv4.tcp_max_tw_buckets is 0");
+	else
+		verdict_find(UNKNOWN, number_unknown(),
+			     "the limit on mini-sockets is not known");
 }
 
 /* Whose the oldest is, as far as we may know. */
-static int name_close_wait(bool all_netns, char *buf, size_t size)
+static int name_close_wait(struct number netns_ino, struct number age_ms,
+			   char *buf, size_t size)
 {
 	const struct conn_filter filter = {
 		.states = STATE_BIT(TCPSTATE_STATE_CLOSE_WAIT),
-		.top = 1,
+		.older_ms = asked.all_netns ? age_ms : number_unknown(),
+		.top = asked.all_netns ? 0 : 1,
 	};
+	const struct conn *conn, *oldest = NULL;
 	struct conn_list list = { 0 };
 	char who[PROCESS_TEXT_MAX];
-	const struct conn *conn;
 	const char *text;
+	size_t i;
 	int code;
 
 	*buf = '\0';
-	code = conn_get(all_netns, &filter, &list);
-	if (!code && list.n) {
-		conn = &list.items[0];
-		text = process_text(who, &conn->owner);
+	code = conn_get(asked.all_netns, &filter, &list);
+	for (i = 0; !code && i < list.n; i++) {
+		conn = &list.items[i];
+		if (conn->netns_ino == netns_ino.value &&
+		    (!oldest || conn->age_ms.value > oldest->age_ms.value))
+			oldest = conn;
+	}
+	if (oldest) {
+		text = process_text(who, &oldest->owner);
 		snprintf(buf, size, "%s%s on port %u%s", text ? ", of " : "",
-			 text ? text : "", conn->sport, conn->unaccepted ?
+			 text ? text : "", oldest->sport, oldest->unaccepted ?
 			 ", never accepted" : "");
 	}
 	conn_forget(&list);
 	return code;
 }
 
-/* The oldest of all, in seconds. */
-static int check_close_wait_age(bool all_netns, const struct thresholds *at)
+static const struct state_row *close_wait_of(const struct counters *counters)
 {
+	return &counters->rows[TCPSTATE_STATE_CLOSE_WAIT];
+}
+
+static enum status judge_age(const struct counters *counters,
+			     const struct wish *wish)
+{
+	struct thresholds at = limits(wish, counters->netns_ino);
+
+	return verdict_judge(close_wait_of(counters)->oldest_ms.value / 1000,
+			     &at);
+}
+
+/* Is it worse, or if it is as bad, older? */
+static bool is_older(const struct counters *counters,
+		     const struct counters *other, const struct wish *wish)
+{
+	enum status status = judge_age(counters, wish);
+	enum status than = judge_age(other, wish);
+
+	if (status != than)
+		return verdict_worse(status, than);
+	return close_wait_of(counters)->oldest_ms.value >
+	       close_wait_of(other)->oldest_ms.value;
+}
+
+static int find_age(const struct counters *counters, const struct wish *wish)
+{
+	struct thresholds at = limits(wish, counters->netns_ino);
+	struct number oldest = close_wait_of(counters)->oldest_ms;
 	char age[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX + 64];
-	struct counters_list list = { 0 };
-	const struct state_row *row;
-	uint64_t oldest = 0;
-	bool any = false, known = true;
-	size_t i;
 	int code;
 
-	code = counters_get(all_netns, &list);
-	for (i = 0; !code && i < list.n; i++) {
-		row = &list.items[i].rows[TCPSTATE_STATE_CLOSE_WAIT];
-		any |= row->oldest_ms.known;
-		known &= row->oldest_ms.known || !row->sockets.value;
-		if (row->oldest_ms.known && row->oldest_ms.value > oldest)
-			oldest = row->oldest_ms.value;
-	}
-	counters_forget(&list);
-	if (!code && any)
-		code = name_close_wait(all_netns, who, sizeof(who));
+	code = name_close_wait(counters->netns_ino, oldest, who, sizeof(who));
 	if (code)
 		return code;
-	if (any)
-		find(judge_plain(oldest / 1000, at), "oldest CLOSE_WAIT %s%s",
-		     out_ms(age, oldest), who);
-	else if (!known)
-		find(UNKNOWN, "the age of the oldest CLOSE_WAIT is not known");
+	verdict_find(judge_age(counters, wish), counters->netns_ino,
+		     "oldest CLOSE_WAIT %s%s", out_ms(age, oldest.value), who);
+	verdict_value("close_wait_age", "s", number_known(oldest.value / 1000),
+		      &at);
+	return OUT_DONE;
+}
+
+/* The oldest of all, in seconds. */
+static int check_close_wait_age(const struct wish *wish)
+{
+	struct thresholds at = limits(wish, number_unknown());
+	const struct counters *worst = NULL, *counters;
+	struct number none = number_known(0);
+	size_t i;
+
+	for (i = 0; i < asked.counters.n; i++) {
+		counters = &asked.counters.items[i];
+		if (!close_wait_of(counters)->oldest_ms.known) {
+			none.known &= !close_wait_of(counters)->sockets.value;
+			continue;
+		}
+		if (!worst || is_older(counters, worst, wish))
+			worst = counters;
+	}
+	if (worst)
+		return find_age(worst, wish);
+	if (none.known)
+		verdict_find(OK, number_unknown(), "nothing in CLOSE_WAIT");
 	else
-		find(OK, "nothing in CLOSE_WAIT");
-	measure_plain("close_wait_age", "s", oldest / 1000, at);
+		verdict_find(UNKNOWN, number_unknown(),
+			     "the age of the oldest CLOSE_WAIT is not known");
+	verdict_value("close_wait_age", "s", none, &at);
 	return OUT_DONE;
 }
 
 /* In the namespace that has most; without thresholds it is only told. */
-static int check_close_wait(bool all_netns, const struct thresholds *at)
+static void check_close_wait(const struct wish *wish)
 {
-	struct counters_list list = { 0 };
+	const struct counters *most = &asked.counters.items[0], *counters;
 	char count[OUT_NUMBER_MAX];
-	uint64_t most = 0, these;
+	struct number sockets;
 	size_t i;
-	int code;
 
-	code = counters_get(all_netns, &list);
-	for (i = 0; !code && i < list.n; i++) {
-		these = list.items[i].rows[TCPSTATE_STATE_CLOSE_WAIT].sockets.value;
-		if (these > most)
-			most = these;
+	for (i = 0; i < asked.counters.n; i++) {
+		counters = &asked.counters.items[i];
+		if (close_wait_of(counters)->sockets.value >
+		    close_wait_of(most)->sockets.value)
+			most = counters;
 	}
-	counters_forget(&list);
-	if (code)
-		return code;
-	if (at)
-		find(judge_plain(most, at), "%s in CLOSE_WAIT",
-		     out_grouped(count, most));
-	measure_plain("close_wait", "", most, at);
-	return OUT_DONE;
+	sockets = close_wait_of(most)->sockets;
+	if (wish->given)
+		verdict_find(verdict_judge(sockets.value, &wish->at),
+			     most->netns_ino, "%s in CLOSE_WAIT",
+			     out_grouped(count, sockets.value));
+	verdict_value("close_wait", "", sockets,
+		      wish->given ? &wish->at : NULL);
+}
+
+/* All but the orphans is read from counters, which say themselves what they miss. */
+static void check_exact(void)
+{
+	const struct counters *worst = &asked.counters.items[0], *counters;
+	char n[OUT_NUMBER_MAX];
+	size_t i;
+
+	for (i = 0; i < asked.counters.n; i++) {
+		counters = &asked.counters.items[i];
+		if (counters->inexact.value > worst->inexact.value)
+			worst = counters;
+	}
+	if (number_positive(worst->inexact))
+		verdict_find(UNKNOWN, worst->netns_ino,
+			     "the counters are not exact: up to %s connections are missing ('tcpstate-cli audit' finds them)",
+			     out_grouped(n, worst->inexact.value));
 }
 
 static void check_orphans(const struct thresholds *at)
@@ -381,128 +442,34 @@ static void check_orphans(const struct thresholds *at)
 	char share[OUT_NUMBER_MAX];
 
 	if (!orphans->count.known || !orphans->limit.known) {
-		find(UNKNOWN, "/proc/%s cannot be read here, but in the initial network namespace",
-		     orphans->count.known ? "sys/net/ipv4/tcp_max_orphans" :
-					    "net/sockstat");
+		verdict_find(UNKNOWN, number_unknown(),
+			     "/proc/%s cannot be read here, but in the initial network namespace",
+			     orphans->count.known ?
+			     "sys/net/ipv4/tcp_max_orphans" : "net/sockstat");
 		return;
 	}
-	find(judge(count, limit, at), "%s of at most %s orphans (%s)",
-	     out_grouped(number, count), out_grouped(max, limit),
-	     out_share(share, count, limit));
-	measure_percent("orphans_limit", tenths_of(count, limit), at);
-	measure_count("orphans", orphans->count, orphans->limit);
+	verdict_find(verdict_judge_share(count, limit, at), number_unknown(),
+		     "%s of at most %s orphans (%s)",
+		     out_grouped(number, count), out_grouped(max, limit),
+		     out_share(share, count, limit));
+	verdict_share("orphans_limit", tenths_of(count, limit), at);
+	verdict_count("orphans", orphans->count, orphans->limit);
 }
-
-/* As the conventions have it: what is known to be bad goes before doubt. */
-static int verdict(void)
-{
-	static const int rank[] = {
-		[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3,
-	};
-	unsigned int i;
-	int worst = OK;
-
-	for (i = 0; i < found.n_findings; i++)
-		if (rank[found.findings[i].status] > rank[worst])
-			worst = found.findings[i].status;
-	return worst;
-}
-
-static void put_number(char *buf, size_t size, struct number number,
-		       bool in_tenths)
-{
-	if (!number.known)
-		*buf = '\0';
-	else if (in_tenths)
-		snprintf(buf, size, "%llu.%llu",
-			 (unsigned long long)number.value / 10,
-			 (unsigned long long)number.value % 10);
-	else
-		snprintf(buf, size, "%llu", (unsigned long long)number.value);
-}
-
-static void print_measure(const struct measure *measure)
-{
-	char value[OUT_NUMBER_MAX], warning[OUT_NUMBER_MAX];
-	char critical[OUT_NUMBER_MAX], max[OUT_NUMBER_MAX];
-
-	put_number(value, sizeof(value), measure->value, measure->share);
-	put_number(warning, sizeof(warning), measure->warning, false);
-	put_number(critical, sizeof(critical), measure->critical, false);
-	put_number(max, sizeof(max), measure->max, false);
-	out_object_open(NULL);
-	out_string("label", " %s=", measure->label);
-	if (measure->share)
-		out_percent("value", NULL, measure->value);
-	else
-		out_count("value", NULL, measure->value);
-	out_text("%s", *value ? value : "U");
-	out_string("unit", "%s", measure->unit);
-	out_count("warning", NULL, measure->warning);
-	out_count("critical", NULL, measure->critical);
-	out_count("max", NULL, measure->max);
-	out_text(";%s;%s;0;%s", warning, critical, max);
-	out_object_close();
-}
-
-/* What is bad, or if nothing is, all. */
-static void print_verdict(int status)
-{
-	unsigned int i;
-	bool any = false;
-
-	out_object_open(NULL);
-	out_string("status", "TCPSTATE %s: ", status_names[status]);
-	out_array_open("findings");
-	for (i = 0; i < found.n_findings; i++) {
-		out_object_open(NULL);
-		out_string("status", NULL,
-			   status_names[found.findings[i].status]);
-		out_string("text", NULL, found.findings[i].text);
-		out_object_close();
-		if (status != OK && found.findings[i].status == OK)
-			continue;
-		out_text("%s", any ? "; " : "");
-		out_words("%s", found.findings[i].text);
-		any = true;
-	}
-	out_array_close();
-	out_text("%s", found.n_measures ? " |" : "");
-	out_array_open("perfdata");
-	for (i = 0; i < found.n_measures; i++)
-		print_measure(&found.measures[i]);
-	out_array_close();
-	out_text("\n");
-	out_object_close();
-}
-
-struct wishes {
-	bool given;
-	struct thresholds at;
-};
 
 static int parse_thresholds(const struct request *request, unsigned int option,
-			    struct wishes *wishes)
+			    struct wish *wish)
 {
 	const char *word = request->options[option];
 
 	if (!word)
 		return OUT_DONE;
-	wishes->given = true;
-	if (word_thresholds(word, word_percent, &wishes->at.warning,
-			    &wishes->at.critical))
+	wish->given = true;
+	if (word_thresholds(word, word_percent, &wish->at.warning,
+			    &wish->at.critical))
 		return OUT_DONE;
 	return out_fail(OUT_USAGE,
 			"'%s' will not do: '--%s' needs two percentages, the first not above the second, such as 80:95",
 			word, check_command.options[option].name);
-}
-
-static bool word_seconds(const char *word, uint64_t *seconds)
-{
-	if (!word_duration(word, seconds))
-		return false;
-	*seconds /= 1000;
-	return true;
 }
 
 static bool word_count(const char *word, uint64_t *count)
@@ -511,7 +478,7 @@ static bool word_count(const char *word, uint64_t *count)
 }
 
 static int parse_close_wait(const struct request *request,
-			    struct wishes *age, struct wishes *count)
+			    struct wish *age, struct wish *count)
 {
 	const char *word = request->options[CLOSE_WAIT_AGE];
 
@@ -519,7 +486,7 @@ static int parse_close_wait(const struct request *request,
 	if (word && !word_thresholds(word, word_seconds, &age->at.warning,
 				     &age->at.critical))
 		return out_fail(OUT_USAGE,
-				"'%s' will not do: '--close-wait-age' needs two durations, the first not above the second, such as 60s:10m",
+				"'%s' will not do: '--close-wait-age' needs two durations in whole seconds, the first not above the second, such as 60s:10m",
 				word);
 	word = request->options[CLOSE_WAIT];
 	count->given = word;
@@ -546,89 +513,97 @@ static int parse_dest(const char *word, struct dest_filter *filter)
 	return OUT_DONE;
 }
 
-/* Those of the namespace that asks, where none are given. */
-static int default_thresholds(struct wishes *port_room,
-			      struct wishes *time_wait, struct wishes *age)
+/* Those of each namespace, where none are given. */
+static int get_config(void)
 {
-	struct config_list list = { 0 };
-	const struct number *values;
-	unsigned int i;
+	const struct config *config;
+	unsigned int key;
+	size_t i;
 	int code;
 
-	code = config_get(false, &list);
-	for (i = 0; !code && i < CONFIG_KEYS; i++)
-		if (!list.items[0].values[i].known)
-			code = module_mismatch();
-	if (!code) {
-		values = list.items[0].values;
-		if (!port_room->given) {
-			port_room->at.warning =
-				values[CONFIG_PORT_ROOM_WARNING].value;
-			port_room->at.critical =
-				values[CONFIG_PORT_ROOM_CRITICAL].value;
-		}
-		if (!time_wait->given) {
-			time_wait->at.warning =
-				values[CONFIG_TIME_WAIT_WARNING].value;
-			time_wait->at.critical =
-				values[CONFIG_TIME_WAIT_CRITICAL].value;
-		}
-		if (!age->given) {
-			age->at.warning =
-				values[CONFIG_CLOSE_WAIT_WARNING].value;
-			age->at.critical =
-				values[CONFIG_CLOSE_WAIT_CRITICAL].value;
-		}
+	code = config_get(asked.all_netns, &asked.config);
+	for (i = 0; !code && i < asked.config.n; i++) {
+		config = &asked.config.items[i];
+		for (key = 0; !code && key < CONFIG_KEYS; key++)
+			if (!config->values[key].known)
+				code = module_mismatch();
 	}
-	config_forget(&list);
+	return code;
+}
+
+/* What is looked at, and against what. */
+struct wishes {
+	struct wish port_room, time_wait, orphans, age, close_wait;
+	struct dest_filter filter;
+	bool all;			/* as none is given */
+};
+
+static int parse(const struct request *request, struct wishes *wishes)
+{
+	const char *dest = request->options[DEST];
+	int code;
+
+	code = parse_thresholds(request, PORT_ROOM, &wishes->port_room) ?:
+	       parse_thresholds(request, ORPHANS, &wishes->orphans) ?:
+	       parse_thresholds(request, TIME_WAIT, &wishes->time_wait) ?:
+	       parse_close_wait(request, &wishes->age, &wishes->close_wait);
+	if (!code && dest)
+		code = parse_dest(dest, &wishes->filter);
+	wishes->all = !wishes->port_room.given && !wishes->time_wait.given &&
+		      !wishes->orphans.given && !wishes->age.given &&
+		      !wishes->close_wait.given && !dest;
+	return code;
+}
+
+/* All that the module is asked for. */
+static int check(struct wishes *wishes)
+{
+	bool all = wishes->all, dest = wishes->filter.by_daddr;
+	bool room = all || wishes->port_room.given || dest;
+	int code = OUT_DONE;
+
+	if (all || (dest && !wishes->port_room.given))
+		code = get_config();
+	if (!code && (room || wishes->time_wait.given || wishes->age.given ||
+		      wishes->close_wait.given))
+		code = counters_get(asked.all_netns, &asked.counters);
+	if (!code && room)
+		code = check_port_room(&wishes->port_room, &wishes->filter, all);
+	if (!code && (all || wishes->time_wait.given))
+		check_time_wait(&wishes->time_wait);
+	if (!code && (all || wishes->age.given))
+		code = check_close_wait_age(&wishes->age);
+	if (!code && (all || wishes->close_wait.given))
+		check_close_wait(&wishes->close_wait);
+	if (!code && asked.counters.n)
+		check_exact();
 	return code;
 }
 
 static int run(const struct request *request)
 {
-	struct wishes port_room = { 0 }, time_wait = { 0 }, orphans = { 0 };
-	struct wishes age = { 0 }, close_wait = { 0 };
-	struct dest_filter filter = { 0 };
-	const char *dest = request->options[DEST];
-	bool all_netns = request->all_netns, all;
+	struct wishes wishes = {
+		.port_room.key = CONFIG_PORT_ROOM_WARNING,
+		.time_wait.key = CONFIG_TIME_WAIT_WARNING,
+		.age.key = CONFIG_CLOSE_WAIT_WARNING,
+		.orphans.at = { ORPHANS_WARNING, ORPHANS_CRITICAL },
+	};
 	int code;
 
 	if (request->argc)
 		return command_unknown_filter(&check_command, request->argv[0]);
-	code = parse_thresholds(request, PORT_ROOM, &port_room) ?:
-	       parse_thresholds(request, ORPHANS, &orphans) ?:
-	       parse_thresholds(request, TIME_WAIT, &time_wait) ?:
-	       parse_close_wait(request, &age, &close_wait);
-	if (!code && dest)
-		code = parse_dest(dest, &filter);
-	if (code)
-		return code;
-
-	all = !port_room.given && !time_wait.given && !orphans.given &&
-	      !age.given && !close_wait.given && !dest;
-	if (!orphans.given)
-		orphans.at = (struct thresholds){ ORPHANS_WARNING,
-						  ORPHANS_CRITICAL };
-	code = module_open();
-	if (!code && (all || (dest && !port_room.given)))
-		code = default_thresholds(&port_room, &time_wait, &age);
-	if (!code && (all || port_room.given || dest))
-		code = check_port_room(all_netns, &port_room.at, &filter);
-	if (!code && (all || time_wait.given))
-		code = check_time_wait(all_netns, &time_wait.at);
-	if (!code && (all || age.given))
-		code = check_close_wait_age(all_netns, &age.at);
-	if (!code && (all || close_wait.given))
-		code = check_close_wait(all_netns, all ? NULL : &close_wait.at);
+	asked.all_netns = request->all_netns;
+	code = parse(request, &wishes) ?: module_open() ?: check(&wishes);
 	module_close();
+	config_forget(&asked.config);
+	counters_forget(&asked.counters);
 	if (code)
 		return code;
 	/* A container is not told the machine's limit: no fault of its own. */
-	if (orphans.given || (all && orphans_get()->limit.known))
-		check_orphans(&orphans.at);
-	code = verdict();
-	print_verdict(code);
-	return code;
+	if (wishes.orphans.given ||
+	    (wishes.all && orphans_get()->limit.known))
+		check_orphans(&wishes.orphans.at);
+	return verdict_print(request->all_netns);
 }
 
 const struct command check_command = {
@@ -641,7 +616,7 @@ const struct command check_command = {
 		[DEST] = { .name = "dest", .argument = "ADDR:PORT",
 			   .help = "the port room of this destination only" },
 		[ORPHANS] = { .name = "orphans", .argument = "W:C",
-			      .help = "percent of net.ipv4.tcp_max_orphans, of the whole machine" },
+			      .help = "percent of net.ipv4.tcp_max_orphans, machine-wide" },
 		[TIME_WAIT] = { .name = "time-wait", .argument = "W:C",
 				.help = "percent of net.ipv4.tcp_max_tw_buckets" },
 		[CLOSE_WAIT_AGE] = { .name = "close-wait-age", .argument = "W:C",

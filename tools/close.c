@@ -21,7 +21,12 @@
 #define LOOKS 10
 #define LOOK_MS 20
 
+/* So many are looked for one by one: it is the listing that costs. */
+#define FEW 4
+
 #define LISTENERS STATE_BIT(TCPSTATE_STATE_LISTEN)
+#define TIME_WAIT STATE_BIT(TCPSTATE_STATE_TIME_WAIT)
+#define MINI_STATES (TIME_WAIT | STATE_BIT(TCPSTATE_STATE_FIN_WAIT2))
 #define STATES ((2U << STATE_MAX) - 2)
 
 /* As in the table of options below. */
@@ -58,28 +63,97 @@ static bool is_there(const struct conn_list *list, const struct conn *conn)
 	return false;
 }
 
+/*
+ * The states that they may be in meanwhile, as each may have got into another
+ * before it could be ended. But what is full comes not into TIME_WAIT, nothing
+ * becomes a listener, and a mini-socket is in one of two states.
+ */
+static uint32_t states_of(const struct conn_list *list,
+			  const struct fate *fates)
+{
+	const struct conn *conn;
+	uint32_t states = 0;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		conn = &list->items[i];
+		if (fates[i].gone)
+			continue;
+		if (conn->mini)
+			states |= MINI_STATES;
+		else if (conn->state == TCPSTATE_STATE_LISTEN)
+			states |= LISTENERS;
+		else
+			states |= STATES & ~(LISTENERS | TIME_WAIT);
+	}
+	return states;
+}
+
+static void compare(const struct conn_list *now, const struct conn_list *list,
+		    struct fate *fates)
+{
+	size_t i;
+
+	if (now->n)
+		qsort(now->items, now->n, sizeof(*now->items), by_cookie);
+	for (i = 0; i < list->n; i++)
+		if (!fates[i].gone)
+			fates[i].gone = !is_there(now, &list->items[i]);
+}
+
+/* Among all that what does not change in a connection lets pass. */
+static int look_for_all(const struct conn_filter *asked,
+			const struct conn_list *list, struct fate *fates)
+{
+	const struct conn_filter filter = {
+		.states = states_of(list, fates),
+		.by_daddr = asked->by_daddr,
+		.daddr = asked->daddr,
+		.sport = asked->sport,
+		.dport = asked->dport,
+		.cookie = asked->cookie,
+	};
+	struct conn_list now = { 0 };
+	int code;
+
+	code = conn_get(false, &filter, &now);
+	if (!code)
+		compare(&now, list, fates);
+	conn_forget(&now);
+	return code;
+}
+
+static int look_for_each(const struct conn_list *list, struct fate *fates)
+{
+	struct conn_filter filter = { 0 };
+	struct conn_list now = { 0 };
+	size_t i;
+	int code = OUT_DONE;
+
+	for (i = 0; !code && i < list->n; i++) {
+		if (fates[i].gone)
+			continue;
+		filter.cookie = number_known(list->items[i].cookie);
+		code = conn_get(false, &filter, &now);
+		if (!code)
+			fates[i].gone = !is_there(&now, &list->items[i]);
+		conn_forget(&now);
+	}
+	return code;
+}
+
 /* Which of them are gone; *left is set to how many are not. */
-static int look(struct conn_filter filter, const struct conn_list *list,
+static int look(const struct conn_filter *asked, const struct conn_list *list,
 		struct fate *fates, size_t *left)
 {
-	struct conn_list now = { 0 };
 	size_t i;
 	int code;
 
-	/* It may have got into another state before it could be ended. */
-	filter.states = 0;
-	filter.stuck = false;
-	filter.older_ms = number_unknown();
-	filter.top = 0;
-	code = conn_get(false, &filter, &now);
-	if (!code && now.n)
-		qsort(now.items, now.n, sizeof(*now.items), by_cookie);
+	code = *left > FEW ? look_for_all(asked, list, fates) :
+			     look_for_each(list, fates);
 	*left = 0;
-	for (i = 0; !code && i < list->n; i++) {
-		fates[i].gone = !is_there(&now, &list->items[i]);
+	for (i = 0; i < list->n; i++)
 		*left += !fates[i].gone;
-	}
-	conn_forget(&now);
 	return code;
 }
 
@@ -163,7 +237,7 @@ static int end_and_tell(const struct conn_filter *filter,
 	for (i = 0; !code && left && i < LOOKS; i++) {
 		if (i)
 			nanosleep(&moment, NULL);
-		code = look(*filter, list, fates, &left);
+		code = look(filter, list, fates, &left);
 	}
 	if (!code) {
 		print_fates(list, fates);
@@ -189,8 +263,8 @@ static void only_show(const struct conn_list *list)
 
 static bool is_filtered(const struct conn_filter *filter)
 {
-	return filter->states || filter->stuck || filter->by_daddr ||
-	       filter->older_ms.known || filter->sport.known ||
+	return filter->states || filter->stuck || filter->orphan ||
+	       filter->by_daddr || filter->older_ms.known || filter->sport.known ||
 	       filter->dport.known || filter->pid.known || filter->uid.known ||
 	       filter->cgroup.known || filter->cookie.known || filter->comm;
 }
@@ -212,7 +286,7 @@ static int run(const struct request *request)
 		return out_fail(OUT_USAGE,
 				"which connections? 'close' needs a filter such as 'state close-wait' ('tcpstate-cli close -h' shows them)");
 	/* Listeners are no connections, unless one says so. */
-	if (!filter.states && !filter.stuck)
+	if (!filter.states && !filter.stuck && !filter.orphan)
 		filter.states = STATES & ~LISTENERS;
 	code = module_open() ?: conn_get(false, &filter, &list);
 	if (!code && !list.n) {

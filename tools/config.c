@@ -193,10 +193,7 @@ static bool parse_value(const struct key *key, const char *word, uint64_t *value
 {
 	if (key->unit == PERCENT)
 		return word_percent(word, value) && *value;
-	if (!word_duration(word, value))
-		return false;
-	*value /= 1000;
-	return *value && *value <= UINT32_MAX;
+	return word_seconds(word, value) && *value && *value <= UINT32_MAX;
 }
 
 static int bad_value(const struct key *key, const char *word)
@@ -206,7 +203,7 @@ static int bad_value(const struct key *key, const char *word)
 				"'%s' will not do: %s needs a percentage from 1 to 100",
 				word, key_name(key));
 	return out_fail(OUT_USAGE,
-			"'%s' will not do: %s needs a duration such as 90s or 10m",
+			"'%s' will not do: %s needs a duration in whole seconds, such as 90s or 10m",
 			word, key_name(key));
 }
 
@@ -289,8 +286,8 @@ const struct command config_command = {
 	.name = "config",
 	.summary = "the thresholds of the alerts: show them, or set some",
 	.filters = (const struct filter[]){
-		{ .name = "set", .argument = "KEY VALUE",
-		  .help = "change a threshold, as in 'set port-room-warning 70'" },
+		{ .name = "set", .argument = "KEY VALUE ...",
+		  .help = "change thresholds, as in 'set port-room-warning 70'" },
 		{ 0 }
 	},
 	.keys = words,

@@ -19,10 +19,14 @@
 #include "state.h"
 #include "words.h"
 
-/* The states that a teardown may be stuck in. */
-#define STUCK_STATES (STATE_BIT(TCPSTATE_STATE_FIN_WAIT1) | \
-		      STATE_BIT(TCPSTATE_STATE_FIN_WAIT2) | \
-		      STATE_BIT(TCPSTATE_STATE_LAST_ACK) | STATE_BIT(TCPSTATE_STATE_CLOSING))
+/*
+ * The states that a teardown may be stuck in; and those that an orphan may be in:
+ * close() leaves none in another.
+ */
+#define TEARDOWN_STATES (STATE_BIT(TCPSTATE_STATE_FIN_WAIT1) | \
+			 STATE_BIT(TCPSTATE_STATE_FIN_WAIT2) | \
+			 STATE_BIT(TCPSTATE_STATE_LAST_ACK) | \
+			 STATE_BIT(TCPSTATE_STATE_CLOSING))
 
 static uint64_t value_of(const struct nlattr *attr)
 {
@@ -227,41 +231,71 @@ static int by_age(const void *one, const void *other)
 	return 0;
 }
 
-/* Each state of each namespace has its limit: those older than the least of
- * them are asked for, and looked through.
- */
-static int get_stuck(bool all_netns, struct conn_filter filter,
-		     struct conn_list *list)
+/* As /proc/net/sockstat counts them. */
+static bool is_orphan(const struct conn *conn)
 {
-	struct counters_list counters = { 0 };
-	uint64_t least = UINT64_MAX, top = filter.top;
-	unsigned int state;
-	size_t i, n = 0;
-	struct number limit;
-	int code;
+	return !conn->inode && !conn->mini && !conn->unaccepted;
+}
 
-	code = counters_get(all_netns, &counters);
-	for (i = 0; !code && i < counters.n; i++) {
+/* Each state of each namespace has its limit: the least of them. */
+static uint64_t least_limit(const struct counters_list *counters)
+{
+	uint64_t least = UINT64_MAX;
+	struct number limit;
+	unsigned int state;
+	size_t i;
+
+	for (i = 0; i < counters->n; i++) {
 		for (state = 1; state <= STATE_MAX; state++) {
-			limit = counters.items[i].rows[state].stuck_after_ms;
+			limit = counters->items[i].rows[state].stuck_after_ms;
 			if (limit.known && limit.value < least)
 				least = limit.value;
 		}
 	}
-	if (!code && least == UINT64_MAX)
-		code = module_mismatch();
-	if (!code) {
-		filter.states = (filter.states ? filter.states :
-						 STUCK_STATES) & STUCK_STATES;
-		if (!filter.older_ms.known || filter.older_ms.value < least)
-			filter.older_ms = number_known(least);
-		filter.top = 0;
-		if (filter.states)
-			code = ask(all_netns, &filter, list);
+	return least;
+}
+
+/* What may be stuck is older than the least of the limits. */
+static int narrow(bool all_netns, struct conn_filter *filter,
+		  struct counters_list *counters)
+{
+	uint64_t least;
+	int code;
+
+	code = counters_get(all_netns, counters);
+	if (code)
+		return code;
+	least = least_limit(counters);
+	if (least == UINT64_MAX)
+		return module_mismatch();
+	if (!filter->older_ms.known || filter->older_ms.value < least)
+		filter->older_ms = number_known(least);
+	return OUT_DONE;
+}
+
+/* Whether it is one is for us to see: those that may be are looked through. */
+static int get_teardowns(bool all_netns, struct conn_filter filter,
+			 struct conn_list *list)
+{
+	struct counters_list counters = { 0 };
+	uint64_t top = filter.top;
+	const struct conn *conn;
+	size_t i, n = 0;
+	int code = OUT_DONE;
+
+	filter.top = 0;
+	filter.states = (filter.states ? filter.states : TEARDOWN_STATES) &
+			TEARDOWN_STATES;
+	if (filter.stuck)
+		code = narrow(all_netns, &filter, &counters);
+	if (!code && filter.states)
+		code = ask(all_netns, &filter, list);
+	for (i = 0; !code && i < list->n; i++) {
+		conn = &list->items[i];
+		if ((!filter.stuck || is_stuck(&counters, conn)) &&
+		    (!filter.orphan || is_orphan(conn)))
+			list->items[n++] = *conn;
 	}
-	for (i = 0; !code && i < list->n; i++)
-		if (is_stuck(&counters, &list->items[i]))
-			list->items[n++] = list->items[i];
 	list->n = n;
 	if (n)
 		qsort(list->items, n, sizeof(*list->items), by_age);
@@ -283,8 +317,9 @@ static int get_stuck(bool all_netns, struct conn_filter filter,
 int conn_get(bool all_netns, const struct conn_filter *filter,
 	     struct conn_list *list)
 {
-	return filter->stuck ? get_stuck(all_netns, *filter, list) :
-			       ask(all_netns, filter, list);
+	return filter->stuck || filter->orphan ?
+	       get_teardowns(all_netns, *filter, list) :
+	       ask(all_netns, filter, list);
 }
 
 /**
@@ -620,23 +655,21 @@ static int take_port(const char *name, const char *value, struct number *port)
 	return OUT_DONE;
 }
 
+/* Behind "sk:" or "0x"; a decimal number without either. */
+static bool parse_cookie(const char *word, uint64_t *cookie)
+{
+	if (!strncmp(word, "sk:", 3))
+		return word_hex(word + 3, cookie) && *cookie;
+	if (!strncmp(word, "0x", 2))
+		return word_hex(word + 2, cookie) && *cookie;
+	return word_number(word, 1, UINT64_MAX, cookie);
+}
+
 static int take_cookie(const char *value, struct number *cookie)
 {
-	const char *digits = value;
-	unsigned long long number;
-	uint64_t decimal;
-	char *end;
+	uint64_t number;
 
-	if (word_number(value, 1, UINT64_MAX, &decimal)) {
-		*cookie = number_known(decimal);
-		return OUT_DONE;
-	}
-	if (!strncmp(value, "sk:", 3))
-		digits += 3;
-	else if (!strncmp(value, "0x", 2))
-		digits += 2;
-	number = strtoull(digits, &end, 16);
-	if (digits == value || *end || end == digits || !number)
+	if (!parse_cookie(value, &number))
 		return out_fail(OUT_USAGE,
 				"'%s' is no cookie: 'cookie' needs one such as sk:1a, as 'ss -e' prints it, or a number",
 				value);
@@ -670,6 +703,9 @@ int conn_take(unsigned int which, const char *value, void *filter)
 		break;
 	case CONN_BY_STUCK:
 		wanted->stuck = true;
+		break;
+	case CONN_BY_ORPHAN:
+		wanted->orphan = true;
 		break;
 	case CONN_BY_SPORT:
 		return take_port("sport", value, &wanted->sport);

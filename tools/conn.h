@@ -32,7 +32,7 @@ struct conn_list {
 /* Which ones are asked for. */
 struct conn_filter {
 	uint32_t states;		/* bit N: the one numbered N; 0: all */
-	bool stuck;
+	bool stuck, orphan;
 	bool by_daddr;
 	struct prefix daddr;
 	struct number older_ms, sport, dport;
@@ -43,9 +43,9 @@ struct conn_filter {
 
 /* The filters of an object that is about connections, for its table. */
 enum {
-	CONN_BY_STATE, CONN_BY_OLDER, CONN_BY_STUCK, CONN_BY_SPORT,
-	CONN_BY_DPORT, CONN_BY_DST, CONN_BY_PID, CONN_BY_COMM, CONN_BY_UID,
-	CONN_BY_CGROUP, CONN_BY_COOKIE, CONN_BY_TOP,
+	CONN_BY_STATE, CONN_BY_OLDER, CONN_BY_STUCK, CONN_BY_ORPHAN,
+	CONN_BY_SPORT, CONN_BY_DPORT, CONN_BY_DST, CONN_BY_PID, CONN_BY_COMM,
+	CONN_BY_UID, CONN_BY_CGROUP, CONN_BY_COOKIE, CONN_BY_TOP,
 };
 
 #define CONN_FILTERS \
@@ -54,7 +54,9 @@ enum {
 	[CONN_BY_OLDER] = { .name = "older", .argument = "DURATION", \
 			    .help = "in their state for at least so long, as 90s or 10m" }, \
 	[CONN_BY_STUCK] = { .name = "stuck", \
-			    .help = "in a state of teardown for longer than its limits explain" }, \
+			    .help = "in teardown for longer than its limits explain" }, \
+	[CONN_BY_ORPHAN] = { .name = "orphan", \
+			     .help = "held by no process any more, and no mini-socket yet" }, \
 	[CONN_BY_SPORT] = { .name = "sport", .argument = "PORT", \
 			    .help = "with this local port" }, \
 	[CONN_BY_DPORT] = { .name = "dport", .argument = "PORT", \

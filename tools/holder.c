@@ -142,6 +142,20 @@ bool holders_complete(void)
 	return have_read && !some_hidden;
 }
 
+static void read_comm(const char *path, char *comm)
+{
+	ssize_t len = -1;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		len = read(fd, comm, COMM_SIZE - 1);
+		close(fd);
+	}
+	comm[len > 0 ? len : 0] = '\0';
+	comm[strcspn(comm, "\n")] = '\0';
+}
+
 /**
  * holder_comm() - the name of a process
  * @pid: the process
@@ -151,19 +165,14 @@ bool holders_complete(void)
 const char *holder_comm(uint32_t pid)
 {
 	static char comm[COMM_SIZE];
+	static uint32_t comm_of;	/* there is no process 0 */
 	char path[64];
-	ssize_t len;
-	int fd;
 
-	snprintf(path, sizeof(path), PROC_DIR "/%u/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	len = read(fd, comm, sizeof(comm) - 1);
-	close(fd);
-	if (len <= 0)
-		return NULL;
-	comm[len] = '\0';
-	comm[strcspn(comm, "\n")] = '\0';
-	return comm;
+	/* Long lists are mostly of one. */
+	if (comm_of != pid) {
+		snprintf(path, sizeof(path), PROC_DIR "/%u/comm", pid);
+		read_comm(path, comm);
+		comm_of = pid;
+	}
+	return *comm ? comm : NULL;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* tcpstate-cli: the options, and the table of objects. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +252,15 @@ static int report_misuse(const struct misuse *misuse,
 	return unknown_option(command, misuse->word);
 }
 
+/* What ends connections is written out: half a word may be a slip. */
+static bool is_half_a_word(int letter, const char *word)
+{
+	const struct command *command;
+	const struct filter *own = own_option(letter, &command);
+
+	return own && !own->argument && strcmp(word + 2, own->name);
+}
+
 static void set_option(struct options *options, int letter)
 {
 	if (letter >= OWN_OPTION) {
@@ -290,7 +300,9 @@ static void parse_options(int argc, char **argv, struct options *options,
 	char *p = letters + 1;
 	unsigned int i, c, n = ARRAY_SIZE(opts);
 	const struct filter *own;
+	const char *word;
 	int letter;
+	bool half;
 
 	for (i = 0; i < ARRAY_SIZE(opts); i++) {
 		longopts[i].name = opts[i].name;
@@ -313,12 +325,14 @@ static void parse_options(int argc, char **argv, struct options *options,
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, letters, longopts,
 				     NULL)) != -1) {
-		if (letter != '?' && letter != ':') {
+		word = argv[optind - 1];
+		half = is_half_a_word(letter, word);
+		if (letter != '?' && letter != ':' && !half) {
 			set_option(options, letter);
 		} else if (!misuse->found) {
 			misuse->found = letter;
-			misuse->letter = optopt;
-			misuse->word = argv[optind - 1];
+			misuse->letter = half ? 0 : optopt;
+			misuse->word = word;
 		}
 	}
 }
@@ -398,6 +412,21 @@ static unsigned int screen_width(void)
 	return size.ws_col;
 }
 
+/*
+ * What is opened first gets the number of a stream that is closed, and is then
+ * written to as if it were that. Nothing can be written to these.
+ */
+static void occupy_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -406,6 +435,7 @@ int main(int argc, char **argv)
 	struct misuse misuse = { 0 };
 	int code, err;
 
+	occupy_streams();
 	parse_options(argc, argv, &options, &misuse);
 	argc -= optind;
 	argv += optind;

@@ -5,7 +5,8 @@
  * What is in force is known at any time: it is asked for at the start and after
  * a loss, and kept up to date by the edges in between. So a line is printed for
  * each change, heard of or not. How many messages were lost is told by their
- * numbers, which the module counts for each namespace.
+ * numbers, which the module counts for each namespace; a number that has been
+ * there is one of another namespace, with the inode of one that has ended.
  */
 #include <errno.h>
 #include <poll.h>
@@ -29,6 +30,7 @@
 /* The number of the message that comes next from a namespace. */
 struct next {
 	uint64_t netns_ino, seq;
+	bool told;		/* when asked, and not by the one before it */
 };
 
 static struct monitor {
@@ -122,49 +124,14 @@ static void print_alert(const struct alert *alert, bool edge)
 
 static void print_loss(uint64_t netns_ino, uint64_t count)
 {
-	out_object_open(NULL);
-	print_time();
-	out_words(monitor.all_netns ? "%s  " : NULL, netns_name(netns_ino));
-	out_string("event", NULL, "lost");
-	out_string("severity", NULL, "warning");
-	out_string("netns", NULL, netns_name(netns_ino));
-	out_style(OUT_WARN);
-	out_text("%-8s", "warning");
-	out_style(OUT_PLAIN);
-	out_text("  %-15s  ", "lost");
-	out_count("count", "messages that did not fit into the socket: %s\n",
-		  number_known(count));
-	out_bool("edge", NULL, NULL, true);
-	out_object_close();
-	flush();
-}
+	const struct alert loss = {
+		.key.netns_ino = number_known(netns_ino),
+		.event = number_known(ALERT_LOST),
+		.severity = number_known(TCPSTATE_SEVERITY_WARNING),
+		.count = number_known(count),
+	};
 
-/*
- * This is the number of the message that comes next, or of one that has come
- * (@heard): those before it that were not heard of are lost.
- */
-static void count_seq(uint64_t netns_ino, uint64_t seq, bool heard)
-{
-	struct next *next;
-	size_t i;
-
-	for (i = 0; i < monitor.n_next; i++)
-		if (monitor.next[i].netns_ino == netns_ino)
-			break;
-	if (i == monitor.n_next) {
-		next = realloc(monitor.next, (i + 1) * sizeof(*next));
-		if (!next)
-			return;
-		monitor.next = next;
-		monitor.n_next++;
-		next[i].netns_ino = netns_ino;
-		next[i].seq = seq;
-	}
-	next = &monitor.next[i];
-	if (seq > next->seq)
-		print_loss(netns_ino, seq - next->seq);
-	if (seq + heard > next->seq)
-		next->seq = seq + heard;
+	print_alert(&loss, true);
 }
 
 static struct alert *find(const struct alert *alert)
@@ -180,6 +147,87 @@ static struct alert *find(const struct alert *alert)
 static void forget(struct alert *alert)
 {
 	*alert = monitor.in_force.items[--monitor.in_force.n];
+}
+
+static struct next *find_next(uint64_t netns_ino)
+{
+	size_t i;
+
+	for (i = 0; i < monitor.n_next; i++)
+		if (monitor.next[i].netns_ino == netns_ino)
+			return &monitor.next[i];
+	return NULL;
+}
+
+static struct next *add_next(uint64_t netns_ino, uint64_t seq)
+{
+	size_t size = (monitor.n_next + 1) * sizeof(struct next);
+	struct next *next = realloc(monitor.next, size);
+
+	if (!next)
+		return NULL;
+	monitor.next = next;
+	next += monitor.n_next++;
+	*next = (struct next){ .netns_ino = netns_ino, .seq = seq, .told = true };
+	return next;
+}
+
+/*
+ * A namespace ends without a word, and its inode number is the next one's: that
+ * counts its messages from 1 on again, and nothing of the old is in force in it.
+ */
+static void renew(struct next *next)
+{
+	size_t i = 0;
+
+	next->seq = 1;
+	next->told = false;
+	while (i < monitor.in_force.n)
+		if (monitor.in_force.items[i].key.netns_ino.value ==
+		    next->netns_ino)
+			forget(&monitor.in_force.items[i]);
+		else
+			i++;
+}
+
+/* The module numbers a message before it sends it, so one may be on its way. */
+static bool is_late(const struct next *next, uint64_t seq)
+{
+	return next->told && seq + 1 == next->seq;
+}
+
+/*
+ * This is the number of the message that comes next, or of one that has come
+ * (@heard): those before it that were not heard of are lost.
+ */
+static void count_seq(uint64_t netns_ino, uint64_t seq, bool heard)
+{
+	struct next *next = find_next(netns_ino) ?: add_next(netns_ino, seq);
+
+	if (!next)
+		return;
+	if (heard && seq < next->seq && !is_late(next, seq))
+		renew(next);
+	if (seq > next->seq)
+		print_loss(netns_ino, seq - next->seq);
+	if (seq + heard > next->seq) {
+		next->seq = seq + heard;
+		next->told = !heard;
+	}
+}
+
+/* What is told is never less than what has been heard of one namespace. */
+static void notice_new(const struct config_list *told)
+{
+	struct next *next;
+	size_t i;
+
+	for (i = 0; i < told->n; i++) {
+		next = find_next(told->items[i].netns_ino.value);
+		if (next && told->items[i].alert_seq.known &&
+		    told->items[i].alert_seq.value + 1 < next->seq)
+			renew(next);
+	}
 }
 
 /* Whether it changes anything to what is in force. */
@@ -268,6 +316,8 @@ static bool hear_all(void)
 	enum heard heard = HEARD_SOMETHING;
 	bool loss = false;
 
+	/* Since the last time some may have got a name, or another one. */
+	netns_forget();
 	while (heard != HEARD_NOTHING && !monitor.over) {
 		heard = module_hear(&reader);
 		if (heard != HEARD_SOMETHING || edges.n >= BATCH)
@@ -331,6 +381,7 @@ static int catch_up(void)
 	while (!code && loss && !monitor.over) {
 		config_forget(&sent);
 		code = config_get(monitor.all_netns, &sent);
+		notice_new(&sent);
 		loss = hear_all();
 		for (i = 0; i < sent.n && !monitor.over; i++)
 			if (sent.items[i].alert_seq.known)

@@ -23,10 +23,14 @@ struct netns {
 	char name[];
 };
 
-/* Read once, when the first name is asked for. */
+/* Read when the first name is asked for. */
 static struct netns **list;
 static size_t n_list;
 static bool list_read;
+
+/* What was asked for last; NULL: nothing yet. */
+static const char *last_name;
+static uint64_t last_ino;
 
 static void read_list(void)
 {
@@ -63,6 +67,21 @@ static void read_list(void)
 }
 
 /**
+ * netns_forget() - look for the names anew when the next one is asked for
+ *
+ * To be called between answers: what netns_name() has returned ends here.
+ */
+void netns_forget(void)
+{
+	while (n_list)
+		free(list[--n_list]);
+	free(list);
+	list = NULL;
+	list_read = false;
+	last_name = NULL;
+}
+
+/**
  * netns_name() - what to call a network namespace
  * @ino: its inode number
  *
@@ -71,22 +90,20 @@ static void read_list(void)
  */
 const char *netns_name(uint64_t ino)
 {
-	static const char *name;
-	static uint64_t name_of;
 	static char buf[32];
 	size_t i;
 
 	/* Long lists are mostly of one. */
-	if (name && name_of == ino)
-		return name;
+	if (last_name && last_ino == ino)
+		return last_name;
 	read_list();
 	snprintf(buf, sizeof(buf), "net:[%llu]", (unsigned long long)ino);
-	name = buf;
-	name_of = ino;
+	last_name = buf;
+	last_ino = ino;
 	for (i = 0; i < n_list; i++)
 		if (list[i]->ino == ino)
-			name = list[i]->name;
-	return name;
+			last_name = list[i]->name;
+	return last_name;
 }
 
 static int no_such(const char *name)

@@ -6,5 +6,6 @@
 
 int netns_enter(const char *name);
 const char *netns_name(uint64_t ino);
+void netns_forget(void);
 
 #endif

@@ -318,6 +318,13 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *nlerr, void *arg)
 	return NL_STOP;
 }
 
+/* A value that will not do is the caller's mistake, whoever finds it. */
+static bool is_usage(const struct exchange *ex, uint8_t cmd)
+{
+	return cmd == TCPSTATE_CMD_CONFIG &&
+	       (ex->error == EINVAL || ex->error == ERANGE);
+}
+
 static int refused(const struct exchange *ex, uint8_t cmd)
 {
 	if (ex->error == ENOENT && !*ex->sentence)
@@ -325,7 +332,8 @@ static int refused(const struct exchange *ex, uint8_t cmd)
 	if (ex->error == EOPNOTSUPP && !*ex->sentence)
 		return module_mismatch();
 	if (ex->error != EPERM && ex->error != EACCES)
-		return out_fail(OUT_FAILED, "the tcpstate module says no: %s (%s)",
+		return out_fail(is_usage(ex, cmd) ? OUT_USAGE : OUT_FAILED,
+				"the tcpstate module says no: %s (%s)",
 				*ex->sentence ? ex->sentence : "no reason given",
 				strerror(ex->error));
 	if (*ex->sentence)

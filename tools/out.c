@@ -195,12 +195,14 @@ static bool is_control(const char *s)
 	return c < ' ' || c == 0x7f || (c == 0xc2 && d >= 0x80 && d < 0xa0);
 }
 
-/* What most names are: letters, and nothing to be replaced. */
+/* What most names are: letters of ASCII, and nothing to be replaced. */
 static bool is_clean(const char *value)
 {
-	while (*value >= ' ' && *value != 0x7f)
-		value++;
-	return !*value;
+	const unsigned char *c = (const unsigned char *)value;
+
+	while (*c >= ' ' && *c < 0x7f)
+		c++;
+	return !*c;
 }
 
 static char *clean(const char *value, bool for_text)
@@ -232,13 +234,37 @@ static char *clean(const char *value, bool for_text)
 
 /* JSON */
 
+/*
+ * JSON may have DEL and U+0080 to U+009F as they are, and json-c writes them so;
+ * a terminal would obey them. Only a string can have them in it.
+ */
+static void json_put(const char *json, FILE *stream)
+{
+	size_t len;
+
+	for (;;) {
+		len = strcspn(json, "\x7f\xc2");
+		fwrite(json, 1, len, stream);
+		json += len;
+		if (!*json)
+			break;
+		if (!is_control(json))
+			fputc(*json, stream);
+		else if (*json == 0x7f)
+			fputs("\\u007f", stream);
+		else
+			fprintf(stream, "\\u%04x", (unsigned char)*++json);
+		json++;
+	}
+}
+
 static void json_print(struct json_object *object, FILE *stream, bool pretty)
 {
 	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 
 	if (pretty)
 		flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
-	fputs(json_object_to_json_string_ext(object, flags), stream);
+	json_put(json_object_to_json_string_ext(object, flags), stream);
 }
 
 static void json_add(const char *key, struct json_object *value)

@@ -556,7 +556,7 @@ static int run(const struct request *request)
 
 const struct command owner_command = {
 	.name = "owner",
-	.summary = "who makes TIME_WAIT and holds CLOSE_WAIT, by name, process, user or cgroup",
+	.summary = "who makes TIME_WAIT and holds CLOSE_WAIT, by process, user or cgroup",
 	.filters = (const struct filter[]){
 		[BY] = { .name = "by", .argument = "comm|pid|uid|cgroup",
 			 .help = "told apart so (by default by comm)" },

@@ -372,7 +372,10 @@ static int run(const struct request *request)
 			    list.items[i].port.value == wanted.port.value)
 				list.items[n++] = list.items[i];
 		list.n = n;
-		if (!n)
+		if (!n && wanted.port.known)
+			out_text("port %u is in use nowhere\n",
+				 (unsigned int)wanted.port.value);
+		else if (!n)
 			out_text("no local port is in use\n");
 		out_mute(!n);
 		port_print(&list, request->all_netns);

@@ -4,14 +4,15 @@
 
 _tcpstate_cli()
 {
-	local cur=$2 prev=$3 word object='' i
+	local cur=$2 prev=$3 word object='' before='' i n
+	local -a args=()
 	local options='-j --json -p --pretty -n --netns -a --all-netns
 		-h --help -V --version'
 	local objects='state dest port conn owner close monitor check config audit'
 	local keys='port-room-warning port-room-critical time-wait-warning
 		time-wait-critical close-wait-warning close-wait-critical'
 	local states='ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2
-		TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV'
+		TIME_WAIT CLOSE_WAIT LAST_ACK LISTEN CLOSING'
 
 	if [[ $prev == -n || $prev == --netns ]]; then
 		if [[ $cur == */* ]]; then
@@ -22,15 +23,17 @@ _tcpstate_cli()
 		fi
 		return
 	fi
+	# The object and its words, whatever options stand between them.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		if [[ $word == -n || $word == --netns ]]; then
 			((i++))
 		elif [[ $word != -* ]]; then
-			object=$word
-			break
+			args+=("$word")
 		fi
 	done
+	object=${args[0]-}
+	n=${#args[@]}
 	if [[ $cur == -* ]]; then
 		case $object in
 		check)
@@ -44,34 +47,41 @@ _tcpstate_cli()
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 		return
 	fi
+	((n == 0)) || [[ $object == check ]] || prev=${args[n - 1]}
 	case $object in
 	'')
 		mapfile -t COMPREPLY < <(compgen -W "$objects" -- "$cur")
 		;;
 	state)
 		cur=${cur^^}
-		((i != COMP_CWORD - 1)) ||
-			mapfile -t COMPREPLY < <(compgen -W "$states" -- "${cur//-/_}")
+		((n != 1)) ||
+			mapfile -t COMPREPLY < <(compgen -W "$states CLOSE NEW_SYN_RECV" \
+				-- "${cur//-/_}")
 		;;
 	dest)
 		[[ $prev == dst || $prev == dport || $prev == top ]] ||
 			mapfile -t COMPREPLY < <(compgen -W 'dst dport top' -- "$cur")
 		;;
 	port)
-		((i != COMP_CWORD - 1)) ||
+		((n != 1)) ||
 			mapfile -t COMPREPLY < <(compgen -W summary -- "$cur")
 		;;
 	conn | close)
 		case $prev in
 		state)
-			mapfile -t COMPREPLY < <(compgen -W "$states" -- "${cur^^}")
+			# What follows a comma is the next one.
+			[[ $cur != *,* ]] || before=${cur%,*},
+			cur=${cur##*,}
+			cur=${cur^^}
+			mapfile -t COMPREPLY < <(compgen -P "$before" -W "$states" \
+				-- "${cur//-/_}")
 			;;
 		uid)
 			mapfile -t COMPREPLY < <(compgen -u -- "$cur")
 			;;
 		older | sport | dport | dst | pid | comm | cgroup | cookie | top) ;;
 		*)
-			mapfile -t COMPREPLY < <(compgen -W 'state older stuck
+			mapfile -t COMPREPLY < <(compgen -W 'state older stuck orphan
 				sport dport dst pid comm uid cgroup cookie top' \
 				-- "$cur")
 			;;
@@ -104,9 +114,9 @@ _tcpstate_cli()
 		esac
 		;;
 	config)
-		if ((i == COMP_CWORD - 1)); then
+		if ((n == 1)); then
 			mapfile -t COMPREPLY < <(compgen -W set -- "$cur")
-		elif (((COMP_CWORD - i) % 2 == 0)); then
+		elif ((n % 2 == 0)); then
 			mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$cur")
 		fi
 		;;
@@ -114,7 +124,7 @@ _tcpstate_cli()
 		if [[ $prev == rechecks ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '0 1 2 3 4 5 6 7 8 9 10' \
 				-- "$cur")
-		else
+		elif ((n == 1)); then
 			mapfile -t COMPREPLY < <(compgen -W rechecks -- "$cur")
 		fi
 		;;

@@ -186,6 +186,23 @@ bool word_number(const char *word, uint64_t min, uint64_t max, uint64_t *value)
 }
 
 /**
+ * word_hex() - a whole number in hexadecimal as it was typed
+ * @word: 1 to 16 digits
+ * @value: set to it
+ *
+ * Return: false when it is none.
+ */
+bool word_hex(const char *word, uint64_t *value)
+{
+	size_t len = strspn(word, "0123456789abcdefABCDEF");
+
+	if (!len || len > 16 || word[len])
+		return false;
+	*value = strtoull(word, NULL, 16);
+	return true;
+}
+
+/**
  * word_percent() - a percentage as it was typed
  * @word: 0 to 100, a "%" after it or not
  * @value: set to it
@@ -236,6 +253,23 @@ bool word_duration(const char *word, uint64_t *ms)
 		if (!strcmp(word + len, units[i].name))
 			return !__builtin_mul_overflow(number, units[i].ms, ms);
 	return false;
+}
+
+/**
+ * word_seconds() - a duration as it was typed, where only whole seconds will do
+ * @word: as for word_duration()
+ * @seconds: set to it
+ *
+ * Return: false when it is none, or has a fraction of a second.
+ */
+bool word_seconds(const char *word, uint64_t *seconds)
+{
+	uint64_t ms;
+
+	if (!word_duration(word, &ms) || ms % 1000)
+		return false;
+	*seconds = ms / 1000;
+	return true;
 }
 
 /**

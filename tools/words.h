@@ -20,8 +20,10 @@ int state_unknown(const char *word);
 
 const char *word_nearest(const char *word, const char *const *words, size_t n);
 bool word_duration(const char *word, uint64_t *ms);
+bool word_seconds(const char *word, uint64_t *seconds);
 bool word_thresholds(const char *word, bool (*parse)(const char *, uint64_t *),
 		     uint64_t *warning, uint64_t *critical);
+bool word_hex(const char *word, uint64_t *value);
 bool word_percent(const char *word, uint64_t *value);
 bool word_number(const char *word, uint64_t min, uint64_t max, uint64_t *value);
 

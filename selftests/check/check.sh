@@ -24,6 +24,7 @@ tree() {
 
 	mkdir -p "$out/dev/pts" "$out/tmp"
 	ln -sfn pts/ptmx "$out/dev/ptmx"
+	ln -sfn /proc/self/fd "$out/dev/fd"
 	for d in null zero full tty urandom; do
 		: >>"$out/dev/$d"
 		binds+=("/dev/$d=/dev/$d")

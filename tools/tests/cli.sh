@@ -15,7 +15,7 @@ fake=$dir/tcpstate-cli-fake
 work=$(mktemp -d) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE FAKE_ASKED
+unset NO_COLOR TERM COLUMNS FAKE_HEAR FAKE_FORCE FAKE_ASKED FAKE_STRICT
 
 tests=0
 failed=0
@@ -41,7 +41,7 @@ ask() {
 	local scene=$1 code
 	shift
 	{
-		echo "\$ FAKE=$scene ${FAKE_FORCE:+FAKE_FORCE=$FAKE_FORCE }${FAKE_HEAR:+FAKE_HEAR=$FAKE_HEAR }${COLUMNS:+COLUMNS=$COLUMNS }tcpstate-cli $*"
+		echo "\$ FAKE=$scene ${FAKE_FORCE:+FAKE_FORCE=$FAKE_FORCE }${FAKE_HEAR:+FAKE_HEAR=$FAKE_HEAR }${FAKE_STRICT:+FAKE_STRICT=$FAKE_STRICT }${COLUMNS:+COLUMNS=$COLUMNS }tcpstate-cli $*"
 		FAKE=$scene "$fake" "$@" >out 2>err </dev/null
 		code=$?
 		sed -E "s/20[0-9]{2}-[0-9]{2}-[0-9]{2}([ T])[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}Z)?/DATE\\1TIME\\2/;
@@ -154,6 +154,8 @@ ask busy port 8000
 ask busy port 9
 ask quiet port
 ask busy -a port 8000
+ask busy -a port 9
+ask busy -aj port 9
 ask busy -j port
 ask quiet -j port
 ask busy -aj port
@@ -174,6 +176,12 @@ ask busy conn top 1
 ask busy conn state fin-wait-1,FIN_WAIT2
 ask busy conn stuck
 ask busy conn stuck top 1
+ask busy conn orphan
+ask busy conn orphan top 1
+ask busy conn orphan stuck
+ask busy conn orphan state last-ack,closing
+ask busy conn orphan state close-wait
+ask busy -a conn orphan top 3
 ask busy -a conn state time-wait,close-wait
 COLUMNS=80 ask busy conn top 3
 ask unprivileged conn
@@ -190,8 +198,12 @@ export FAKE_ASKED=1
 ask quiet conn state close-wait,LISTEN older 90s sport 80 dport 443 dst 10.0.0.0/8
 ask quiet conn dst 2001:db8::/32 pid 12 comm nginx uid 33 cookie sk:1a top 1000
 ask quiet conn cgroup /web.slice/nginx.service cookie 0x1A
+ask quiet conn cgroup /
+sed -i "s/asked: 15=$(stat -c %i cgroup) /asked: 15=ROOT /" transcript
 ask quiet conn cgroup web.slice/nginx.service/ cookie 26 older 500ms uid root
 ask busy conn stuck sport 8080 older 1d
+ask quiet conn orphan older 1m dport 80
+ask quiet conn orphan state fin-wait-2,time-wait
 unset FAKE_ASKED
 compare conn
 
@@ -223,6 +235,7 @@ ask busy close sport 8080 --yes
 ask busy --yes close state listen
 ask busy close --yes state time-wait,close-wait
 ask busy close --yes stuck
+ask busy close --yes orphan
 ask quiet close --yes state close-wait
 ask quiet -j close state close-wait
 ask close-old close --yes dport 8080
@@ -232,9 +245,24 @@ ask close-refused close --yes state close-wait
 ask busy -j close --yes state time-wait
 ask close-stubborn -j close --yes state fin-wait-1
 ask busy -j close state time-wait
+export FAKE_ASKED=1
+ask busy close --yes sport 8080 older 1s pid 4711
+ask busy close --yes state listen,time-wait,established,fin-wait-2,fin-wait-1
+ask close-old close --yes dport 8080 state time-wait,close-wait,fin-wait-1
+ask close-stubborn close --yes cookie sk:1a03
+unset FAKE_ASKED
 ask busy close
 ask busy close --yes
 ask busy close top 3 --yes
+ask busy close cgroup "" --yes
+ask busy close cgroup . --yes
+ask busy close cgroup .. --yes
+ask busy close cgroup /web.slice/.. --yes
+ask busy close cgroup web.slice/../web.slice --yes
+ask busy owner cgroup ""
+ask busy close state close-wait --ye
+ask busy close --y state close-wait
+ask busy close --yes=no state close-wait
 ask busy -a close state close-wait --yes
 ask busy close -h
 compare close
@@ -252,10 +280,14 @@ ask busy config set port-room-warning
 ask busy config set port-room-warning 101
 ask busy config set port-room-warning 0
 ask busy config set close-wait-warning 100ms
+ask busy config set close-wait-warning 1999ms
+ask busy config set close-wait-warning 2000ms
 ask busy config set close-wait-warning 1w
 ask busy config set time-wait-warning 1 time-wait-warning 2
 ask busy -a config set port-room-warning 70
 ask refused config set port-room-warning 96
+ask refused-value config set port-room-warning 96
+ask refused-value -j config set port-room-warning 96
 ask eperm config set port-room-warning 96
 compare config
 
@@ -268,6 +300,9 @@ FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask busy monitor
 FAKE_FORCE=h,bf FAKE_HEAR=-aoao--d ask busy -j monitor
 FAKE_FORCE=h,bf FAKE_HEAR=-ao-d ask older monitor
 FAKE_FORCE=h FAKE_HEAR=-bd ask busy -a monitor
+FAKE_HEAR=-fgnfnj-d ask busy monitor
+FAKE_FORCE=h,f FAKE_HEAR=-afnao-- ask busy -a monitor
+FAKE_FORCE=h,f FAKE_HEAR=-abfno-- ask busy monitor
 FAKE_FORCE=h FAKE_HEAR=-u ask busy monitor
 FAKE_HEAR=-u ask busy -j monitor
 FAKE_FORCE=k,k FAKE_HEAR=-jl ask busy monitor
@@ -302,6 +337,7 @@ ask quiet check --close-wait-age 60:600 --close-wait 1:1
 ask busy -a check --close-wait-age 60:600
 ask older check --close-wait-age 60:600
 ask busy check --close-wait-age 10m:60s
+ask busy check --close-wait-age 500ms:900ms
 ask busy check --close-wait-age 80%:95%
 ask busy check --close-wait 10
 ask capped check --dest 10.0.3.18:5432
@@ -310,6 +346,22 @@ ask older check --port-room 80:95
 ask hostile check --port-room 80:95
 ask busy -p check
 ask busy -a check
+FAKE_FORCE=h,e ask busy -a check
+FAKE_STRICT=1 ask calm -a check
+FAKE_STRICT=1 ask calm -aj check
+FAKE_STRICT=1 ask calm -a check --port-room 80:95
+FAKE_STRICT=1 ask calm -a check --dest 127.0.0.1:11211
+FAKE_STRICT=1 ask calm check
+FAKE_FORCE=e ask quiet check
+FAKE_FORCE=e ask quiet check --port-room 80:95
+ask no-time-wait check --time-wait 0:0
+ask no-time-wait state time-wait
+ask first-no-time-wait -a check --time-wait 10:95
+ask first-no-time-wait check --time-wait 10:95
+ask inexact check --close-wait 100:200
+ask inexact check --dest 10.0.3.18:5432
+ask inexact check --time-wait 10:95
+ask inexact check --orphans 80:95
 ask unloaded check
 ask unloaded -j check
 ask refused -a check
@@ -369,6 +421,7 @@ ask busy audit rechecks
 ask busy audit rechecks 11
 ask busy audit rechecks -- -1
 ask busy audit rechecks x
+ask busy audit rechecks 1 rechecks 2
 ask busy audit time-wait
 ask busy -x
 ask busy --jsn
@@ -405,6 +458,9 @@ ask busy conn comm 0123456789abcdef
 ask busy conn uid no-such-user
 ask busy conn cgroup /nowhere
 ask busy conn cookie nothing
+for cookie in sk:-1 sk:0 0 sk: 'sk: 1a' sk:0x1a sk:sk:1a 0x 1a sk:10000000000000000; do
+	ask busy conn cookie "$cookie"
+done
 ask busy conn clsoe-wait
 ask busy owner by name
 ask busy owner by cgruop
@@ -425,6 +481,10 @@ ask busy check -h
 ask busy state --help
 ask busy audit -h
 ask busy stat -h
+awk '/^\$/ { help = / (-h|--help)$/ }
+	help && !/^stderr|^\$/ && length > 80 { print "# too wide: " $0; bad = 1 }
+	END { exit bad }' transcript
+result "the help fits into 80 columns" $?
 compare usage
 
 mkdir netns
@@ -435,6 +495,10 @@ export FAKE_INO
 FAKE=busy "$fake" state close >out 2>&1
 head -n 1 out | grep -q '^blue: '
 result "a namespace is called by its name" $?
+: >netns/.later
+FAKE_INO=$(stat -c %i netns/.later) FAKE_HEAR=-a-Nb ask busy -a monitor
+sed -i 's/net:\[[0-9]*\]/net:[INODE]/' transcript
+rm netns/later
 unset FAKE_INO
 ask busy state close
 ask busy -n blu
@@ -476,6 +540,52 @@ cat missing
 ! [ -s missing ]
 result "so does the completion" $?
 
+# tab WORD...: append to the transcript what a TAB behind these offers.
+tab() {
+	local COMP_WORDS=(tcpstate-cli "$@") COMP_CWORD=$# COMPREPLY=()
+	_tcpstate_cli tcpstate-cli "${*: -1}" "${COMP_WORDS[$# - 1]}"
+	{
+		echo "\$ tcpstate-cli $*<TAB>"
+		((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
+		echo
+	} >>transcript
+}
+
+# shellcheck source=../tcpstate-cli.bash disable=SC1091
+. "$expect/../../tcpstate-cli.bash"
+tab ""
+tab c
+tab -j ""
+tab -n x st
+tab state ""
+tab state -j fin-
+tab -a state -j time
+tab state time-wait ""
+tab port -j ""
+tab port 80 ""
+tab conn ""
+tab conn -a o
+tab conn state close-
+tab conn state ""
+tab conn state time-wait,fin-wait
+tab conn state TIME_WAIT,CLOSE_WAIT,
+tab conn state -j new
+tab conn older ""
+tab close stuck -
+tab close --yes state l
+tab check --close-wait-age ""
+tab check --
+tab config ""
+tab config set time
+tab config -p set port-room-warning ""
+tab config set port-room-warning 80 port-room-c
+tab owner -j ""
+tab owner by ""
+tab audit ""
+tab audit rechecks 1
+tab audit rechecks 1 ""
+compare completion
+
 "$cli" -V | grep -q '^tcpstate-cli [0-9]' &&
 	"$cli" -jV | grep -q '^{"version":"[0-9.]*","module":'
 result "the version" $?
@@ -495,6 +605,15 @@ result "a full disk is reported" $?
 FAKE=busy "$fake" -h 2>err >/dev/full
 [ $? -eq 3 ] && grep -q 'cannot write' err
 result "so it is for the help" $?
+
+for object in state monitor; do
+	FAKE=busy FAKE_HEAR=-a "$fake" $object 2>err <&- >&-
+	[ $? -eq 3 ] && grep -q 'cannot write the answer: Bad file descriptor' err
+	result "so is an output that is closed, of $object" $?
+done
+FAKE=unloaded "$fake" state >out <&- 2>&-
+[ $? -eq 3 ] && ! [ -s out ]
+result "nor does an error go elsewhere than to its stream" $?
 
 # The reader is gone before a byte is written, and SIGPIPE is ignored.
 mkfifo fifo

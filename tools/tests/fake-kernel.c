@@ -9,6 +9,7 @@
  * eperm            refused without a sentence; eperm-all: to listen to all
  * refused          refused with a sentence; refused-capped: and our request not
  *                  sent back
+ * refused-value    a threshold is refused with a sentence
  * interrupted      the first dump is interrupted; always-interrupted: every one
  * forbidden        there are no sockets for us
  * no-answer        nothing but an acknowledgment
@@ -18,16 +19,19 @@
  * close-stubborn   it is said to be done, and is not
  * close-blind      no connection is found by sock_diag
  * last-inexact     an audit of three namespaces, the last of them not exact
+ * first-no-time-wait  the limit of the first of three namespaces is 0
  * huge-message     larger than the CLI's buffer
  *
  * all others are scenes of reply.c, FAKE_INO the inode of the namespace,
- * FAKE_CGROUP that of the cgroup. With FAKE_ASKED the attributes of each request
+ * FAKE_CGROUP that of the cgroup; with FAKE_STRICT all namespaces but the first
+ * have thresholds of their own. With FAKE_ASKED the attributes of each request
  * for connections are told on stderr.
  *
  * What a listener hears is the script in FAKE_HEAR, a letter for each recvmsg():
  * a to i an alert of reply.c, - nothing, o that messages did not fit (of which
  * three are lost), u that the module is unloaded, . nothing from then on; at
- * its end comes a SIGTERM.
+ * its end comes a SIGTERM. On the way an n ends the namespace and gives its inode
+ * to a new one, and an N names it: netns/.later is netns/later from then on.
  * FAKE_FORCE are the alerts in force, by the same letters, each time we are
  * asked up to the next comma.
  */
@@ -189,6 +193,7 @@ static uint64_t inode(int n)
 }
 
 static uint32_t thresholds[REPLY_CONFIG_KEYS] = { 80, 95, 80, 95, 60, 600 };
+static const uint32_t strict[REPLY_CONFIG_KEYS] = { 2, 3, 41, 42, 1, 7000 };
 static uint64_t seq = 4;	/* of the alert that was sent last */
 
 static const struct nlattr *find(const struct nlmsghdr *request, int type)
@@ -224,7 +229,8 @@ static void configure(const struct nlmsghdr *request, struct reply *reply, int n
 		if (attr)
 			thresholds[i] = value_of(attr);
 	}
-	reply_config(reply, getenv("FAKE"), inode(n), thresholds, seq);
+	reply_config(reply, getenv("FAKE"), inode(n), n && getenv("FAKE_STRICT") ?
+		     strict : thresholds, seq);
 }
 
 /* The port asked for, in use or not. */
@@ -249,7 +255,8 @@ static void one(const struct nlmsghdr *request, int flags, int n)
 	reply.len = 0;
 	switch (genl->cmd) {
 	case TCPSTATE_CMD_STATE_GET:
-		reply_state(&reply, getenv("FAKE"), inode(n));
+		reply_state(&reply, !n && scene_is("first-no-time-wait") ?
+			    "no-time-wait" : getenv("FAKE"), inode(n));
 		break;
 	case TCPSTATE_CMD_AUDIT:
 		reply_audit(&reply, n == 2 && scene_is("last-inexact") ?
@@ -321,13 +328,22 @@ static bool one_conn(const struct nlmsghdr *request, struct reply *reply, int n,
 {
 	const struct nlattr *states = find(request, TCPSTATE_A_CONN_STATES);
 	const struct nlattr *top = find(request, TCPSTATE_A_CONN_TOP);
+	const struct nlattr *cookie = find(request, TCPSTATE_A_CONN_COOKIE);
+	uint64_t wanted;
+	bool more;
 
 	if (top && i >= value_of(top))
 		return false;
 	if (has_ended(reply_conn_cookie(i)))
 		return true;
-	return reply_conn(reply, getenv("FAKE"), inode(n), i,
+	more = reply_conn(reply, getenv("FAKE"), inode(n), i,
 			  states ? value_of(states) : UINT32_MAX);
+	if (cookie)
+		memcpy(&wanted, (const char *)cookie + NLA_HDRLEN,
+		       sizeof(wanted));
+	if (cookie && wanted != reply_conn_cookie(i))
+		reply->len = 0;
+	return more;
 }
 
 /* Those of one namespace, or all where there are several in each. */
@@ -432,6 +448,9 @@ static void ask(const struct nlmsghdr *request)
 		every_netns(request);
 	} else if (scene_is("refused")) {
 		error(request, EPERM, "only root may know", false);
+	} else if (scene_is("refused-value")) {
+		error(request, EINVAL, "a warning must not be above its critical",
+		      false);
 	} else if (scene_is("refused-capped")) {
 		error(request, EINVAL, "this namespace is going away", true);
 	} else {
@@ -548,6 +567,12 @@ static ssize_t hear(struct msghdr *msg)
 
 	if (!script)
 		script = getenv("FAKE_HEAR") ?: "";
+	for (; *script == 'n' || *script == 'N'; script++) {
+		if (*script == 'n')
+			seq = 0;
+		else if (rename("netns/.later", "netns/later"))
+			abort();
+	}
 	if (*script == '.') {
 		usleep(50000);
 		errno = EAGAIN;

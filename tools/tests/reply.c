@@ -271,7 +271,8 @@ void reply_state(struct reply *reply, const char *scene, uint64_t ino)
 	if (!quiet)
 		put_transitions(reply);
 	nest = reply_nest(reply, TCPSTATE_A_COUNTERS_TIME_WAIT);
-	reply_put_u64(reply, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT, 65536);
+	reply_put_u64(reply, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
+		      is(scene, "no-time-wait") ? 0 : 65536);
 	reply_put_u64(reply, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW, bad ? 44 : 0);
 	reply_put_u64(reply, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
 		      quiet ? 0 : 1882772);

@@ -114,6 +114,13 @@ static void test_numbers(void)
 		{ "", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
 		{ "1x", false, 0 }, { "0x1", false, 0 },
 		{ "18446744073709551617", false, 0 },
+	}, hex[] = {
+		{ "1a", true, 0x1a }, { "1A", true, 0x1a }, { "0", true, 0 },
+		{ "ffffffffffffffff", true, UINT64_MAX },
+		{ "00000000000000001", false, 0 },
+		{ "10000000000000000", false, 0 }, { "-1", false, 0 },
+		{ "+1", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
+		{ "0x1a", false, 0 }, { "", false, 0 }, { "g", false, 0 },
 	};
 	uint64_t value;
 	unsigned int i;
@@ -127,6 +134,13 @@ static void test_numbers(void)
 		       valid ? "" : "invalid, ", (unsigned long long)value);
 	}
 	expect(!word_number("3", 4, 5, &value), "3 is not between 4 and 5");
+	for (i = 0; i < ARRAY_SIZE(hex); i++) {
+		value = 0;
+		valid = word_hex(hex[i].word, &value);
+		expect(valid == hex[i].valid && value == hex[i].value,
+		       "'%s' is read as %s%llx", hex[i].word,
+		       valid ? "" : "invalid, ", (unsigned long long)value);
+	}
 	test_end("numbers as typed");
 }
 
@@ -152,7 +166,8 @@ static void test_thresholds(void)
 		uint64_t ms;
 	} durations[] = {
 		{ "0", true, 0 }, { "90", true, 90000 }, { "90s", true, 90000 },
-		{ "1500ms", true, 1500 }, { "10m", true, 600000 },
+		{ "1500ms", true, 1500 }, { "2000ms", true, 2000 },
+		{ "10m", true, 600000 },
 		{ "10min", true, 600000 }, { "2h", true, 7200000 },
 		{ "3d", true, 259200000 }, { "", false, 0 }, { "s", false, 0 },
 		{ "-1s", false, 0 }, { "1.5s", false, 0 }, { "1 s", false, 0 },
@@ -160,8 +175,8 @@ static void test_thresholds(void)
 		{ "99999999999999999999999999999", false, 0 },
 	};
 	uint64_t warning, critical;
+	bool valid, whole;
 	unsigned int i;
-	bool valid;
 
 	for (i = 0; i < ARRAY_SIZE(samples); i++) {
 		warning = 0;
@@ -181,6 +196,11 @@ static void test_thresholds(void)
 		expect(valid == durations[i].valid &&
 		       (!valid || warning == durations[i].ms),
 		       "'%s' is read as %d, %llu ms", durations[i].word, valid,
+		       (unsigned long long)warning);
+		whole = word_seconds(durations[i].word, &warning);
+		expect(whole == (valid && !(durations[i].ms % 1000)) &&
+		       (!whole || warning == durations[i].ms / 1000),
+		       "'%s' is read as %d, %llu s", durations[i].word, whole,
 		       (unsigned long long)warning);
 	}
 	test_end("thresholds and durations as typed");
@@ -431,6 +451,43 @@ static void test_output(void)
 	print_values("b");
 	expect(strstr(print_end(), "\033[1;33ma"), "no colour: %s", printed);
 	test_end("text and JSON from one call");
+}
+
+/* Each by itself, so that nothing else in it has it looked at closely. */
+static void test_names(void)
+{
+	static const struct {
+		const char *name, *text, *json;
+	} samples[] = {
+		{ "nginx", "nginx", "nginx" },
+		{ "\xc3\xa4", "\xc3\xa4", "\xc3\xa4" },
+		{ "\xff", "?", "\xef\xbf\xbd" },
+		{ "a\xc3", "a?", "a\xef\xbf\xbd" },
+		{ "\033[2J", "?[2J", "\\u001b[2J" },
+		{ "a\x7f", "a?", "a\\u007f" },
+		{ "\xc2\x9b[J\xc2\x80", "?[J?", "\\u009b[J\\u0080" },
+		{ "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf", "\xc2\xa0\xc2\xbf" },
+		{ "\xed\xa0\x80", "???",
+		  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+	};
+	char expected[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(samples); i++) {
+		print_begin(0);
+		out_string("n", "%s", samples[i].name);
+		expect(same(print_end(), samples[i].text), "name %u is printed as %s",
+		       i, printed);
+		print_begin(OUT_JSON);
+		out_object_open(NULL);
+		out_string("n", NULL, samples[i].name);
+		out_object_close();
+		snprintf(expected, sizeof(expected), "{\"n\":\"%s\"}\n",
+			 samples[i].json);
+		expect(same(print_end(), expected), "name %u is printed as %s",
+		       i, printed);
+	}
+	test_end("names that are not plain letters");
 }
 
 static void test_top_arrays(void)
@@ -1045,7 +1102,7 @@ int main(void)
 	unsigned int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("KTAP version 1\n1..%zu\n", 18 + 2 * ARRAY_SIZE(kinds));
+	printf("KTAP version 1\n1..%zu\n", 19 + 2 * ARRAY_SIZE(kinds));
 	test_states();
 	test_nearest();
 	test_numbers();
@@ -1054,6 +1111,7 @@ int main(void)
 	test_grouped();
 	test_durations();
 	test_output();
+	test_names();
 	test_top_arrays();
 	test_units();
 	test_narrow();

@@ -25,7 +25,7 @@
 #define REQUESTS	300
 #define BOUND		200
 #define BOUND_PORT	10000
-#define BOUND_INACTIVE	(1 << 13)	/* as a state of inet_diag */
+#define BOUND_INACTIVE	0x2000	/* as a mask of states of inet_diag */
 
 /* How the connections of a group end up, at the client and at the server. */
 enum group {
@@ -279,7 +279,7 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 	CHECK(compare_with_ss(&net->client, &done));
 	CHECK(compare_with_ss(&net->server, &done));
 	CHECK(bound_by_diag(&net->client, &bound));
-	TH_LOG("%zu connections compared after %ju ms, %zu requests beside, and bound %zu (diag: %zu)",
+	TH_LOG("%zu connections compared after %ju ms, %zu requests, %zu bound (diag: %zu)",
 	       done.conns, (uintmax_t)(now_ms() - start), done.requests, done.bound, bound);
 	ASSERT_LE(ALL, done.conns);
 	EXPECT_EQ(REQUESTS, done.requests);

@@ -30,7 +30,6 @@
 #define CGROUPS		"/tmp/tcpstate-cgroups"
 #define SOMEBODY	1000
 #define NOBODY		65534
-#define LISTENING	(1 << ST_LISTEN)
 
 FIXTURE(owners) {
 	struct rig rig;
@@ -1040,7 +1039,8 @@ static int look_inside(void)
 	struct sockaddr_storage sa;
 	socklen_t len = local_address(&sa, IPV4, PORT);
 	int fd = socket_for(NULL), own = socket(AF_INET, SOCK_STREAM, 0);
-	struct conn_filter mine = { .sport = PORT }, other = { .sport = PORT + 1, .states = LISTENING };
+	struct conn_filter mine = { .sport = PORT };
+	struct conn_filter other = { .sport = PORT + 1, .states = 1 << ST_LISTEN };
 	struct owner_list list;
 	struct told_conn conn;
 	size_t i;

@@ -19,7 +19,7 @@ static const struct filter words[CONFIG_KEYS + 1] = {
 	[CONFIG_PORT_ROOM_CRITICAL] = { .name = "port-room-critical",
 		.help = "the same (95)" },
 	[CONFIG_TIME_WAIT_WARNING] = { .name = "time-wait-warning",
-		.help = "mini-sockets, percent of net.ipv4.tcp_max_tw_buckets (80)" },
+		.help = "mini-sockets, percent of tcp_max_tw_buckets (80)" },
 	[CONFIG_TIME_WAIT_CRITICAL] = { .name = "time-wait-critical",
 		.help = "the same (95)" },
 	[CONFIG_CLOSE_WAIT_WARNING] = { .name = "close-wait-warning",

@@ -100,7 +100,9 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 
 	if (!tcpstate_process_get(process, &copy))
 		return 0;
-	pid = pid_nr_ns(copy.pid, task_active_pid_ns(current));
+	/* Of one that has exited it may be another's by now. */
+	pid = pid_has_task(copy.pid, PIDTYPE_TGID) ?
+	      pid_nr_ns(copy.pid, task_active_pid_ns(current)) : 0;
 	uid = from_kuid(current_user_ns(), copy.uid);
 	put_pid(copy.pid);
 

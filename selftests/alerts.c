@@ -263,7 +263,7 @@ TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 {
 	struct target back = {
-		.family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true,
+		.family = IPV4, .host = "10.9.0.1", .port = PORT, .deferred = true,
 	};
 	struct crowd other = { };
 	struct monitor client, server;
@@ -295,7 +295,7 @@ TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 TEST_F_TIMEOUT(alerts, all_namespaces, SECONDS)
 {
 	struct target back = {
-		.family = IPV4, .host4 = "10.9.0.1", .port = PORT, .deferred = true,
+		.family = IPV4, .host = "10.9.0.1", .port = PORT, .deferred = true,
 	};
 	char netns[2][32];
 	struct monitor m;
@@ -348,7 +348,7 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 	for (i = 0; i < DESTINATIONS; i++) {
 		char host[20];
 		struct target to = {
-			.family = IPV4, .host4 = host, .port = PORT, .deferred = true,
+			.family = IPV4, .host = host, .port = PORT, .deferred = true,
 		};
 
 		snprintf(host, sizeof(host), "127.0.%u.%u", 1 + i / 250, 1 + i % 250);

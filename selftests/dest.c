@@ -490,8 +490,9 @@ static int reused_after(struct net *net, const struct target *first, const struc
 	if (close_reset(&fd))
 		return -1;
 	if (other.reusable != 1 || room.used != 1 || room.time_wait || room.reusable)
-		return fail("%ju reusable; of that taken again %ju used, %ju in TIME_WAIT, %ju reusable",
-			    other.reusable, room.used, room.time_wait, room.reusable);
+		return fail("%ju reusable; where it was taken %ju used, %ju in TIME_WAIT, "
+			    "%ju reusable", other.reusable, room.used, room.time_wait,
+			    room.reusable);
 	return start;
 }
 
@@ -587,11 +588,14 @@ static int check(const struct ns *ns, const char *arguments)
 	return run_status(ns, "tcpstate-cli check %s", arguments);
 }
 
+static const char *const verdicts[] = {
+	"TCPSTATE OK: ", "TCPSTATE WARNING: ", "TCPSTATE CRITICAL: ", "TCPSTATE UNKNOWN: ",
+};
+
 #define CHECKED(status, arguments) do {						\
 	ASSERT_EQ(status, check(CLIENT, arguments)) TH_LOG("%s", output());	\
-	ASSERT_NE(NULL, strstr(output(), (const char *[]){			\
-		"TCPSTATE OK: ", "TCPSTATE WARNING: ", "TCPSTATE CRITICAL: ",	\
-		"TCPSTATE UNKNOWN: " }[status])) TH_LOG("%s", output());	\
+	ASSERT_EQ(output(), strstr(output(), verdicts[status]))			\
+		TH_LOG("%s", output());						\
 } while (0)
 
 /* The Monitoring Plugin, by what it ends with. */

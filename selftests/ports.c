@@ -268,7 +268,8 @@ TEST_F_TIMEOUT(ports, refused_otherwise, SECONDS)
 /* A packet filter of @ns does @what with the SYN, on its way @hook. */
 static int filter(const struct ns *ns, const char *hook, const char *what)
 {
-	return run(ns, "nft 'add table inet t; add chain inet t c { type filter hook %s priority 0; }; "
+	return run(ns, "nft 'add table inet t; "
+		   "add chain inet t c { type filter hook %s priority 0; }; "
 		   "add rule inet t c tcp dport %u %s'", hook, PORT, what);
 }
 

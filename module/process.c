@@ -120,7 +120,7 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 	struct nlattr *nest;
 	uid_t uid = -1;
 	u32 pid = 0;
-	bool seen;
+	bool seen, gone = false;
 
 	if (!reader)
 		return 0;
@@ -129,6 +129,8 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 	if (seen) {
 		pid = tcpstate_reader_pid(reader, copy.pid);
 		uid = tcpstate_reader_uid(reader, copy.uid);
+		/* Then its pid may be another's by now. */
+		gone = !pid_has_task(copy.pid, PIDTYPE_TGID);
 	}
 	tcpstate_process_put(&copy);
 	if (!seen)
@@ -141,6 +143,7 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 	    nla_put_string(skb, TCPSTATE_A_PROCESS_COMM, copy.comm) ||
 	    (uid != (uid_t)-1 &&
 	     nla_put_u32(skb, TCPSTATE_A_PROCESS_UID, uid)) ||
+	    (gone && nla_put_flag(skb, TCPSTATE_A_PROCESS_GONE)) ||
 	    nla_put_u64_64bit(skb, TCPSTATE_A_PROCESS_AGE_MS,
 			      div_u64(ktime_get_ns() - copy.when, NSEC_PER_MSEC),
 			      TCPSTATE_A_PROCESS_PAD)) {

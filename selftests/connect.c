@@ -410,6 +410,19 @@ int pair_to_time_wait(struct pair *p)
 	return 0;
 }
 
+int pair_to_server_time_wait(struct pair *p)
+{
+	size_t n;
+
+	if (shutdown(p->server, SHUT_WR))
+		return fail("shutdown: %m");
+	if (read_to_end(p->client, &n))
+		return -1;
+	close_fd(&p->client);
+	close_fd(&p->server);
+	return 0;
+}
+
 void pair_close(struct pair *p)
 {
 	close_fd(&p->client);

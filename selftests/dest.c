@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,6 +63,44 @@ static int room_is_true(const struct ns *ns, const struct target *target, struct
 }
 
 #define ROOM(target, expected)	CHECK(room_is_true(CLIENT, target, CROWD, expected, 0))
+
+/* What is to be the same for every family. */
+FIXTURE(room) {
+	struct room_rig base;
+	struct target target;
+};
+
+FIXTURE_VARIANT(room) {
+	enum family family;
+	const char *client, *server;
+};
+
+FIXTURE_VARIANT_ADD(room, ipv4) {
+	.family = IPV4,
+	.client = "10.9.0.1",
+	.server = "10.9.0.2",
+};
+
+FIXTURE_VARIANT_ADD(room, ipv6) {
+	.family = IPV6,
+	.client = "fd09::1",
+	.server = "[fd09::2]",
+};
+
+FIXTURE_SETUP(room)
+{
+	CHECK(room_up(&self->base, NULL));
+	CHECK(range_set(CLIENT, LOW, HIGH));
+	self->base.pair.family = variant->family;
+	self->target = (struct target){ .family = variant->family, .port = PORT };
+}
+
+FIXTURE_TEARDOWN(room)
+{
+	EXPECT_OK(room_down(&self->base));
+}
+
+#define TARGET	(&self->target)
 
 /* 16: every port of the range, then EADDRNOTAVAIL; 17: a second destination has its own. */
 TEST_F_TIMEOUT(dest, range_used_up, SECONDS)
@@ -131,79 +170,76 @@ TEST_F_TIMEOUT(dest, taken_ports, SECONDS)
 }
 
 /* A client that bound its port by hand takes it from everybody, and is outside. */
-TEST_F_TIMEOUT(dest, bound_by_hand, SECONDS)
+TEST_F_TIMEOUT(room, bound_by_hand, SECONDS)
 {
-	struct target target = { .family = IPV4, .port = PORT };
 	struct room room;
 	int fd;
 
 	CHECK(wire(CLIENT, LOSE));
-	fd = tcp_dial(CLIENT, IPV4, PORT, 40040);
+	fd = tcp_dial(CLIENT, variant->family, PORT, 40040);
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	CHECK(crowd_add(CROWD, fd));
-	fd = tcp_dial(CLIENT, IPV4, PORT, LOW - 1);
+	fd = tcp_dial(CLIENT, variant->family, PORT, LOW - 1);
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	CHECK(crowd_add(CROWD, fd));
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(0, room.used);
 	ASSERT_EQ(2, room.outside);
 	ASSERT_EQ(2, room.opens);
-	ROOM(&target, PORTS - 1);
-	CHECK(room_read(CLIENT, &target, &room));
+	ROOM(TARGET, PORTS - 1);
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(2, room.outside);
 }
 
 /* With an odd number of ports one connect() looks at one less. */
-TEST_F_TIMEOUT(dest, odd_range, SECONDS)
+TEST_F_TIMEOUT(room, odd_range, SECONDS)
 {
-	struct target target = { .family = IPV4, .port = PORT };
-
 	CHECK(wire(CLIENT, LOSE));
 	CHECK(range_set(CLIENT, LOW, HIGH - 1));
-	CHECK(room_is_true(CLIENT, &target, CROWD, PORTS - 1, 1));
+	CHECK(room_is_true(CLIENT, TARGET, CROWD, PORTS - 1, 1));
 }
 
 /* 24: the room follows the range at once. */
-TEST_F_TIMEOUT(dest, range_changed, SECONDS)
+TEST_F_TIMEOUT(room, range_changed, SECONDS)
 {
-	struct target target = { .family = IPV4, .port = PORT };
 	struct room room;
 
 	CHECK(wire(CLIENT, LOSE));
-	ROOM(&target, PORTS);
+	ROOM(TARGET, PORTS);
 	CHECK(range_set(CLIENT, LOW, HIGH + 20));
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(PORTS + 20, room.capacity);
 	ASSERT_EQ(PORTS, room.used);
-	ASSERT_EQ(20, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	ASSERT_EQ(20, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
 	CHECK(range_set(CLIENT, LOW + 50, HIGH));
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(PORTS - 50, room.capacity);
 	ASSERT_EQ(PORTS - 50, room.used);
 	ASSERT_EQ(70, room.outside);
 }
 
 /* 31: a bound device or a VRF has a room of its own. */
-TEST_F_TIMEOUT(dest, bound_device, SECONDS)
+TEST_F_TIMEOUT(room, bound_device, SECONDS)
 {
-	struct target plain = { .family = IPV4, .port = PORT };
-	struct target bound = { .family = IPV4, .port = PORT, .device = "wire" };
-	struct target vrf = { .family = IPV4, .port = PORT, .device = "red" };
+	struct target bound = *TARGET, vrf = *TARGET;
 	int fd;
 
+	bound.device = "wire";
+	vrf.device = "red";
 	CHECK(wire(CLIENT, LOSE));
 	ROOM(&bound, PORTS);
-	ROOM(&plain, PORTS);
+	ROOM(TARGET, PORTS);
 	if (run(CLIENT, "ip link add red type vrf table 10 && ip link set red up && "
 		"ip link add inred type dummy && ip link set inred master red up && "
-		"ip addr add 10.9.0.9/24 dev inred && tc qdisc add dev inred root blackhole"))
+		"ip addr add 10.9.0.9/24 dev inred && "
+		"ip addr add fd09::9/64 dev inred nodad && tc qdisc add dev inred root blackhole"))
 		SKIP(return, "no VRF: %s", why());
 	/* What is bound in the VRF is in the way there, and there alone. */
 	fd = target_socket(CLIENT, &vrf);
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	{
 		struct sockaddr_storage sa;
-		socklen_t len = address(&sa, IPV4, "0.0.0.0", "::", 40033);
+		socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 40033);
 
 		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
 	}
@@ -332,9 +368,8 @@ TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 }
 
 /* A mini-socket in FIN_WAIT2 holds its port, and is not reusable. */
-TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
+TEST_F_TIMEOUT(room, fin_wait2_mini, SECONDS)
 {
-	struct target target = { .family = IPV4, .port = PORT };
 	struct table table;
 	struct room room;
 	int i, fd;
@@ -342,7 +377,7 @@ TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
 	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < 40; i++) {
-		fd = target_connect(CLIENT, &target);
+		fd = target_connect(CLIENT, TARGET);
 		ASSERT_GE(fd, 0) TH_LOG("%s", why());
 		close(fd);
 	}
@@ -351,11 +386,272 @@ TEST_F_TIMEOUT(dest, fin_wait2_mini, SECONDS)
 			     table.mini >= 20, PATIENCE_MS));
 	sleep(2);
 	CHECK(wire(CLIENT, LOSE));
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(40, room.used);
 	ASSERT_EQ(0, room.time_wait);
 	ASSERT_EQ(0, room.reusable);
-	ASSERT_EQ(PORTS - 40, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	ASSERT_EQ(PORTS - 40, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
+}
+
+/*
+ * Short connections, each closed by the client first, until connect() finds no
+ * port; return how many there were.
+ */
+static int short_until_refused(const struct net *net, const struct target *target, struct pair *p,
+			       int max)
+{
+	int n, err;
+
+	if (pair_listen(net, p))
+		return -1;
+	for (n = 0; n < max; n++) {
+		p->client = target_socket(&net->client, target);
+		err = p->client < 0 ? -1 : target_dial_blocking(p->client, target);
+		if (err == EADDRNOTAVAIL)
+			break;
+		if (err)
+			return fail("connect number %d: %s", n, strerror(err));
+		p->server = tcp_accept(p->listener);
+		if (p->server < 0 || pair_to_time_wait(p))
+			return -1;
+	}
+	close_fd(&p->client);
+	return n;
+}
+
+/* 16: what short connections leave in TIME_WAIT uses the room up, to the port. */
+TEST_F_TIMEOUT(room, time_wait_used_up, SECONDS)
+{
+	/* All of them within the minute that the first one lasts for. */
+	const int ports = 1000 / slowness() / 2 * 2;
+	uint64_t start = now_ms();
+	struct room room;
+	int n;
+
+	CHECK(range_set(CLIENT, 20000, 20000 + ports - 1));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	n = short_until_refused(NET, TARGET, &self->base.pair, 1);
+	ASSERT_EQ(1, n) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(ports, room.capacity);
+	ASSERT_EQ(1, room.time_wait);
+	close_fd(&self->base.pair.listener);
+	n = short_until_refused(NET, TARGET, &self->base.pair, ports);
+	TH_LOG("%d of %ju opened until one was refused, in %ju ms", n, room.capacity - room.used,
+	       (uintmax_t)(now_ms() - start));
+	ASSERT_EQ(room.capacity - room.used, (uint64_t)n) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(ports, room.used);
+	ASSERT_EQ(ports, room.time_wait);
+	ASSERT_EQ(0, room.reusable);
+	ASSERT_EQ(ports, room.opens);
+	ASSERT_EQ(1, room.failures);
+	CHECK(run(CLIENT, "ss -Htan state time-wait | wc -l"));
+	ASSERT_EQ(ports, atoi(output()));
+	CHECK(same_as_ss(CLIENT));
+}
+
+/*
+ * 23: after how long. Of two ports in TIME_WAIT, to two destinations, that of
+ * @second is the younger one. What is said to be reusable connect() takes; and
+ * when it takes the younger, the older is said to be. Return after how many
+ * milliseconds that was, -1 if it was not so.
+ */
+static int reused_after(struct net *net, const struct target *first, const struct target *second,
+			struct pair *p)
+{
+	const struct ns *ns = &net->client;
+	struct room room, other;
+	uint64_t start;
+	int fd, err;
+
+	if (wire(ns, PASS) || make_time_wait(net, first, p, 1))
+		return -1;
+	start = now_ms();
+	if (make_time_wait(net, second, p, 1) || wire(ns, LOSE))
+		return -1;
+	do {
+		if (room_read(ns, second, &room))
+			return -1;
+		fd = target_socket(ns, second);
+		err = target_dial(fd, second);
+		if (err && room.reusable) {
+			close(fd);
+			return fail("said to be reusable, but connect() says %s", strerror(err));
+		}
+		if (err)
+			close(fd);
+	} while (err == EADDRNOTAVAIL && now_ms() < start + PATIENCE_MS);
+	start = now_ms() - start;
+	if (err)
+		return fail("connect: %s", strerror(err));
+	if (room_read(ns, first, &other) || room_read(ns, second, &room))
+		return close(fd), -1;
+	if (close_reset(&fd))
+		return -1;
+	if (other.reusable != 1 || room.used != 1 || room.time_wait || room.reusable)
+		return fail("%ju reusable; where it was taken %ju used, %ju in TIME_WAIT, "
+			    "%ju reusable", other.reusable, room.used, room.time_wait,
+			    room.reusable);
+	return start;
+}
+
+TEST_F_TIMEOUT(room, reusable_after, SECONDS)
+{
+	struct target first = *TARGET, second = *TARGET;
+	char delay[16];
+	int ms, i;
+
+	/* The one port there is. */
+	CHECK(range_set(CLIENT, LOW, LOW));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
+	for (i = 0; i < 3; i++) {
+		first.port = PORT + 2 * i;
+		second.port = PORT + 2 * i + 1;
+		ms = reused_after(NET, &first, &second, &self->base.pair);
+		ASSERT_LE(0, ms) TH_LOG("%s", why());
+		TH_LOG("taken again after %d ms", ms);
+	}
+	if (sysctl_get(CLIENT, "net/ipv4/tcp_tw_reuse_delay", delay, sizeof(delay)))
+		return;		/* the next whole second it is */
+	ASSERT_LE(atoi(delay), ms);
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse_delay", "3000"));
+	first.port = PORT + 10;
+	second.port = PORT + 11;
+	ms = reused_after(NET, &first, &second, &self->base.pair);
+	ASSERT_LE(0, ms) TH_LOG("%s", why());
+	TH_LOG("taken again after %d ms, with tcp_tw_reuse_delay 3000", ms);
+	ASSERT_LE(3000, ms);
+}
+
+/*
+ * 25: a server that closes first has its port in TIME_WAIT by the thousand.
+ * That is no room of the connections it opens itself, but counts against
+ * tcp_max_tw_buckets.
+ */
+TEST_F_TIMEOUT(room, server_closes_first, SECONDS)
+{
+	const unsigned int many = 3000 / slowness(), limit = 1000 / slowness();
+	struct target back = { .family = variant->family, .host = variant->client, .port = PORT };
+	struct pair *p = &self->base.pair;
+	uint64_t overflow, later, minis;
+	struct counters c;
+	struct room room;
+	char text[16];
+	unsigned int i;
+
+	/* Its port is in the range, and taken by the listener, once. */
+	CHECK(range_set(SERVER, PORT - 10, PORT + 9));
+	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_max_tw_buckets", "100000"));
+	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_syn_retries", "20"));
+	CHECK(pair_listen(NET, p));
+	for (i = 0; i < many; i++) {
+		p->from = 10000 + i;
+		CHECK(pair_open(NET, p));
+		CHECK(pair_to_server_time_wait(p));
+	}
+	CHECK(sockstat(SERVER, "tw", &minis));
+	TH_LOG("%ju of %u in TIME_WAIT", (uintmax_t)minis, many);
+	ASSERT_LT(limit, minis);
+	CHECK(cli_read(SERVER, &c));
+	ASSERT_EQ(100000, c.limit);
+	/* Further ones have none as long as it is reached. */
+	snprintf(text, sizeof(text), "%u", limit);
+	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_max_tw_buckets", text));
+	CHECK(nstat(SERVER, "TcpExtTCPTimeWaitOverflow", &overflow));
+	for (i = 0; i < 10; i++) {
+		p->from = 10000 + many + i;
+		CHECK(pair_open(NET, p));
+		CHECK(pair_to_server_time_wait(p));
+	}
+	ASSERT_TRUE(WAIT_FOR(!nstat(SERVER, "TcpExtTCPTimeWaitOverflow", &later) &&
+			     later == overflow + 10, PATIENCE_MS))
+		TH_LOG("%ju overflows", (uintmax_t)(later - overflow));
+	CHECK(cli_read(SERVER, &c));
+	ASSERT_EQ(limit, c.limit);
+	ASSERT_EQ(10, c.overflow);
+	CHECK(run(SERVER, "tcpstate-cli -j dest | grep -qx '\\[\\]'"));
+	CHECK(wire(SERVER, LOSE));
+	CHECK(room_is_true(SERVER, &back, CROWD, 20 - 1, 0));
+	CHECK(sockstat(SERVER, "tw", &minis));
+	ASSERT_LT(0, minis);	/* all the while */
+	/* Nor do those that it closed cost the clients any. */
+	CHECK(wire(CLIENT, LOSE));
+	ROOM(TARGET, PORTS);
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(0, room.time_wait + room.outside);
+}
+
+/* How `tcpstate-cli check @arguments` ends. */
+static int check(const struct ns *ns, const char *arguments)
+{
+	return run_status(ns, "tcpstate-cli check %s", arguments);
+}
+
+static const char *const verdicts[] = {
+	"TCPSTATE OK: ", "TCPSTATE WARNING: ", "TCPSTATE CRITICAL: ", "TCPSTATE UNKNOWN: ",
+};
+
+#define CHECKED(status, arguments) do {						\
+	ASSERT_EQ(status, check(CLIENT, arguments)) TH_LOG("%s", output());	\
+	ASSERT_EQ(output(), strstr(output(), verdicts[status]))			\
+		TH_LOG("%s", output());						\
+} while (0)
+
+/* The Monitoring Plugin, by what it ends with. */
+TEST_F_TIMEOUT(room, check, SECONDS)
+{
+	struct target other = *TARGET, third = *TARGET;
+	char dest[64], elsewhere[64], nowhere[64];
+
+	other.port = PORT + 1;
+	third.port = PORT + 2;
+	snprintf(dest, sizeof(dest), "--port-room 50:75 --dest '%s:%u'", variant->server, PORT);
+	snprintf(elsewhere, sizeof(elsewhere), "--port-room 50:75 --dest '%s:%u'",
+		 variant->server, PORT + 1);
+	snprintf(nowhere, sizeof(nowhere), "--port-room 50:75 --dest '%s:%u'",
+		 variant->server, PORT + 2);
+	CHECK(wire(CLIENT, LOSE));
+	CHECKED(0, "--port-room 50:75");
+	CHECKED(0, nowhere);
+	ASSERT_EQ(10, open_until_refused(CLIENT, &other, CROWD, 10));
+	ASSERT_EQ(49, open_until_refused(CLIENT, TARGET, CROWD, 49));
+	CHECKED(0, "--port-room 50:75");
+	CHECKED(0, dest);
+	ASSERT_EQ(1, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	CHECKED(1, "--port-room 50:75");
+	CHECKED(1, dest);
+	CHECKED(0, elsewhere);
+	CHECKED(0, nowhere);
+	ASSERT_EQ(25, open_until_refused(CLIENT, TARGET, CROWD, 25));
+	CHECKED(2, "--port-room 50:75");
+	CHECKED(2, dest);
+	ASSERT_NE(NULL, strstr(output(), "port_room=75.0%;50;75;0;100 used=75;;;0;100"))
+		TH_LOG("%s", output());
+	CHECKED(0, elsewhere);
+	CHECKED(0, "--port-room 90:95");
+	/* A refusal is critical, whatever the thresholds; not elsewhere. */
+	ASSERT_EQ(25, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
+	ASSERT_TRUE(WAIT_FOR(check(CLIENT, "--port-room 100:100") == 2 &&
+			     strstr(output(), "connect() refused 1 x"), PATIENCE_MS))
+		TH_LOG("%s", output());
+	CHECKED(0, elsewhere);
+	/* What it is not asked rightly it cannot know; nor without the module. */
+	CHECKED(3, "--port-room 75:50");
+	CHECKED(3, "--port-room");
+	CHECKED(3, "--dest 10.9.0.2");
+	CHECK(module_unload());
+	CHECKED(3, "--port-room 50:75");
+	CHECKED(3, dest);
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	/* And where it may follow no more destinations, of none that it does not. */
+	CHECK(module_load("max_destinations_netns=2"));
+	CHECKED(2, dest);
+	CHECKED(0, elsewhere);
+	ASSERT_EQ(1, open_until_refused(CLIENT, &third, CROWD, 1));
+	CHECKED(3, nowhere);
+	CHECKED(2, dest);
 }
 
 /* Has @is the value of @should, give or take @percent? */
@@ -471,29 +767,27 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 }
 
 /* 18: all of them ESTABLISHED: just as exhausted; a port given back is room again. */
-TEST_F_TIMEOUT(dest, established, SECONDS)
+TEST_F_TIMEOUT(room, established, SECONDS)
 {
-	struct target target = { .family = IPV6, .port = PORT };
 	struct room room;
 	int i, fd;
 
-	self->base.pair.family = IPV6;
 	CHECK(pair_listen(NET, &self->base.pair));
 	for (i = 0; i < PORTS; i++) {
-		fd = target_connect(CLIENT, &target);
+		fd = target_connect(CLIENT, TARGET);
 		ASSERT_GE(fd, 0) TH_LOG("%s", why());
 		CHECK(crowd_add(CROWD, fd));
 	}
-	ASSERT_EQ(0, open_until_refused(CLIENT, &target, CROWD, 1));
-	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(0, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(PORTS, room.used);
 	ASSERT_EQ(0, room.time_wait);
 	ASSERT_EQ(1, room.failures);
 	for (i = 0; i < 10; i++)
 		CHECK(close_reset(&CROWD->fds[i]));
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	ASSERT_EQ(PORTS - 10, room.used);
-	ASSERT_EQ(10, open_until_refused(CLIENT, &target, CROWD, PORTS));
+	ASSERT_EQ(10, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
 }
 
 /*

@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(many)
 static int open_to(const struct ns *ns, unsigned int n, unsigned int each, struct crowd *crowd)
 {
 	char host[20];
-	struct target target = { .family = IPV4, .host4 = host, .port = PORT, .deferred = true };
+	struct target target = { .family = IPV4, .host = host, .port = PORT, .deferred = true };
 
 	snprintf(host, sizeof(host), "127.%u.%u.%u", 1 + n / 65536, n / 256 % 256, n % 256);
 	return open_until_refused(ns, &target, crowd, each) == (int)each ? 0 : -1;

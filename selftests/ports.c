@@ -30,12 +30,31 @@
 
 FIXTURE(ports) {
 	struct room_rig base;
+	struct target target;
+};
+
+FIXTURE_VARIANT(ports) {
+	enum family family;
+};
+
+FIXTURE_VARIANT_ADD(ports, ipv4) {
+	.family = IPV4,
+};
+
+FIXTURE_VARIANT_ADD(ports, ipv6) {
+	.family = IPV6,
+};
+
+FIXTURE_VARIANT_ADD(ports, mapped) {
+	.family = MAPPED,
 };
 
 FIXTURE_SETUP(ports)
 {
 	CHECK(room_up(&self->base, NULL));
 	CHECK(range_set(CLIENT, LOW, HIGH));
+	self->base.pair.family = variant->family;
+	self->target = (struct target){ .family = variant->family, .port = PORT };
 }
 
 FIXTURE_TEARDOWN(ports)
@@ -43,16 +62,16 @@ FIXTURE_TEARDOWN(ports)
 	EXPECT_OK(room_down(&self->base));
 }
 
-static const struct target target = { .family = IPV4, .port = PORT };
+#define TARGET	(&self->target)
 
-/* connect() of @fd, blocking, as the caller's errno. */
-static int dial_blocking(int fd)
+/* connect() without waiting in it, and again until it says how it ended. */
+static int dial_and_ask(int fd, const struct target *target)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = server_address(&sa, IPV4, PORT);
+	int err = target_dial(fd, target);
 
-	set_nonblocking(fd, false);
-	return connect(fd, (struct sockaddr *)&sa, len) ? errno : 0;
+	if (!err)
+		WAIT_FOR((err = target_dial(fd, target)) != EALREADY, PATIENCE_MS);
+	return err;
 }
 
 static int disconnect(int fd)
@@ -62,12 +81,13 @@ static int disconnect(int fd)
 	return connect(fd, &sa, sizeof(sa)) ? fail("AF_UNSPEC: %m") : 0;
 }
 
-static int failures_are(const struct ns *ns, uint64_t expected)
+static int failures_are(const struct ns *ns, const struct target *target, uint64_t expected)
 {
+	struct room room = { };
 	struct summary summary;
-	struct room room;
+	size_t n;
 
-	if (room_read(ns, &target, &room) || summary_read(ns, &summary))
+	if (rooms_read(ns, target, &room, &n) || summary_read(ns, &summary))
 		return -1;
 	return room.failures == expected && summary.connect_failures == expected ? 0 :
 	       fail("%ju and %ju failures where %ju are right", room.failures,
@@ -80,45 +100,46 @@ TEST_F_TIMEOUT(ports, refused_a_port, SECONDS)
 	uint64_t refused = 1;
 	int used, fd, on = 1;
 
+	CHECK(cheap_connections(CLIENT));
 	CHECK(wire(CLIENT, LOSE));
 	/* A socket that had a port before, and keeps its number. */
-	used = target_socket(CLIENT, &target);
-	ASSERT_EQ(0, target_dial(used, &target));
+	used = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(0, target_dial(used, TARGET));
 	CHECK(disconnect(used));
-	ASSERT_EQ(PORTS, open_until_refused(CLIENT, &target, CROWD, PORTS + 1));
-	CHECK(failures_are(CLIENT, refused));
+	ASSERT_EQ(PORTS, open_until_refused(CLIENT, TARGET, CROWD, PORTS + 1));
+	CHECK(failures_are(CLIENT, TARGET, refused));
 
-	ASSERT_EQ(EADDRNOTAVAIL, target_dial(used, &target));
-	CHECK(failures_are(CLIENT, ++refused));
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(used));
-	CHECK(failures_are(CLIENT, ++refused));
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(used));
-	CHECK(failures_are(CLIENT, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial(used, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(used, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(used, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
 	close(used);
 
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(fd));
-	CHECK(failures_are(CLIENT, ++refused));
+	fd = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(fd, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
 	close(fd);
 
 	/* With TCP fast open the port is chosen by connect(), too. */
-	fd = target_socket(CLIENT, &target);
+	fd = target_socket(CLIENT, TARGET);
 	CHECK(set_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1));
-	ASSERT_EQ(EADDRNOTAVAIL, target_dial(fd, &target));
-	CHECK(failures_are(CLIENT, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial(fd, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
 	close(fd);
 
 	/* An address bound to without a port. */
-	fd = target_socket(CLIENT, &target);
+	fd = target_socket(CLIENT, TARGET);
 	ASSERT_EQ(0, setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)));
 	{
 		struct sockaddr_storage sa;
-		socklen_t len = client_address(&sa, IPV4, 0);
+		socklen_t len = client_address(&sa, variant->family, 0);
 
 		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
 	}
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(fd));
-	CHECK(failures_are(CLIENT, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(fd, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
 	close(fd);
 }
 
@@ -127,93 +148,152 @@ static void on_alarm(int signal)
 	(void)signal;
 }
 
+/* A socket of @target's; bound to that port of the client's, if it is not 0. */
+static int bound_socket(const struct ns *ns, const struct target *target, uint16_t port)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = client_address(&sa, target->family, port);
+	int fd = tcp_socket(ns, target->family);
+
+	if (fd >= 0 && port && bind(fd, (struct sockaddr *)&sa, len)) {
+		close(fd);
+		return fail("bind: %m");
+	}
+	return fd;
+}
+
+/*
+ * connect() from @port, if it is not 0, fails with @expected: of a new socket
+ * and of the same one again, waiting in it and not.
+ */
+static int fails_with(const struct ns *ns, const struct target *target, uint16_t port,
+		      int expected)
+{
+	int fd = -1, i, err = expected;
+
+	for (i = 0; i < 4 && err == expected; i++) {
+		if (i % 2 == 0) {
+			fd = bound_socket(ns, target, port);
+			if (fd < 0)
+				return -1;
+		}
+		/* Once the one is first, once the other. */
+		err = i == 0 || i == 3 ? target_dial_blocking(fd, target) :
+					 dial_and_ask(fd, target);
+		if (i % 2 == 1 || err != expected)
+			close(fd);
+	}
+	return err == expected ? 0 : fail("connect() number %d: %s", i, strerror(err));
+}
+
+/* An address that is not reachable, as the routes have it. */
+static int unreachable(const struct ns *ns, const struct target *target, bool on)
+{
+	return run(ns, "ip route %s unreachable %s", on ? "add" : "del",
+		   target->family == IPV6 ? "fd09::2/128" : "10.9.0.2/32");
+}
+
+#define TAKEN	50000	/* a port whose tuple is taken */
+
 /* Everything else that fails does not, be there a port or be there none. */
 TEST_F_TIMEOUT(ports, refused_otherwise, SECONDS)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
-	struct sockaddr_storage sa;
-	int fd, other, i;
-	socklen_t len;
+	int fd, used, i;
 
-	/* Refused by the peer: blocking, non-blocking, a reused descriptor. */
-	fd = target_socket(CLIENT, &target);
-	for (i = 0; i < 3; i++)
-		ASSERT_EQ(ECONNREFUSED, dial_blocking(fd));
-	close(fd);
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(0, target_dial(fd, &target));
-	ASSERT_NE(0, tcp_finish_dial(fd));
-	close(fd);
+	/* Refused by the peer. */
+	CHECK(fails_with(CLIENT, TARGET, 0, ECONNREFUSED));
+	/* No route, for one that keeps the port it had as well. */
+	used = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(ECONNREFUSED, target_dial_blocking(used, TARGET));
+	CHECK(unreachable(CLIENT, TARGET, true));
+	CHECK(fails_with(CLIENT, TARGET, 0, EHOSTUNREACH));
+	ASSERT_EQ(EHOSTUNREACH, target_dial_blocking(used, TARGET));
+	ASSERT_EQ(EHOSTUNREACH, target_dial(used, TARGET));
+	CHECK(unreachable(CLIENT, TARGET, false));
+	ASSERT_EQ(ECONNREFUSED, dial_and_ask(used, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, 0));
 
 	CHECK(wire(CLIENT, LOSE));
-	/* Interrupted, closed, aborted, disconnected while connecting. */
+	/* Interrupted, and the same socket again. */
 	sigaction(SIGALRM, &action, NULL);
-	fd = target_socket(CLIENT, &target);
-	{
-		struct timeval none = { };
-
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
+	fd = target_socket(CLIENT, TARGET);
+	for (i = 0; i < 2; i++) {
+		alarm(1);
+		ASSERT_EQ(EINTR, target_dial_blocking(fd, TARGET));
+		CHECK(disconnect(fd));
 	}
-	alarm(1);
-	ASSERT_EQ(EINTR, dial_blocking(fd));
 	close(fd);
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(0, target_dial(fd, &target));
+	/* Closed, aborted, disconnected while connecting. */
+	fd = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(0, target_dial(fd, TARGET));
 	CHECK(disconnect(fd));
-	ASSERT_EQ(0, target_dial(fd, &target));
+	ASSERT_EQ(0, target_dial(fd, TARGET));
 	CHECK(close_reset(&fd));
-	/* Given up by the kernel, at a socket used before. */
-	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_syn_retries", "1"));
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(ETIMEDOUT, dial_blocking(fd));
-	ASSERT_EQ(ETIMEDOUT, dial_blocking(fd));
+	fd = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(0, target_dial(fd, TARGET));
 	close(fd);
+	CHECK(failures_are(CLIENT, TARGET, 0));
+	/* Given up by the kernel. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_syn_retries", "1"));
+	CHECK(fails_with(CLIENT, TARGET, 0, ETIMEDOUT));
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_syn_retries", "20"));
 	/* A deferred TCP fast open that is closed before it has sent. */
-	fd = target_socket(CLIENT, &target);
+	CHECK(cheap_connections(CLIENT));
+	fd = target_socket(CLIENT, TARGET);
 	CHECK(set_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1));
-	ASSERT_EQ(0, target_dial(fd, &target));
+	ASSERT_EQ(0, target_dial(fd, TARGET));
 	close(fd);
+	CHECK(failures_are(CLIENT, TARGET, 0));
 	/* The tuple of a bound port is taken. */
-	fd = tcp_dial(CLIENT, IPV4, PORT, 50000);
+	fd = tcp_dial(CLIENT, variant->family, PORT, TAKEN);
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	CHECK(crowd_add(CROWD, fd));
-	other = tcp_socket(CLIENT, IPV4);
-	len = client_address(&sa, IPV4, 50000);
-	ASSERT_EQ(0, bind(other, (struct sockaddr *)&sa, len));
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(other));
-	ASSERT_EQ(EADDRNOTAVAIL, dial_blocking(other));
-	close(other);
-	CHECK(failures_are(CLIENT, 0));
+	CHECK(fails_with(CLIENT, TARGET, TAKEN, EADDRNOTAVAIL));
+	CHECK(failures_are(CLIENT, TARGET, 0));
+	CHECK(same_as_ss(CLIENT));
 
-	/* No route, and an address that is nobody's. */
-	CHECK(run(CLIENT, "ip route add unreachable 10.9.0.2/32"));
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(EHOSTUNREACH, dial_blocking(fd));
-	close(fd);
-	CHECK(run(CLIENT, "ip route del unreachable 10.9.0.2/32"));
-	CHECK(failures_are(CLIENT, 0));
+	/* Without a port left: what does not get as far as that, or needs none. */
+	ASSERT_EQ(PORTS, open_until_refused(CLIENT, TARGET, CROWD, PORTS + 1));
+	CHECK(failures_are(CLIENT, TARGET, 1));
+	CHECK(fails_with(CLIENT, TARGET, TAKEN, EADDRNOTAVAIL));
+	CHECK(unreachable(CLIENT, TARGET, true));
+	CHECK(fails_with(CLIENT, TARGET, 0, EHOSTUNREACH));
+	ASSERT_EQ(EHOSTUNREACH, target_dial_blocking(used, TARGET));
+	close(used);
+	CHECK(failures_are(CLIENT, TARGET, 1));
 	CHECK(same_as_ss(CLIENT));
 }
 
-/* A packet filter that answers at once, within connect(). */
+/* A packet filter of @ns does @what with the SYN, on its way @hook. */
+static int filter(const struct ns *ns, const char *hook, const char *what)
+{
+	return run(ns, "nft 'add table inet t; "
+		   "add chain inet t c { type filter hook %s priority 0; }; "
+		   "add rule inet t c tcp dport %u %s'", hook, PORT, what);
+}
+
+/* A packet filter: one that answers at once, within connect(), and the peer's. */
 TEST_F_TIMEOUT(ports, refused_by_filter, SECONDS)
 {
 	int fd;
 
-	if (run(CLIENT, "nft add table ip t && nft 'add chain ip t out { type filter hook output "
-		"priority 0; }' && nft add rule ip t out tcp dport %u reject with tcp reset", PORT))
+	if (filter(CLIENT, "output", "reject with tcp reset"))
 		SKIP(return, "no nft: %s", why());
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(ECONNREFUSED, dial_blocking(fd));
-	ASSERT_EQ(ECONNREFUSED, dial_blocking(fd));
+	CHECK(fails_with(CLIENT, TARGET, 0, ECONNREFUSED));
+	CHECK(run(CLIENT, "nft delete table inet t"));
+	CHECK(filter(CLIENT, "output", "drop"));
+	fd = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(0, target_dial(fd, TARGET));
 	close(fd);
-	CHECK(run(CLIENT, "nft flush chain ip t out && nft add rule ip t out tcp dport %u drop",
-		  PORT));
-	fd = target_socket(CLIENT, &target);
-	ASSERT_EQ(0, target_dial(fd, &target));
-	close(fd);
-	CHECK(failures_are(CLIENT, 0));
+	CHECK(run(CLIENT, "nft delete table inet t"));
+	CHECK(failures_are(CLIENT, TARGET, 0));
+	/* Unreachable, as somebody on the way says. */
+	CHECK(sysctl_set(SERVER, "net/ipv4/icmp_ratelimit", "0"));
+	CHECK(sysctl_set(SERVER, "net/ipv6/icmp/ratelimit", "0"));
+	CHECK(filter(SERVER, "input", "reject with icmpx type host-unreachable"));
+	CHECK(fails_with(CLIENT, TARGET, 0, EHOSTUNREACH));
+	CHECK(failures_are(CLIENT, TARGET, 0));
 }
 
 /* A socket's own range says nothing of the others' room. */
@@ -227,14 +307,14 @@ TEST_F_TIMEOUT(ports, own_range, SECONDS)
 
 	CHECK(wire(CLIENT, LOSE));
 	for (i = 0; i < 4; i++) {
-		fd = target_socket(CLIENT, &target);
+		fd = target_socket(CLIENT, TARGET);
 		if (setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &own, sizeof(own)))
 			SKIP(return, "no IP_LOCAL_PORT_RANGE");
-		refused += target_dial(fd, &target) == EADDRNOTAVAIL;
+		refused += target_dial(fd, TARGET) == EADDRNOTAVAIL;
 		CHECK(crowd_add(CROWD, fd));
 	}
 	ASSERT_EQ(3, refused);
-	CHECK(room_read(CLIENT, &target, &room));
+	CHECK(room_read(CLIENT, TARGET, &room));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(3, room.own_range_failures);
 	ASSERT_EQ(3, summary.own_range_failures);
@@ -243,37 +323,74 @@ TEST_F_TIMEOUT(ports, own_range, SECONDS)
 	ASSERT_EQ(PORTS, room.capacity);
 }
 
-/* Who was refused last: also after it is gone, then without its pid. */
+/* A process of that name and uid whose deed() is refused with @err; it stays. */
+#define REFUSED_UID	1234
+#define REFUSED_NAME	"somebody"
+
+static pid_t refused_process(int (*deed)(const struct ns *ns, const struct target *target),
+			     const struct ns *ns, const struct target *target, int err)
+{
+	int ready[2];
+	char result;
+	pid_t pid;
+
+	if (pipe(ready))
+		return fail("pipe: %m");
+	pid = fork();
+	if (pid < 0)
+		return fail("fork: %m");
+	if (!pid) {
+		prctl(PR_SET_NAME, REFUSED_NAME);
+		result = deed(ns, target) == err;
+		if (write(ready[1], &result, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	if (read(ready[0], &result, 1) != 1 || !result)
+		return fail("a process was not refused as it should have been");
+	close(ready[0]);
+	return pid;
+}
+
+static int dial_as_somebody(const struct ns *ns, const struct target *target)
+{
+	int fd = target_socket(ns, target);
+
+	return fd < 0 || setresuid(REFUSED_UID, REFUSED_UID, REFUSED_UID) ?
+	       -1 : target_dial(fd, target);
+}
+
+/* Who was refused last: also after it is gone, and that it is. */
 TEST_F_TIMEOUT(ports, named, SECONDS)
 {
 	struct room room;
-	int status;
 	pid_t pid;
 
 	CHECK(wire(CLIENT, LOSE));
-	ASSERT_EQ(PORTS, open_until_refused(CLIENT, &target, CROWD, PORTS));
-	pid = fork();
-	if (!pid) {
-		int fd = target_socket(CLIENT, &target);
-
-		prctl(PR_SET_NAME, "somebody");
-		if (setresuid(1234, 1234, 1234))
-			_exit(2);
-		_exit(target_dial(fd, &target) == EADDRNOTAVAIL ? 0 : 1);
-	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_EQ(0, status);
-	CHECK(room_read(CLIENT, &target, &room));
-	ASSERT_STREQ("somebody", room.failed_comm);
-	ASSERT_EQ(1234, room.failed_uid);
+	ASSERT_EQ(PORTS, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
+	pid = refused_process(dial_as_somebody, CLIENT, TARGET, EADDRNOTAVAIL);
+	ASSERT_LT(0, pid) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ((uint64_t)pid, room.failed_pid);
+	ASSERT_STREQ(REFUSED_NAME, room.failed_comm);
+	ASSERT_EQ(REFUSED_UID, room.failed_uid);
 	ASSERT_EQ(1, room.failures);
+	CHECK(run(CLIENT, "tcpstate-cli -j dest | grep -q '\"gone\": *false'"));
+	CHECK(end_child(pid, SIGKILL));
+	CHECK(run(CLIENT, "tcpstate-cli -j dest | grep -q '\"gone\": *true'"));
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ((uint64_t)pid, room.failed_pid);
+	ASSERT_STREQ(REFUSED_NAME, room.failed_comm);
+	ASSERT_EQ(REFUSED_UID, room.failed_uid);
 }
 
-static int bind_to(const struct ns *ns, unsigned int port, bool reuse, struct crowd *crowd)
+static int bind_to(const struct ns *ns, enum family family, unsigned int port, bool reuse,
+		   struct crowd *crowd)
 {
 	struct sockaddr_storage sa;
-	socklen_t len = address(&sa, IPV4, "0.0.0.0", "::", port);
-	int fd = tcp_socket(ns, IPV4);
+	socklen_t len = address(&sa, family, "0.0.0.0", "::", port);
+	int fd = tcp_socket(ns, family);
 
 	if (fd < 0 || set_option(fd, SOL_SOCKET, SO_REUSEADDR, reuse) || crowd_add(crowd, fd))
 		return -1;
@@ -287,19 +404,19 @@ TEST_F_TIMEOUT(ports, bind_refused, SECONDS)
 	int fd, i;
 
 	for (i = 0; i < PORTS; i++)
-		ASSERT_EQ(0, bind_to(CLIENT, 0, false, CROWD));
+		ASSERT_EQ(0, bind_to(CLIENT, variant->family, 0, false, CROWD));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(0, summary.bind_failures);
 	ASSERT_EQ(PORTS, summary.bind_blocked);
 	for (i = 0; i < 5; i++)
-		ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, 0, false, CROWD));
+		ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, variant->family, 0, false, CROWD));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(5, summary.bind_failures);
 	/* A port asked for by number is another matter. */
-	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, LOW + 1, false, CROWD));
-	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, LOW + 1, true, CROWD));
+	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, variant->family, LOW + 1, false, CROWD));
+	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, variant->family, LOW + 1, true, CROWD));
 	/* listen() of an unbound socket looks for a port like bind() to 0. */
-	fd = tcp_socket(CLIENT, IPV4);
+	fd = tcp_socket(CLIENT, variant->family);
 	CHECK(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0));
 	ASSERT_NE(0, listen(fd, 1));
 	close(fd);
@@ -311,8 +428,49 @@ TEST_F_TIMEOUT(ports, bind_refused, SECONDS)
 	ASSERT_EQ(0, summary.bind_failures);
 	/* Every port is taken from every connect(). */
 	CHECK(wire(CLIENT, LOSE));
-	ASSERT_EQ(0, open_until_refused(CLIENT, &target, CROWD, 1));
-	CHECK(failures_are(CLIENT, 1));
+	ASSERT_EQ(0, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	CHECK(failures_are(CLIENT, TARGET, 1));
+}
+
+static int bind_as_somebody(const struct ns *ns, const struct target *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, target->family, "0.0.0.0", "::", 0);
+	int fd = target_socket(ns, target);
+
+	if (fd < 0 || setresuid(REFUSED_UID, REFUSED_UID, REFUSED_UID))
+		return -1;
+	return bind(fd, (struct sockaddr *)&sa, len) ? errno : 0;
+}
+
+/* Whose bind() that was, for those who may know. */
+TEST_F_TIMEOUT(ports, bind_named, SECONDS)
+{
+	struct summary summary;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < PORTS; i++)
+		ASSERT_EQ(0, bind_to(CLIENT, variant->family, 0, false, CROWD));
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_STREQ("", summary.bind_comm);
+	pid = refused_process(bind_as_somebody, CLIENT, TARGET, EADDRINUSE);
+	ASSERT_LT(0, pid) TH_LOG("%s", why());
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(1, summary.bind_failures);
+	ASSERT_EQ((uint64_t)pid, summary.bind_pid);
+	ASSERT_EQ(REFUSED_UID, summary.bind_uid);
+	ASSERT_STREQ(REFUSED_NAME, summary.bind_comm);
+	CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q ' last " REFUSED_NAME "\\[%d\\], '",
+		  pid));
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli -j port summary | "
+		  "grep -q '\"last_bind_failure\": *null'"));
+	CHECK(end_child(pid, SIGKILL));
+	CHECK(run(CLIENT, "tcpstate-cli -j port summary | grep -q '\"gone\": *true'"));
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ((uint64_t)pid, summary.bind_pid);
+	ASSERT_EQ(REFUSED_UID, summary.bind_uid);
+	ASSERT_STREQ(REFUSED_NAME, summary.bind_comm);
 }
 
 struct use {
@@ -395,7 +553,6 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 {
 	struct summary summary;
 	struct pair other;
-	size_t n;
 	int i, fd;
 
 	CHECK(pair_listen(NET, &self->base.pair));
@@ -404,16 +561,13 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 		CHECK(pair_to_time_wait(&self->base.pair));
 		/* The server closes first. */
 		CHECK(pair_open(NET, &self->base.pair));
-		shutdown(self->base.pair.server, SHUT_WR);
-		CHECK(read_to_end(self->base.pair.client, &n));
-		close_fd(&self->base.pair.client);
-		close_fd(&self->base.pair.server);
+		CHECK(pair_to_server_time_wait(&self->base.pair));
 	}
 	CHECK(pair_open(NET, &self->base.pair));
 	close_fd(&self->base.pair.client);
-	pair_init(&other, IPV6, PORT + 1);
+	pair_init(&other, variant->family == IPV6 ? IPV4 : IPV6, PORT + 1);
 	CHECK(pair_open(NET, &other));
-	fd = target_connect(CLIENT, &target);
+	fd = target_connect(CLIENT, TARGET);
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	CHECK(crowd_add(CROWD, fd));
 	ASSERT_TRUE(WAIT_FOR(!uses_as_ss(CLIENT), PATIENCE_MS)) TH_LOG("%s", why());
@@ -423,6 +577,90 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 	ASSERT_EQ(2, summary.in_use);
 	ASSERT_EQ(0, summary.destinations);
 	pair_close(&other);
+}
+
+/* A request and its answer. */
+static int ask(struct pair *p)
+{
+	char said[200];
+
+	if (send_bytes(p->client, 100) || send_bytes(p->server, 200))
+		return -1;
+	if (recv(p->server, said, 100, MSG_WAITALL) != 100 ||
+	    recv(p->client, said, 200, MSG_WAITALL) != 200)
+		return fail("recv: %m");
+	return 0;
+}
+
+/* So many connections to @port are in TIME_WAIT where they were opened, and accepted. */
+static bool waiting(const struct net *net, uint16_t port, int client, int server)
+{
+	int n[2];
+
+	if (run(&net->client, "ss -Htan state time-wait dport = :%u | wc -l", port))
+		return false;
+	n[0] = atoi(output());
+	if (run(&net->server, "ss -Htan state time-wait sport = :%u | wc -l", port))
+		return false;
+	n[1] = atoi(output());
+	if (n[0] != client || n[1] != server)
+		fail("%d and %d in TIME_WAIT, not %d and %d", n[0], n[1], client, server);
+	return n[0] == client && n[1] == server;
+}
+
+/* 26: as many requests, each by a connection of its own or all by one. */
+TEST_F_TIMEOUT(ports, keep_alive, SECONDS)
+{
+	struct pair *p = &self->base.pair;
+	struct target closes = *TARGET, kept = *TARGET, client = *TARGET;
+	struct room room;
+	int i;
+
+	/*
+	 * "Connection: close": the server closes, and has the TIME_WAIT. (The
+	 * ports are given, as a SYN from one used before would end it.)
+	 */
+	CHECK(pair_listen(NET, p));
+	for (i = 0; i < PORTS; i++) {
+		p->from = TAKEN + i;
+		CHECK(pair_open(NET, p));
+		CHECK(ask(p));
+		CHECK(pair_to_server_time_wait(p));
+	}
+	ASSERT_TRUE(WAIT_FOR(waiting(NET, p->port, 0, PORTS), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, &closes, &room));
+	ASSERT_EQ(0, room.used + room.outside);
+	pair_close(p);
+
+	/* Kept alive: nobody closes until all is said. */
+	kept.port = PORT + 1;
+	pair_init(p, variant->family, kept.port);
+	CHECK(pair_open(NET, p));
+	for (i = 0; i < PORTS; i++)
+		CHECK(ask(p));
+	ASSERT_TRUE(waiting(NET, p->port, 0, 0)) TH_LOG("%s", why());
+	CHECK(pair_to_time_wait(p));
+	ASSERT_TRUE(WAIT_FOR(waiting(NET, p->port, 1, 0), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(room_read(CLIENT, &kept, &room));
+	ASSERT_EQ(1, room.used);
+	pair_close(p);
+
+	/* A client that closes first has it, and one request more finds no port. */
+	client.port = PORT + 2;
+	pair_init(p, variant->family, client.port);
+	for (i = 0; i < PORTS; i++) {
+		CHECK(pair_open(NET, p));
+		CHECK(ask(p));
+		CHECK(pair_to_time_wait(p));
+	}
+	ASSERT_TRUE(WAIT_FOR(waiting(NET, p->port, PORTS, 0), PATIENCE_MS)) TH_LOG("%s", why());
+	ASSERT_EQ(0, open_until_refused(CLIENT, &client, CROWD, 1));
+	CHECK(room_read(CLIENT, &client, &room));
+	ASSERT_EQ(PORTS, room.time_wait);
+	ASSERT_EQ(1, room.failures);
+	ASSERT_EQ(1, open_until_refused(CLIENT, &kept, CROWD, 1));
+	CHECK(same_as_ss(CLIENT));
+	CHECK(same_as_ss(SERVER));
 }
 
 /* 20: a client's bound port in TIME_WAIT cannot be bound again without SO_REUSEADDR. */
@@ -436,8 +674,8 @@ TEST_F_TIMEOUT(ports, bound_client_again, SECONDS)
 	CHECK(port_uses(CLIENT, table));
 	ASSERT_EQ(1, table[12345].sockets);
 	ASSERT_EQ(1, table[12345].time_wait);
-	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, 12345, false, CROWD));
-	ASSERT_EQ(0, bind_to(CLIENT, 12345, true, CROWD));
+	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, variant->family, 12345, false, CROWD));
+	ASSERT_EQ(0, bind_to(CLIENT, variant->family, 12345, true, CROWD));
 	free(table);
 }
 
@@ -445,17 +683,14 @@ TEST_F_TIMEOUT(ports, bound_client_again, SECONDS)
 TEST_F_TIMEOUT(ports, server_again, SECONDS)
 {
 	struct use *table = calloc(65536, sizeof(*table));
-	size_t n;
 
 	CHECK(pair_open(NET, &self->base.pair));
-	shutdown(self->base.pair.server, SHUT_WR);
-	CHECK(read_to_end(self->base.pair.client, &n));
-	close_fd(&self->base.pair.client);
+	CHECK(pair_to_server_time_wait(&self->base.pair));
 	pair_close(&self->base.pair);
 	ASSERT_TRUE(WAIT_FOR(!port_uses(SERVER, table) && table[PORT].time_wait == 1 &&
 			     table[PORT].sockets == 1, PATIENCE_MS));
-	ASSERT_EQ(EADDRINUSE, bind_to(SERVER, PORT, false, CROWD));
-	ASSERT_EQ(0, bind_to(SERVER, PORT, true, CROWD));
+	ASSERT_EQ(EADDRINUSE, bind_to(SERVER, variant->family, PORT, false, CROWD));
+	ASSERT_EQ(0, bind_to(SERVER, variant->family, PORT, true, CROWD));
 	free(table);
 }
 

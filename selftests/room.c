@@ -12,8 +12,8 @@
 
 static socklen_t target_address(struct sockaddr_storage *sa, const struct target *target)
 {
-	if (target->host4)
-		return address(sa, target->family, target->host4, "::1", target->port);
+	if (target->host)
+		return address(sa, target->family, target->host, target->host, target->port);
 	return target->local ? local_address(sa, target->family, target->port) :
 			       server_address(sa, target->family, target->port);
 }
@@ -21,8 +21,10 @@ static socklen_t target_address(struct sockaddr_storage *sa, const struct target
 /* As tcpstate shows it: a mapped address is an IPv4 address. */
 static const char *target_text(const struct target *target)
 {
+	if (target->host)
+		return target->host;
 	if (target->family != IPV6)
-		return target->host4 ? target->host4 : target->local ? "127.0.0.1" : "10.9.0.2";
+		return target->local ? "127.0.0.1" : "10.9.0.2";
 	return target->local ? "::1" : "fd09::2";
 }
 
@@ -49,10 +51,21 @@ static void text(struct json_object *from, const char *key, char *to, size_t siz
 		 json_object_get_string(o) : "");
 }
 
+/* A process that was refused; a pid that is not told is UINT64_MAX. */
+static void process_from(struct json_object *from, const char *key, uint64_t *pid, uint64_t *uid,
+			 char *comm, size_t size)
+{
+	struct json_object *o;
+
+	if (!json_object_object_get_ex(from, key, &o) || !o)
+		return;
+	*pid = value(o, "pid");
+	*uid = value(o, "uid");
+	text(o, "comm", comm, size);
+}
+
 static void room_from(struct json_object *o, struct room *room)
 {
-	struct json_object *last;
-
 	*room = (struct room){
 		.used = value(o, "used"),
 		.capacity = value(o, "capacity"),
@@ -67,11 +80,8 @@ static void room_from(struct json_object *o, struct room *room)
 		.sustainable_rate = real(o, "sustainable_rate"),
 	};
 	text(o, "severity", room->severity, sizeof(room->severity));
-	if (json_object_object_get_ex(o, "last_failure", &last) && last) {
-		room->failed_pid = value(last, "pid");
-		room->failed_uid = value(last, "uid");
-		text(last, "comm", room->failed_comm, sizeof(room->failed_comm));
-	}
+	process_from(o, "last_failure", &room->failed_pid, &room->failed_uid, room->failed_comm,
+		     sizeof(room->failed_comm));
 }
 
 int rooms_read(const struct ns *ns, const struct target *target, struct room *room, size_t *n)
@@ -138,6 +148,8 @@ int summary_read(const struct ns *ns, struct summary *summary)
 		.destinations_max = value(o, "destinations_max"),
 		.destinations_dropped = value(o, "destinations_dropped"),
 	};
+	process_from(o, "last_bind_failure", &summary->bind_pid, &summary->bind_uid,
+		     summary->bind_comm, sizeof(summary->bind_comm));
 	json_object_put(o);
 	return status ? fail("tcpstate-cli port summary ended with %d", status) : 0;
 }
@@ -206,16 +218,26 @@ int target_dial(int fd, const struct target *target)
 	return !connect(fd, (struct sockaddr *)&sa, len) || errno == EINPROGRESS ? 0 : errno;
 }
 
-int target_connect(const struct ns *ns, const struct target *target)
+int target_dial_blocking(int fd, const struct target *target)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = target_address(&sa, target);
-	int fd = target_socket(ns, target);
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, len)) {
-		fail("connect: %m");
-		close(fd);
+	if (set_nonblocking(fd, false))
+		return errno;
+	return connect(fd, (struct sockaddr *)&sa, len) ? errno : 0;
+}
+
+int target_connect(const struct ns *ns, const struct target *target)
+{
+	int fd = target_socket(ns, target), err;
+
+	if (fd < 0)
 		return -1;
+	err = target_dial_blocking(fd, target);
+	if (err) {
+		close(fd);
+		return fail("connect: %s", strerror(err));
 	}
 	return fd;
 }

@@ -9,7 +9,7 @@
 struct target {
 	enum family family;
 	bool local;
-	const char *host4;	/* another address than these, if not NULL */
+	const char *host;	/* another address than these, if not NULL */
 	uint16_t port;
 	const char *device;	/* that the sockets are bound to, or NULL */
 	/*
@@ -40,6 +40,8 @@ struct summary {
 	uint64_t low, high, reserved, bind_blocked, in_use, connect_failures;
 	uint64_t own_range_failures, bind_failures, bind_missed;
 	uint64_t destinations, destinations_max, destinations_dropped;
+	uint64_t bind_pid, bind_uid;	/* who was refused last */
+	char bind_comm[32];
 };
 
 int summary_read(const struct ns *ns, struct summary *summary);
@@ -53,7 +55,9 @@ int range_set(const struct ns *ns, unsigned int low, unsigned int high);
 int target_socket(const struct ns *ns, const struct target *target);
 /* connect() without waiting: 0, or its errno. */
 int target_dial(int fd, const struct target *target);
-/* The same, and wait for the answer. */
+/* The same, waiting for the answer. */
+int target_dial_blocking(int fd, const struct target *target);
+/* A new socket, and wait for the answer. */
 int target_connect(const struct ns *ns, const struct target *target);
 
 /* Sockets, to be closed all at once. */

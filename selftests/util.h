@@ -298,6 +298,8 @@ int pair_dial(const struct net *net, struct pair *p);
 int pair_open_local(const struct ns *ns, struct pair *p);
 /* Shut the client's side down and close the server's: the client has TIME_WAIT. */
 int pair_to_time_wait(struct pair *p);
+/* The other way round: the server has it. */
+int pair_to_server_time_wait(struct pair *p);
 void pair_close(struct pair *p);
 
 /* --- connect.c: what most tests stand on --- */

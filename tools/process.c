@@ -119,6 +119,7 @@ void process_print(const char *key, const struct process *process)
 	out_string("comm", NULL, *process->comm ? process->comm : NULL);
 	out_number("uid", NULL, process->uid);
 	out_age("age_ms", NULL, process->age_ms);
+	out_bool("gone", NULL, NULL, process->gone);
 	out_object_close();
 }
 

@@ -93,7 +93,7 @@ aged() {
 	}'
 }
 
-plan 43
+plan 48
 check "the module loads" module_load
 at_exit module_unload
 log_begin

@@ -669,8 +669,10 @@ static __always_inline void conn_fill(struct tcpstate_conn *conn,
 	conn->home = here;
 	conn->since = this_cpu_read(tcpstate_clock.ns);
 	conn->status = status;
-	/* Pairs with the READ_ONCE() of tcpstate_conn_owner(). */
-	WRITE_ONCE(conn->owner, 0);
+	/* tcpstate_conn_owner() may have met the record as what it was, and
+	 * finds out. Plain, so that the three are one store.
+	 */
+	data_race(conn->owner = 0);
 	conn->closer = 0;
 	conn->generation = 0;
 }
@@ -1080,9 +1082,7 @@ u16 tcpstate_conn_owner(const struct sock *sk)
 
 	if (!conn)
 		return 0;
-	/* Pairs with the WRITE_ONCE() of conn_fill() and the
-	 * smp_store_release() of conn_accept().
-	 */
+	/* Pairs with the smp_store_release() of conn_accept(). */
 	owner = READ_ONCE(conn->owner);
 	smp_rmb();	/* it still was the record of @sk then */
 	return READ_ONCE(conn->obj) == sk ? owner : 0;

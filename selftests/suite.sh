@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# suite.sh [-H] [-P] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
+# suite.sh [-H] [-P] [-q] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
 # prints, then what the tests that failed said, a table of the single results, test
 # by kernel, a line for each kernel, one for each thing that was skipped or is to be
@@ -10,6 +10,7 @@
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
+#   -q	what takes long on one of the kernels only, that which settings names
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
 #	more than one, each line begins with its kernel. Unless N is 1, tests
 #	that mostly wait (see settings) run in a machine of their own, beside
@@ -23,11 +24,12 @@ usage() {
 	exit 2
 }
 
-kernels=() harness=0 plants=0 jobs=$(nproc) everything=0
-while getopts HPj:k: opt; do
+kernels=() harness=0 plants=0 quick=0 jobs=$(nproc) everything=0
+while getopts HPqj:k: opt; do
 	case $opt in
 	H) harness=1 ;;
 	P) plants=1 ;;
+	q) quick=1 ;;
 	j) jobs=$OPTARG ;;
 	k) read -r -a kernels <<<"$OPTARG" ;;
 	*) usage ;;
@@ -46,15 +48,23 @@ if ((${#tests[@]} == 0)); then
 	everything=1
 fi
 
-# tests_of KERNEL: of the whole suite, what is for that kernel; what was asked for
-# by name is run wherever it was.
+# setting TEST NAME: what settings says of it.
+setting() {
+	awk -v t="$1" -v name="$2=" '$1 == t { for (i = 2; i <= NF; i++)
+		if (index($i, name) == 1) print substr($i, length(name) + 1) }' "$here/settings"
+}
+
+# tests_of KERNEL: of the whole suite, what is for that kernel, and for rt only what
+# says so; what was asked for by name is run wherever it was.
 tests_of() {
-	local t for_kernels
+	local t for_kernels quick_on
 
 	for t in "${tests[@]}"; do
-		for_kernels=$(awk -v t="$t" '$1 == t {
-			for (i = 2; i <= NF; i++) if (sub(/^kernels=/, "", $i)) print $i }' "$here/settings")
-		if ((everything == 0)) || [[ ! $for_kernels || ",$for_kernels," == *",$1,"* ]]; then
+		for_kernels=$(setting "$t" kernels)
+		[[ $for_kernels || $1 == rt ]] || for_kernels=$1
+		quick_on=$(setting "$t" quick)
+		((quick == 0)) || for_kernels=${quick_on:-$for_kernels}
+		if ((everything == 0)) || [[ ",$for_kernels," == *",$1,"* ]]; then
 			echo "$t"
 		fi
 	done

@@ -13,6 +13,8 @@ top=$(cd "$vm_dir/../.." && pwd)
 cache=${TCPSTATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tcpstate}
 build=${TCPSTATE_BUILD:-$top/build}
 all_kernels=(5.10 6.1 6.12 7.2)
+# Debian's 6.1 with PREEMPT_RT, on which the module must refuse to be loaded.
+refused_kernels=(rt)
 # Built here, from Debian's source and the files of config/.
 built_kernels=(debug kcsan)
 
@@ -34,9 +36,9 @@ usage() {
 suite_of() {
 	case $1 in
 	5.10) echo bullseye ;;
-	6.1 | 6.12 | debug | kcsan) echo bookworm ;;
+	6.1 | 6.12 | rt | debug | kcsan) echo bookworm ;;
 	7.2) echo forky ;;
-	*) die "no kernel '$1' here: use one of ${all_kernels[*]} ${built_kernels[*]}" ;;
+	*) die "no kernel '$1' here: use one of ${all_kernels[*]} ${built_kernels[*]} ${refused_kernels[*]}" ;;
 	esac
 }
 
@@ -47,7 +49,7 @@ is_built() {
 kernels_of() {
 	case $1 in
 	bullseye) echo 5.10 ;;
-	bookworm) echo 6.1 6.12 ;;
+	bookworm) echo 6.1 6.12 rt ;;
 	forky) echo 7.2 ;;
 	esac
 }

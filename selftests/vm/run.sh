@@ -6,8 +6,8 @@
 # indented as they come; exits 0 only if every test ran and passed or said why
 # it was skipped, and the kernel's log is clean.
 #
-#   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2, or one that looks for bugs:
-#		debug or kcsan
+#   -k KERNEL	5.10, 6.1 (default), 6.12 or 7.2; one that looks for bugs: debug or
+#		kcsan; or rt, with PREEMPT_RT, where the module refuses to be loaded
 #   -s N	virtual CPUs (default 2, or what the test asks for)
 #   -m MB	memory (default 1024, or what the test asks for)
 #   -t SECONDS	time a test may take (default 300, or what the test asks for)

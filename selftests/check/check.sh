@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# check.sh [STEP...]: run the static checks (default: all), each one whatever
-# became of those before it. One line for each; what a step complains of
-# follows it. The last line is 'N passed, N failed'; exits 0 only if all passed.
+# check.sh [STEP...]: run the static checks (default: all), as many at a time as
+# there are CPUs, each one whatever becomes of the others. One line for each; what
+# a step complains of follows it. The last line is 'N passed, N failed'; exits 0 only if all passed.
 #
 # Everything runs inside the build tree of Debian's bookworm, where
 # the harness keeps its compilers, with the checkout at /src, read-only, the
@@ -17,16 +17,25 @@ exec </dev/null
 
 out=$build/check
 
+# What tree() needs to be there, once for all steps.
+devices=(null zero full tty urandom)
+tree_up() {
+	local d
+
+	mkdir -p "$out/dev/pts" "$out/tmp"
+	ln -sfn pts/ptmx "$out/dev/ptmx"
+	ln -sfn /proc/self/fd "$out/dev/fd"
+	for d in "${devices[@]}"; do
+		: >>"$out/dev/$d"
+	done
+}
+
 # Run COMMAND in the tree, with the few devices that tests ask for. The tree has
 # no mount(8): its terminals are mounted by the system call.
 tree() {
 	local d binds=()
 
-	mkdir -p "$out/dev/pts" "$out/tmp"
-	ln -sfn pts/ptmx "$out/dev/ptmx"
-	ln -sfn /proc/self/fd "$out/dev/fd"
-	for d in null zero full tty urandom; do
-		: >>"$out/dev/$d"
+	for d in "${devices[@]}"; do
 		binds+=("/dev/$d=/dev/$d")
 	done
 	# shellcheck disable=SC2016 # these are Perl's
@@ -295,21 +304,37 @@ for s in "${steps[@]}"; do
 done
 
 "$vm_dir/prepare.sh" "${all_kernels[@]}"
-mkdir -p "$out"
+tree_up
 passed=0 failed=0
-for s in "${steps[@]}"; do
-	start=$SECONDS status=0
-	# in a shell of its own, so that 'set -e' holds inside
-	(set -e; "check_$s") >"$out/$s.out" 2>&1 & wait $! || status=$?
-	if ((status == 0)) && [[ ! -s $out/$s.out ]]; then
-		passed=$((passed + 1))
-		printf 'check: %-11s clean  (%d s)\n' "$s" $((SECONDS - start))
-	else
+declare -A step_of=() began=()
+
+# Wait until fewer than $1 steps are under way, and tell how they ended.
+wait_below() {
+	local pid status s took
+
+	while ((${#step_of[@]} >= $1)); do
+		pid='' status=0
+		wait -n -p pid "${!step_of[@]}" || status=$?
+		s=${step_of[$pid]} took=$((SECONDS - began[$pid]))
+		unset "step_of[$pid]"
+		if ((status == 0)) && [[ ! -s $out/$s.out ]]; then
+			passed=$((passed + 1))
+			printf 'check: %-11s clean  (%d s)\n' "$s" "$took"
+			continue
+		fi
 		failed=$((failed + 1))
-		printf 'check: %-11s NOT CLEAN  (%d s, status %d)\n' "$s" $((SECONDS - start)) "$status"
+		printf 'check: %-11s NOT CLEAN  (%d s, status %d)\n' "$s" "$took" "$status"
 		head -n 60 "$out/$s.out" | sed 's/^/  /'
 		(($(wc -l <"$out/$s.out") <= 60)) || echo "  ... all of it is in $out/$s.out"
-	fi
+	done
+}
+
+for s in "${steps[@]}"; do
+	wait_below "$(nproc)"
+	# in a shell of its own, so that 'set -e' holds inside
+	(set -e; "check_$s") >"$out/$s.out" 2>&1 &
+	step_of[$!]=$s began[$!]=$SECONDS
 done
+wait_below 1
 echo "$passed passed, $failed failed"
 ((failed == 0))

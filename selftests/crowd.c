@@ -184,7 +184,7 @@ TEST_F_TIMEOUT(crowd, loads_among_many, 600)
 	CHECK(step(&self->net.server, ONLY_V4, EVERY_SERVER));
 
 	CHECK(traffic_pause(&self->traffic));
-	CHECK(between_two_ss(&self->ns));
+	CHECK(paused_as_ss(&self->ns));
 	CHECK(traffic_resume(&self->traffic));
 	CHECK(traffic_stop(&self->traffic));
 	CHECK(audit(&self->ns));

@@ -65,7 +65,7 @@ TEST_F_TIMEOUT(races, all_at_once, SECONDS)
 	disturb_stop(&self->disturb);
 	CHECK(traffic_stop(&self->traffic));
 	for (i = 0; i < NAMESPACES; i++)
-		CHECK(between_two_ss(&self->ns[i]));
+		CHECK(paused_as_ss(&self->ns[i]));
 	CHECK(audit_all());
 }
 

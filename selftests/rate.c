@@ -160,7 +160,7 @@ TEST_F_TIMEOUT(rate, with_and_without, 900)
 		CHECK(traffic_stop(&self->traffic));
 		if (which == WITH) {
 			CHECK(counted(ns, self->traffic.done));
-			CHECK(between_two_ss(ns));
+			CHECK(paused_as_ss(ns));
 			CHECK(audit_all());
 			CHECK(module_unload());
 		}

@@ -86,7 +86,7 @@ static int quiet_as_ss(struct traffic *t, struct ns ns[])
 	if (traffic_pause(t))
 		return -1;
 	for (i = 0; i < NAMESPACES && !rc; i++)
-		rc = between_two_ss(&ns[i]);
+		rc = paused_as_ss(&ns[i]);
 	return traffic_resume(t) ? -1 : rc;
 }
 
@@ -121,7 +121,7 @@ TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 	       (uintmax_t)(now_ms() - start));
 	/* Quiet: what is left is TIME_WAIT, and ends by and by. */
 	for (i = 0; i < NAMESPACES; i++)
-		CHECK(between_two_ss(&self->ns[i]));
+		CHECK(paused_as_ss(&self->ns[i]));
 	CHECK(audit_all());
 }
 

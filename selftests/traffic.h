@@ -66,9 +66,10 @@ int traffic_stop(struct traffic *t);
 int traffic_settings(const struct ns *ns);
 
 /*
- * With traffic paused sockets only end, by timers: what ss shows before is at
- * least what tcpstate shows, and that at least what ss shows after.
+ * With traffic paused only mini-sockets end, by timers: of all else tcpstate shows
+ * what ss does; of those at most what ss has shown before, of either family, and in
+ * all at least what the kernel counts after.
  */
-int between_two_ss(const struct ns *ns);
+int paused_as_ss(const struct ns *ns);
 
 #endif

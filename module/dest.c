@@ -781,12 +781,17 @@ int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
 
 /**
  * tcpstate_dest_max() - the cap on one namespace's destinations
+ * @netns: the namespace
  *
- * Return: how many.
+ * Return: how many it may have: by its own cap, or with what the others leave
+ * of that for all.
  */
-u64 tcpstate_dest_max(void)
+u64 tcpstate_dest_max(const struct tcpstate_netns *netns)
 {
-	return max_destinations_netns;
+	int left = (int)max_destinations - atomic_read(&dest_count);
+
+	return min_t(u64, max_destinations_netns,
+		     atomic_read(&netns->dests) + max(left, 0));
 }
 
 static bool refused_lately(struct tcpstate_dest *dest)

@@ -68,6 +68,11 @@ int tcpstate_nl_port_get_doit(struct sk_buff *skb, struct genl_info *info)
 	u16 number = 0;
 	int err;
 
+	err = tcpstate_netlink_refuse(info->nlhdr,
+				      BIT_ULL(TCPSTATE_A_PORT_ALL_NETNS),
+				      info->extack);
+	if (err)
+		return err;
 	if (info->attrs[TCPSTATE_A_PORT_PORT])
 		number = nla_get_u16(info->attrs[TCPSTATE_A_PORT_PORT]);
 	if (!number) {
@@ -138,10 +143,12 @@ int tcpstate_nl_port_get_dumpit(struct sk_buff *skb,
 {
 	struct port_cursor *cursor = (void *)cb->ctx;
 	const struct tcpstate_port *port;
-	int err = 0;
+	int err;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	if (tcpstate_dump_attr(cb, TCPSTATE_A_PORT_ALL_NETNS))
+	err = tcpstate_netlink_refuse(cb->nlh, BIT_ULL(TCPSTATE_A_PORT_PORT),
+				      cb->extack);
+	if (!err && tcpstate_dump_attr(cb, TCPSTATE_A_PORT_ALL_NETNS))
 		err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
@@ -250,7 +257,7 @@ static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,
 			     atomic_read(&netns->dests)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX,
-			     tcpstate_dest_max()) ||
+			     tcpstate_dest_max(netns)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
 			     atomic64_read(&netns->dests_dropped)) ||
 	    put_bind(skb, netns, reader))

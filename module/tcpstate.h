@@ -884,7 +884,7 @@ struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id);
 int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
 		      unsigned long since, struct tcpstate_dest_use *use);
 u64 tcpstate_dest_opens(struct tcpstate_dest *dest);
-u64 tcpstate_dest_max(void);
+u64 tcpstate_dest_max(const struct tcpstate_netns *netns);
 
 /* port.c: local ports, and what connect() could get of them */
 struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
@@ -946,7 +946,8 @@ u32 tcpstate_alert_room_floor(const struct tcpstate_netns *netns, u32 ports);
 const char *tcpstate_alert_thresholds_bad(const u32 *thresholds);
 void tcpstate_alert_thresholds_set(struct tcpstate_netns *netns,
 				   const u32 *thresholds);
-struct tcpstate_watch *tcpstate_alert_next(u64 id);
+u32 tcpstate_alert_default(enum tcpstate_threshold threshold);
+struct tcpstate_watch *tcpstate_alert_next(struct tcpstate_watch *watch);
 struct tcpstate_netns *tcpstate_alert_netns(struct tcpstate_watch *watch);
 bool tcpstate_alert_read(struct tcpstate_watch *watch,
 			 enum tcpstate_event event,

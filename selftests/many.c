@@ -5,7 +5,9 @@
  * more is forgotten.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <json-c/json.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,6 +18,8 @@
 
 #define SECONDS	900
 #define TOP	10
+/* The address of number @n: 127.1.0.0 and on. */
+#define DESTINATION(n)	(0x7f010000 + (n))
 
 FIXTURE(many) {
 	struct room_rig base;
@@ -37,11 +41,30 @@ FIXTURE_TEARDOWN(many)
 /* @each connections to destination number @n. */
 static int open_to(const struct ns *ns, unsigned int n, unsigned int each, struct crowd *crowd)
 {
-	char host[20];
+	struct in_addr addr = { htonl(DESTINATION(n)) };
+	char host[INET_ADDRSTRLEN];
 	struct target target = { .family = IPV4, .host = host, .port = PORT, .deferred = true };
 
-	snprintf(host, sizeof(host), "127.%u.%u.%u", 1 + n / 65536, n / 256 % 256, n % 256);
+	inet_ntop(AF_INET, &addr, host, sizeof(host));
 	return open_until_refused(ns, &target, crowd, each) == (int)each ? 0 : -1;
+}
+
+/* @n connections from @ns, each to a destination of its own, and each over at once. */
+static int flood(const struct ns *ns, unsigned int first, unsigned int n)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	int fd, rc = ns_enter(ns);
+	unsigned int i;
+
+	for (i = 0; i < n && !rc; i++) {
+		sa.sin_addr.s_addr = htonl(DESTINATION(first + i));
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || set_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) ||
+		    connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+			rc = fail("connection %u of the flood: %m", i);
+		close(fd);
+	}
+	return ns_leave() ? -1 : rc;
 }
 
 /* "10 127.1.0.7 9 127.1.0.3 ...": used and address of the fullest. */
@@ -96,8 +119,7 @@ TEST_F_TIMEOUT(many, top, SECONDS)
  */
 TEST_F_TIMEOUT(many, caps, SECONDS)
 {
-	unsigned int flood = atoi(from_env("MANY_FLOOD", "10000")), i;
-	struct crowd brief = { };
+	unsigned int flooded = atoi(from_env("MANY_FLOOD", "10000")), i;
 	struct summary summary;
 
 	CHECK(cheap_connections(CLIENT));
@@ -108,14 +130,10 @@ TEST_F_TIMEOUT(many, caps, SECONDS)
 	ASSERT_EQ(12000, summary.destinations_max);
 	ASSERT_EQ(12000, summary.destinations);
 	ASSERT_EQ(1000, summary.destinations_dropped);
-	for (i = 0; i < flood; i++) {
-		CHECK(open_to(CLIENT, 13000 + i, 1, &brief));
-		close(brief.fds[--brief.n]);
-	}
-	crowd_close(&brief);
+	CHECK(flood(CLIENT, 13000, flooded));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(12000, summary.destinations);
-	ASSERT_EQ(1000 + flood, summary.destinations_dropped);
+	ASSERT_EQ(1000 + flooded, summary.destinations_dropped);
 	for (i = 0; i < 500; i++)
 		CHECK(open_to(SERVER, i, 2, CROWD));
 	CHECK(summary_read(SERVER, &summary));
@@ -131,6 +149,50 @@ TEST_F_TIMEOUT(many, caps, SECONDS)
 	CHECK(open_to(CLIENT, 20000, 1, CROWD));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(1, summary.destinations);
+}
+
+FIXTURE(few) {
+	struct room_rig base;
+	struct ns third;
+};
+
+FIXTURE_SETUP(few)
+{
+	/* Half of these for any one namespace. */
+	CHECK(room_up(&self->base, "max_destinations=4"));
+	CHECK(ns_new(&self->third, NULL));
+}
+
+FIXTURE_TEARDOWN(few)
+{
+	crowd_close(CROWD);
+	ns_drop(&self->third);
+	EXPECT_OK(room_down(&self->base));
+}
+
+/* What others have used up is missing here: that is told, and check cannot know. */
+TEST_F_TIMEOUT(few, cap_of_all, SECONDS)
+{
+	const struct ns *ns[] = { CLIENT, SERVER, &self->third };
+	struct summary summary;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ns); i++)
+		CHECK(cheap_connections(ns[i]));
+	CHECK(open_to(CLIENT, 0, 1, CROWD));
+	CHECK(open_to(CLIENT, 1, 1, CROWD));
+	CHECK(open_to(SERVER, 0, 1, CROWD));
+	CHECK(summary_read(&self->third, &summary));
+	ASSERT_EQ(1, summary.destinations_max);
+	ASSERT_EQ(0, run_status(&self->third, "tcpstate-cli check --port-room 80:95"));
+	CHECK(open_to(SERVER, 1, 1, CROWD));
+	CHECK(open_to(&self->third, 0, 1, CROWD));
+	CHECK(summary_read(&self->third, &summary));
+	EXPECT_EQ(0, summary.destinations_max);
+	EXPECT_EQ(0, summary.destinations);
+	EXPECT_EQ(1, summary.destinations_dropped);
+	EXPECT_EQ(3, run_status(&self->third, "tcpstate-cli check --port-room 80:95"));
+	EXPECT_NE(NULL, strstr(output(), "UNKNOWN")) TH_LOG("%s", output());
 }
 
 /* A refusal keeps its destination for longer. */

@@ -74,6 +74,17 @@ static DECLARE_WORK(now_work, look_now);
 static DECLARE_DELAYED_WORK(again_work, look_again);
 
 /**
+ * tcpstate_alert_default() - a threshold of a namespace that is made
+ * @threshold: which
+ *
+ * Return: its value, in its own unit.
+ */
+u32 tcpstate_alert_default(enum tcpstate_threshold threshold)
+{
+	return defaults[threshold];
+}
+
+/**
  * tcpstate_alert_thresholds_bad() - check thresholds before they are set
  * @thresholds: by enum tcpstate_threshold
  *
@@ -307,7 +318,8 @@ static bool refused_lately(const struct tcpstate_refusals *refusals)
 }
 
 /* Say how many of @count have been refused since it was said last. Return
- * whether to look again.
+ * whether to look again. A line that the limit on lines holds back is not waited
+ * for longer than there would be news in it.
  */
 static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
 			    struct tcpstate_alert *alert, u64 count)
@@ -334,8 +346,10 @@ static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
 			refusals->logged_at = jiffies;
 		}
 	}
-	return count != refusals->told || count != refusals->logged ||
-	       refused_lately(refusals);
+	if (refused_lately(refusals))
+		return true;
+	refusals->logged = count;
+	return count != refusals->told;
 }
 
 /* The numbers of the last look at @dest. */
@@ -407,8 +421,9 @@ static void time_wait_numbers(const struct net *net,
 {
 	alert->event = TCPSTATE_EVENT_TIME_WAIT_LIMIT;
 	alert->used = tcpstate_minis(net);
+	/* The kernel compares it as one without a sign: -1 is no limit. */
 	alert->capacity =
-		READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
+		(u32)READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
 }
 
 static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
@@ -427,7 +442,8 @@ static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
 				    alert.used, alert.capacity, at);
 	WRITE_ONCE(netns->time_wait_limit, alert.capacity);
 	WRITE_ONCE(netns->time_wait_trigger, min_t(u64, next, U32_MAX));
-	return netns->time_wait_alert.severity || alert.used >= first;
+	return netns->time_wait_alert.severity ||
+	       (alert.capacity && alert.used >= first);
 }
 
 static bool look_bind(struct tcpstate_netns *netns, struct net *net)
@@ -513,20 +529,21 @@ bool tcpstate_alert_read(struct tcpstate_watch *watch,
 
 /**
  * tcpstate_alert_next() - the next of all that is watched
- * @id: of the one before; 0 for the first
+ * @watch: the one before; NULL for the first
  *
- * Context: process context, tcpstate_dest_mutex held.
+ * Context: process context, tcpstate_dest_mutex held all along. May sleep: they
+ * can be many.
  * Return: it, or NULL after the last.
  */
-struct tcpstate_watch *tcpstate_alert_next(u64 id)
+struct tcpstate_watch *tcpstate_alert_next(struct tcpstate_watch *watch)
 {
-	struct tcpstate_watch *watch;
-
 	lockdep_assert_held(&tcpstate_dest_mutex);
-	list_for_each_entry(watch, &alert_watched, watched)
-		if (watch->id > id)
-			return watch;
-	return NULL;
+	cond_resched();
+	if (!watch)
+		return list_first_entry_or_null(&alert_watched,
+						struct tcpstate_watch, watched);
+	return list_is_last(&watch->watched, &alert_watched) ? NULL :
+	       list_next_entry(watch, watched);
 }
 
 /**

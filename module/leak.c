@@ -51,7 +51,9 @@ void tcpstate_leak_arm(void)
  */
 void tcpstate_leak_check(void)
 {
-	mod_delayed_work(system_wq, &leak_work, 0);
+	/* Not mod_delayed_work(), which wants to be told on which queue. */
+	cancel_delayed_work(&leak_work);
+	schedule_delayed_work(&leak_work, 0);
 }
 
 /* Jiffies until what began at @oldest has lasted @seconds: 0 if it has. */
@@ -64,7 +66,10 @@ static unsigned long time_left(u64 oldest, u64 now, u32 seconds)
 
 static void leak_check(struct work_struct *work)
 {
-	unsigned long next = MAX_PERIOD, left;
+	/* As for a namespace that is made meanwhile. */
+	unsigned long next = min_t(u64, MAX_PERIOD, (u64)HZ *
+				   tcpstate_alert_default(TCPSTATE_CLOSE_WAIT_WARNING));
+	unsigned long left;
 	struct tcpstate_netns *netns;
 	bool any = false;
 	u64 id = 0, oldest;
@@ -84,15 +89,16 @@ static void leak_check(struct work_struct *work)
 		id = netns->id + 1;
 		oldest = tcpstate_count_oldest(netns, TCPSTATE_AGE_CLOSE_WAIT);
 		any |= oldest;
+		warning = READ_ONCE(netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING]);
+		/* What enters it from now on has that long, and hurries nobody. */
+		next = min(next, (unsigned long)warning * HZ);
 		if (oldest) {
-			warning = READ_ONCE(netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING]);
 			left = time_left(oldest, ktime_get_ns(), warning);
 			/* While it is looked at, that is not for us to do. */
-			if (!left) {
+			if (left)
+				next = min(next, left);
+			else
 				tcpstate_alert_due(&netns->watch);
-				left = (unsigned long)warning * HZ;
-			}
-			next = min(next, left);
 		}
 		put_net(netns->net);
 		cond_resched();

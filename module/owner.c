@@ -70,11 +70,14 @@ DEFINE_PER_CPU(struct tcpstate_owner *, tcpstate_owner_last);
 /* Serializes tidying up and tcpstate_owner_mutex's other users, who add up. */
 DEFINE_MUTEX(tcpstate_owner_mutex);
 
+/* Without it a process could make up names that all have the same hash. */
+static u32 owner_secret __read_mostly;
+
 /* By all that tells owners apart: a process may go by many names. */
 static struct hlist_head *owner_chain(const struct pid *tgid, const char *comm,
 				      kuid_t uid, u64 cgroup)
 {
-	u32 hash = jhash(comm, TASK_COMM_LEN, __kuid_val(uid));
+	u32 hash = jhash(comm, TASK_COMM_LEN, owner_secret ^ __kuid_val(uid));
 
 	return &owner_table[hash_64((unsigned long)tgid ^ cgroup ^ hash,
 				    TABLE_BITS)];
@@ -211,13 +214,21 @@ static const struct sock *listener_in(const struct sock *sk, u32 hash, bool any)
 		sock_net(sk)->ipv4.tcp_death_row.hashinfo;
 	struct inet_listen_hashbucket *bucket = inet_lhash2_bucket(hashinfo,
 								   hash);
-	const struct sock *listener;
+	const struct sock *listener, *found = NULL;
 	TCPSTATE_LHASH2_NODE *node;
+	int device;
 
-	tcpstate_lhash2_for_each_rcu(listener, node, bucket)
-		if (listens_for(listener, sk, any))
+	/* One that is bound to the device, or else to none. */
+	tcpstate_lhash2_for_each_rcu(listener, node, bucket) {
+		if (!listens_for(listener, sk, any))
+			continue;
+		device = READ_ONCE(listener->sk_bound_dev_if);
+		if (device == sk->sk_bound_dev_if)
 			return listener;
-	return NULL;
+		if (!device)
+			found = listener;
+	}
+	return found;
 }
 
 /* Likewise: what the kernel's own table has for an address and a port. */
@@ -535,6 +546,7 @@ int __init tcpstate_owner_init(void)
 		  sizeof(struct tcpstate_owner);
 	int cpu;
 
+	owner_secret = get_random_u32();
 	max_owners = clamp_t(u64, max_owners ? : fit, 1, OWNERS_MAX);
 	tcpstate_owners = kvcalloc(max_owners + 1, sizeof(*tcpstate_owners),
 				   GFP_KERNEL);

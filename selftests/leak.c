@@ -86,6 +86,32 @@ static int next_alert(int events, struct told_alert *a, int severity)
 	return 0;
 }
 
+/* What another namespace is patient with does not hold up the look at ours. */
+TEST_F_TIMEOUT(leak, others_thresholds, SECONDS)
+{
+	const struct ns *other = &self->rig.net.client;
+	struct told_alert a;
+	struct pair pair;
+	uint64_t start;
+	int fd;
+
+	fd = socket_for(other);
+	ASSERT_LE(0, fd);
+	CHECK(thresholds(fd, 86400, 86400));
+	CHECK(thresholds(self->fd, 3, 6));
+	pair_init(&pair, IPV4, PORT + 1);
+	CHECK(pair_open_local(other, &pair));
+	shutdown(pair.client, SHUT_WR);
+	/* By then the other's has been looked at, and will be again in a day. */
+	start = now_ms();
+	while (now_ms() < start + 3000)
+		nap(start);
+	CHECK(leak_one(&self->rig.net, self->listener, &self->client[0], &self->server[0]));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	pair_close(&pair);
+	close(fd);
+}
+
 TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
 {
 	uint64_t start, took;

@@ -260,7 +260,8 @@ static void survey_rest(struct survey *survey,
 		row->made -= min(row->made, survey->rows[i].made);
 		row->left -= min(row->left, survey->rows[i].left);
 	}
-	survey->count += !row_empty(row);
+	survey->count += !row_empty(row) ||
+			 atomic64_read(&survey->netns->owners_dropped);
 }
 
 static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,
@@ -398,6 +399,20 @@ static int may_know(const struct tcpstate_reader *reader,
 	return -EPERM;
 }
 
+/* By what the request wants owners to be told apart. */
+static int parse_by(const struct nlattr *attr,
+		    const struct tcpstate_reader *reader,
+		    enum tcpstate_owner_key *by, struct netlink_ext_ack *extack)
+{
+	if (!attr) {
+		NL_SET_ERR_MSG(extack, "the attribute by is missing");
+		return -EINVAL;
+	}
+	*by = nla_get_u32(attr);
+	return *by == TCPSTATE_OWNER_KEY_CGROUP ?
+	       tcpstate_reader_knows_cgroups(reader, extack) : 0;
+}
+
 /* Is it the row of the key that the request names? */
 static bool row_asked(const struct row *row, enum tcpstate_owner_key by,
 		      struct nlattr **attrs)
@@ -444,15 +459,19 @@ int tcpstate_nl_owner_get_doit(struct sk_buff *skb, struct genl_info *info)
 
 	if (!survey.netns)
 		return -ENOMEM;
+	err = tcpstate_netlink_refuse(info->nlhdr,
+				      BIT_ULL(TCPSTATE_A_OWNER_ALL_NETNS),
+				      info->extack);
+	if (err)
+		return err;
 	tcpstate_reader_init(&reader, skb, genl_info_net(info));
 	err = may_know(&reader, info->extack);
 	if (err)
 		return err;
-	if (!info->attrs[TCPSTATE_A_OWNER_BY]) {
-		NL_SET_ERR_MSG(info->extack, "the attribute by is missing");
-		return -EINVAL;
-	}
-	by = nla_get_u32(info->attrs[TCPSTATE_A_OWNER_BY]);
+	err = parse_by(info->attrs[TCPSTATE_A_OWNER_BY], &reader, &by,
+		       info->extack);
+	if (err)
+		return err;
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
@@ -516,23 +535,28 @@ int tcpstate_nl_owner_get_dumpit(struct sk_buff *skb,
 				 struct netlink_callback *cb)
 {
 	struct survey_cursor *cursor = (void *)cb->ctx;
-	const struct nlattr *attr;
 	struct tcpstate_reader reader;
 	enum tcpstate_owner_key by;
 	struct tcpstate_netns *netns;
 	int err;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
+	err = tcpstate_netlink_refuse(cb->nlh,
+				      BIT_ULL(TCPSTATE_A_OWNER_COMM) |
+				      BIT_ULL(TCPSTATE_A_OWNER_PID) |
+				      BIT_ULL(TCPSTATE_A_OWNER_UID) |
+				      BIT_ULL(TCPSTATE_A_OWNER_CGROUP),
+				      cb->extack);
+	if (err)
+		return err;
 	tcpstate_reader_init(&reader, cb->skb, sock_net(cb->skb->sk));
 	err = may_know(&reader, cb->extack);
 	if (err)
 		return err;
-	attr = tcpstate_dump_attr(cb, TCPSTATE_A_OWNER_BY);
-	if (!attr) {
-		NL_SET_ERR_MSG(cb->extack, "the attribute by is missing");
-		return -EINVAL;
-	}
-	by = nla_get_u32(attr);
+	err = parse_by(tcpstate_dump_attr(cb, TCPSTATE_A_OWNER_BY), &reader,
+		       &by, cb->extack);
+	if (err)
+		return err;
 	if (!tcpstate_dump_attr(cb, TCPSTATE_A_OWNER_ALL_NETNS)) {
 		netns = tcpstate_netlink_own(sock_net(cb->skb->sk), cb->extack);
 		if (!netns)

@@ -40,7 +40,8 @@
  * @states: bit mask of enum tcpstate_state
  * @older_ms: at least so long in their state
  * @family: of this family; 0 for both
- * @daddr: remote address, mapped if it is an IPv4 one
+ * @by_daddr: of this remote address: @daddr, @prefix
+ * @daddr: see @by_daddr; mapped if it is an IPv4 one
  * @prefix: how many bits of it to compare
  * @sport: local port; 0 for any
  * @dport: remote port; 0 for any
@@ -58,6 +59,7 @@ struct filter {
 	u32				states;
 	u64				older_ms;
 	u32				family;
+	bool				by_daddr;
 	struct in6_addr			daddr;
 	unsigned int			prefix;
 	u16				sport;
@@ -140,6 +142,7 @@ struct place {
 /**
  * struct pass - one look at the records
  * @filter: what to pick
+ * @reader: who asks
  * @cursor: what comes after this
  * @count: how many of @lines, or @places, are filled in
  * @more: there were more in the bucket
@@ -148,6 +151,7 @@ struct place {
  */
 struct pass {
 	const struct filter		*filter;
+	const struct tcpstate_reader	*reader;
 	const struct list_cursor	*cursor;
 	unsigned int			count;
 	bool				more;
@@ -219,9 +223,12 @@ static bool filter_match(const struct filter *filter, const struct sock *sk,
 		return false;
 	if (filter->sport && line_sport(sk) != filter->sport)
 		return false;
-	if (filter->prefix) {
+	if (filter->by_daddr) {
 		line_daddr(sk, &daddr);
 		if (!ipv6_prefix_equal(&daddr, &filter->daddr, filter->prefix))
+			return false;
+		/* IPv6 addresses are all but those: ::/0 has none of IPv4. */
+		if (filter->prefix < 96 && ipv6_addr_v4mapped(&daddr))
 			return false;
 	}
 	return true;
@@ -358,9 +365,13 @@ static void heap_add(struct pass *pass, const struct place *place)
 	heap[at] = *place;
 }
 
+/* Under the RCU read lock. Who is not asked for must not be among the oldest: for
+ * each few of them there would be another walk.
+ */
 static void pick_place(struct tcpstate_conn *conn, void *arg)
 {
 	struct pass *pass = arg;
+	bool unaccepted;
 	const struct sock *sk = conn->obj;
 	const struct place last = { pass->cursor->since, pass->cursor->obj };
 	const struct place place = { READ_ONCE(conn->since),
@@ -369,7 +380,10 @@ static void pick_place(struct tcpstate_conn *conn, void *arg)
 	/* What entered its state since may have been told in another. */
 	if (place.since <= pass->cursor->begun && place_after(&place, &last) &&
 	    !told_before(pass, conn) &&
-	    filter_match(pass->filter, sk, conn, pass->cursor->begun))
+	    filter_match(pass->filter, sk, conn, pass->cursor->begun) &&
+	    (!pass->filter->by_owner ||
+	     filter_owner(pass->filter, pass->reader,
+			  tcpstate_owner_holder(conn, &unaccepted))))
 		heap_add(pass, &place);
 }
 
@@ -547,8 +561,11 @@ static void find_oldest(struct pass *pass)
 	unsigned long bucket;
 
 	pass->count = 0;
-	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
+	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++) {
+		rcu_read_lock();
 		tcpstate_conn_visit(bucket, pick_place, pass);
+		rcu_read_unlock();
+	}
 	sort(pass->places, pass->count, sizeof(*pass->places), place_compare,
 	     NULL);
 }
@@ -621,7 +638,7 @@ static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 			struct netlink_ext_ack *extack)
 {
 	const struct nlattr *attr, *daddr = NULL;
-	int rest, prefix = -1;
+	int rest, err, prefix = -1;
 
 	filter->states = U32_MAX;
 	nlmsg_for_each_attr(attr, nlh, GENL_HDRLEN, rest) {
@@ -679,12 +696,18 @@ static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 			       "to list by owner needs CAP_NET_ADMIN");
 		return -EPERM;
 	}
+	if (filter->cgroup) {
+		err = tcpstate_reader_knows_cgroups(reader, extack);
+		if (err)
+			return err;
+	}
 	if (!daddr && prefix >= 0) {
 		NL_SET_ERR_MSG(extack, "a prefix needs an address");
 		return -EINVAL;
 	}
 	if (!daddr)
 		return 0;
+	filter->by_daddr = true;
 	filter->prefix = prefix >= 0 ? prefix : 8 * nla_len(daddr);
 	return parse_daddr(filter, daddr, extack);
 }
@@ -706,6 +729,7 @@ static struct listing *listing_alloc(struct list_cursor *cursor,
 	listing->cursor = cursor;
 	listing->pass.cursor = cursor;
 	listing->pass.filter = &listing->filter;
+	listing->pass.reader = &listing->reader;
 	listing->now = ktime_get_ns();
 	if (!cursor->generation) {
 		cursor->begun = listing->now;
@@ -734,10 +758,16 @@ int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info)
 	struct list_cursor cursor = {};
 	struct listing *listing;
 	struct sk_buff *answer;
-	int err = -ENOMEM;
+	int err;
 
 	if (!netns)
 		return -ENOMEM;
+	err = tcpstate_netlink_refuse(info->nlhdr,
+				      BIT_ULL(TCPSTATE_A_CONN_ALL_NETNS) |
+				      BIT_ULL(TCPSTATE_A_CONN_TOP),
+				      info->extack);
+	if (err)
+		return err;
 	if (!info->attrs[TCPSTATE_A_CONN_COOKIE]) {
 		NL_SET_ERR_MSG(info->extack, "the attribute cookie is missing");
 		return -EINVAL;
@@ -745,6 +775,7 @@ int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info)
 	answer = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!answer)
 		return -ENOMEM;
+	err = -ENOMEM;
 	listing = listing_alloc(&cursor, answer);
 	if (!listing)
 		goto free_answer;
@@ -757,7 +788,11 @@ int tcpstate_nl_conn_get_doit(struct sk_buff *skb, struct genl_info *info)
 		goto free_listing;
 	listing->filter.netns = netns;
 	err = list_table(listing);
-	if (!err && !listing->told) {
+	if (err == -EMSGSIZE || listing->told > 1) {
+		NL_SET_ERR_MSG(info->extack,
+			       "several connections have this cookie: a dump lists them");
+		err = -ENOTUNIQ;
+	} else if (!err && !listing->told) {
 		NL_SET_ERR_MSG(info->extack, "no connection has this cookie");
 		err = -ENOENT;
 	}

@@ -24,6 +24,11 @@ struct netlink_cursor {
 	unsigned int	part;
 };
 
+/* So often a mismatch is looked at again, at most, for who does not administer the
+ * machine: for 140 ms.
+ */
+#define RECHECKS_OTHERS	3
+
 /* An answer is more than a dump is sure to have room for in one message. */
 enum netlink_part {
 	PART_STATES	= BIT(0),
@@ -228,7 +233,7 @@ static int put_time_wait(struct sk_buff *skb,
 	if (!nest)
 		return -EMSGSIZE;
 	if (tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_LIMIT,
-			     READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
+			     (u32)READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_OVERFLOW,
 			     tcpstate_netns_overflow(net) - netns->overflow_base) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_TIME_WAIT_ENTRY_EXPIRED,
@@ -368,6 +373,34 @@ int tcpstate_nl_state_get_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 /**
+ * tcpstate_netlink_refuse() - refuse what would be ignored
+ * @nlh: the request, which its policy lets pass: that is one for both kinds
+ * @attrs: bits of the attributes that are for the other kind of request
+ * @extack: of the request
+ *
+ * Return: 0, or -EINVAL after a sentence in extack.
+ */
+int tcpstate_netlink_refuse(const struct nlmsghdr *nlh, u64 attrs,
+			    struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	int rest;
+
+	nlmsg_for_each_attr(attr, nlh, GENL_HDRLEN, rest) {
+		if (!(BIT_ULL(nla_type(attr)) & attrs))
+			continue;
+		if ((nlh->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP)
+			NL_SET_ERR_MSG_ATTR(extack, attr,
+					    "a dump does not take this attribute");
+		else
+			NL_SET_ERR_MSG_ATTR(extack, attr,
+					    "only a dump takes this attribute");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
  * tcpstate_netlink_may_see_all() - may namespaces be seen that are not one's
  *	own?
  * @cb: the dump that asks for them
@@ -422,7 +455,10 @@ int tcpstate_nl_state_get_dumpit(struct sk_buff *skb,
 	int err;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	err = tcpstate_netlink_may_see_all(cb);
+	err = tcpstate_netlink_refuse(cb->nlh, BIT_ULL(TCPSTATE_A_COUNTERS_ONLY),
+				      cb->extack);
+	if (!err)
+		err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
 	while ((netns = tcpstate_netlink_next(cursor->id))) {
@@ -499,6 +535,8 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 	struct tcpstate_audit audit;
 	struct tcpstate_netns *netns;
 	struct sk_buff *answer;
+	u32 rechecks;
+	bool machine;
 	int err;
 
 	if (!netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN)) {
@@ -516,11 +554,14 @@ int tcpstate_nl_audit_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!answer)
 		return -ENOMEM;
 	/* Requests hold up the registration of families, and with it every
-	 * other request: only who administers the machine may queue them.
+	 * other request: only who administers the machine may queue them, or
+	 * have them last.
 	 */
-	err = tcpstate_walk_audit(netns,
-				  nla_get_u32(info->attrs[TCPSTATE_A_AUDIT_RECHECKS]),
-				  netlink_capable(skb, CAP_NET_ADMIN), &audit);
+	machine = netlink_capable(skb, CAP_NET_ADMIN);
+	rechecks = nla_get_u32(info->attrs[TCPSTATE_A_AUDIT_RECHECKS]);
+	if (!machine)
+		rechecks = min_t(u32, rechecks, RECHECKS_OTHERS);
+	err = tcpstate_walk_audit(netns, rechecks, machine, &audit);
 	if (err == -EBUSY)
 		NL_SET_ERR_MSG(info->extack,
 			       "another audit is under way: try again");

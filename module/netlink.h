@@ -25,6 +25,8 @@ static inline struct nlattr *tcpstate_dump_attr(struct netlink_callback *cb,
 	return nlmsg_find_attr(cb->nlh, GENL_HDRLEN, attr);
 }
 
+int tcpstate_netlink_refuse(const struct nlmsghdr *nlh, u64 attrs,
+			    struct netlink_ext_ack *extack);
 struct tcpstate_netns *tcpstate_netlink_own(struct net *net,
 					    struct netlink_ext_ack *extack);
 int tcpstate_netlink_may_see_all(struct netlink_callback *cb);

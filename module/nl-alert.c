@@ -115,7 +115,8 @@ int tcpstate_nl_config_doit(struct sk_buff *skb, struct genl_info *info)
 
 /**
  * struct alert_cursor - where a dump is that goes by numbers
- * @id: of the namespace, or of what is watched, that was told last
+ * @id: of the namespace that was told last; the lowest of what is watched and
+ *	still to be told
  * @event: the next to be told of it
  */
 struct alert_cursor {
@@ -135,10 +136,15 @@ int tcpstate_nl_config_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct alert_cursor *cursor = (void *)cb->ctx;
 	struct tcpstate_netns *netns;
-	int err;
+	u64 attrs = 0;
+	int err, i;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	err = tcpstate_netlink_may_see_all(cb);
+	for (i = 0; i < TCPSTATE_THRESHOLDS; i++)
+		attrs |= BIT_ULL(config_attrs[i]);
+	err = tcpstate_netlink_refuse(cb->nlh, attrs, cb->extack);
+	if (!err)
+		err = tcpstate_netlink_may_see_all(cb);
 	if (err)
 		return err;
 	while ((netns = tcpstate_netlink_next(cursor->id + 1))) {
@@ -281,13 +287,17 @@ int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info)
 	struct net *net = genl_info_net(info);
 	struct tcpstate_alert alert, worst = {};
 	struct tcpstate_reader reader;
-	struct tcpstate_watch *watch;
+	struct tcpstate_watch *watch = NULL;
 	struct tcpstate_netns *netns;
 	enum tcpstate_event event;
 	struct sk_buff *answer;
-	int err = -ENOENT;
-	u64 id = 0;
+	int err;
 
+	err = tcpstate_netlink_refuse(info->nlhdr,
+				      BIT_ULL(TCPSTATE_A_ALERT_ALL_NETNS),
+				      info->extack);
+	if (err)
+		return err;
 	if (!info->attrs[TCPSTATE_A_ALERT_EVENT]) {
 		NL_SET_ERR_MSG(info->extack, "the attribute event is missing");
 		return -EINVAL;
@@ -301,18 +311,19 @@ int tcpstate_nl_alert_get_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 	tcpstate_reader_init(&reader, skb, net);
 	mutex_lock(&tcpstate_dest_mutex);
-	while ((watch = tcpstate_alert_next(id))) {
-		id = watch->id;
+	while ((watch = tcpstate_alert_next(watch))) {
 		if (tcpstate_alert_netns(watch) == netns &&
 		    tcpstate_alert_read(watch, event, &alert) &&
 		    alert.severity > worst.severity)
 			worst = alert;
 	}
-	if (worst.severity)
+	if (worst.severity) {
 		err = fill_alert(answer, info->snd_portid, info->snd_seq, 0,
 				 TCPSTATE_CMD_ALERT_GET, &worst, 0, &reader);
-	else
+	} else {
 		NL_SET_ERR_MSG(info->extack, "no such alert is in force");
+		err = -ENOENT;
+	}
 	mutex_unlock(&tcpstate_dest_mutex);
 	if (err) {
 		nlmsg_free(answer);
@@ -337,7 +348,7 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 	struct alert_cursor *cursor = (void *)cb->ctx;
 	struct net *net = sock_net(cb->skb->sk);
 	struct tcpstate_netns *netns = NULL;
-	struct tcpstate_watch *watch;
+	struct tcpstate_watch *watch = NULL;
 	struct tcpstate_alert alert;
 	struct tcpstate_reader reader;
 	int err = 0;
@@ -355,7 +366,13 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 	tcpstate_reader_init(&reader, cb->skb, net);
 
 	mutex_lock(&tcpstate_dest_mutex);
-	while (!err && (watch = tcpstate_alert_next(cursor->id))) {
+	while (!err && (watch = tcpstate_alert_next(watch))) {
+		if (watch->id < cursor->id)
+			continue;
+		/* Unless it is the one that was being told. */
+		if (watch->id > cursor->id)
+			cursor->event = 0;
+		cursor->id = watch->id;
 		for (; !err && cursor->event <= EVENT_LAST;
 		     cursor->event += !err) {
 			if ((netns && tcpstate_alert_netns(watch) != netns) ||
@@ -368,7 +385,7 @@ int tcpstate_nl_alert_get_dumpit(struct sk_buff *skb,
 					 &reader);
 		}
 		if (!err) {
-			cursor->id = watch->id;
+			cursor->id = watch->id + 1;
 			cursor->event = 0;
 		}
 	}

@@ -191,8 +191,14 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 	struct tcpstate_netns *netns;
 	struct tcpstate_dest *dest;
 	struct sk_buff *answer;
-	int err = -ENOENT;
+	int err;
 
+	err = tcpstate_netlink_refuse(info->nlhdr,
+				      BIT_ULL(TCPSTATE_A_DEST_ALL_NETNS) |
+				      BIT_ULL(TCPSTATE_A_DEST_TOP),
+				      info->extack);
+	if (err)
+		return err;
 	if (!key_from(&key, info->attrs)) {
 		NL_SET_ERR_MSG(info->extack,
 			       "a destination is family, saddr, daddr, dport and, if its sockets are bound to a device, ifindex");
@@ -208,10 +214,12 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 
 	mutex_lock(&tcpstate_dest_mutex);
 	dest = tcpstate_dest_find(netns, &key);
-	if (dest)
+	if (dest) {
 		err = tcpstate_dest_use(dest, net, jiffies, &use);
-	else
+	} else {
 		NL_SET_ERR_MSG(info->extack, "no such destination is known");
+		err = -ENOENT;
+	}
 	if (!err)
 		err = fill_dest(answer, info->snd_portid, info->snd_seq, 0,
 				dest, &use, &reader);
@@ -290,7 +298,9 @@ static bool top_maybe(const struct dest_top *top,
 {
 	const struct dest_row *last = &top->rows[top->max - 1];
 
+	/* Elsewhere, as behind another device, there may be fewer ports. */
 	return top->count < top->max || last->netns != dest->netns ||
+	       FIELD_GET(TCPSTATE_KEY_DEVICE, last->key.rest ^ dest->key.rest) ||
 	       atomic_read(&dest->conns) >= last->busy;
 }
 
@@ -405,8 +415,17 @@ int tcpstate_nl_dest_get_dumpit(struct sk_buff *skb,
 				struct netlink_callback *cb)
 {
 	struct dest_cursor *cursor = (void *)cb->ctx;
-	int err = 0;
+	int err;
 
+	err = tcpstate_netlink_refuse(cb->nlh,
+				      BIT_ULL(TCPSTATE_A_DEST_FAMILY) |
+				      BIT_ULL(TCPSTATE_A_DEST_IFINDEX) |
+				      BIT_ULL(TCPSTATE_A_DEST_SADDR) |
+				      BIT_ULL(TCPSTATE_A_DEST_DADDR) |
+				      BIT_ULL(TCPSTATE_A_DEST_DPORT),
+				      cb->extack);
+	if (err)
+		return err;
 	if (tcpstate_dump_attr(cb, TCPSTATE_A_DEST_ALL_NETNS)) {
 		err = tcpstate_netlink_may_see_all(cb);
 	} else {

@@ -42,6 +42,23 @@ void tcpstate_reader_init(struct tcpstate_reader *reader,
 }
 
 /**
+ * tcpstate_reader_knows_cgroups() - may cgroups be asked for?
+ * @reader: who asks
+ * @extack: of the request
+ *
+ * Return: 0, or -EPERM after a sentence in extack.
+ */
+int tcpstate_reader_knows_cgroups(const struct tcpstate_reader *reader,
+				  struct netlink_ext_ack *extack)
+{
+	if (reader->cgroups)
+		return 0;
+	NL_SET_ERR_MSG(extack,
+		       "cgroups are told of in the initial cgroup namespace only, with CAP_NET_ADMIN in the initial user namespace");
+	return -EPERM;
+}
+
+/**
  * tcpstate_reader_pid() - the pid of a process
  * @reader: in whose namespace
  * @tgid: the process

@@ -33,6 +33,8 @@ struct tcpstate_reader {
 
 void tcpstate_reader_init(struct tcpstate_reader *reader,
 			  const struct sk_buff *request, const struct net *net);
+int tcpstate_reader_knows_cgroups(const struct tcpstate_reader *reader,
+				  struct netlink_ext_ack *extack);
 u32 tcpstate_reader_pid(const struct tcpstate_reader *reader,
 			struct pid *tgid);
 uid_t tcpstate_reader_uid(const struct tcpstate_reader *reader, kuid_t kuid);

@@ -438,6 +438,10 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 	EXPECT_EQ(6, COUNT(.daddr = "10.0.0.0/8"));
 	EXPECT_EQ(3, COUNT(.daddr = "fc00::/7"));
 	EXPECT_EQ(0, COUNT(.daddr = "11.0.0.0/8"));
+	EXPECT_EQ(6, COUNT(.daddr = "0.0.0.0/0"));
+	EXPECT_EQ(3, COUNT(.daddr = "::/0"));
+	EXPECT_EQ(0, COUNT(.daddr = "::/80"));
+	EXPECT_EQ(6, COUNT(.daddr = "::ffff:10.0.0.0/104"));
 	EXPECT_EQ(9, COUNT(.comm = "conn"));
 	EXPECT_EQ(0, COUNT(.comm = "con"));
 	EXPECT_EQ(9, COUNT(.pid = getpid()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Alerts: edges as they come, and those in force. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,7 +32,7 @@ static const struct wording {
 	[TCPSTATE_EVENT_PORT_EXHAUSTED] = {
 		.name = "port-exhausted",
 		.count = "no port left: connect() refused %s x",
-		.total = ", %s x since load", .who = ", last %s",
+		.total = ", %s x in all", .who = ", last %s",
 	},
 	[TCPSTATE_EVENT_BIND_EXHAUSTED] = {
 		.name = "bind-exhausted",
@@ -148,7 +149,7 @@ int alert_read(struct nlattr *attrs, int len, void *list)
 
 	if (read_one(&alert, attrs, len))
 		return -1;
-	return alert_add(list, &alert) ? 0 : -1;
+	return alert_add(list, &alert) ? 0 : -ENOMEM;
 }
 
 /**

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* audit: the counters against a walk of the kernel's own tables. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +67,7 @@ int audit_read(struct nlattr *attrs, int len, void *list)
 		return -1;
 	audit = realloc(all->items, (all->n + 1) * sizeof(*audit));
 	if (!audit)
-		return -1;
+		return -ENOMEM;
 	all->items = audit;
 	audit += all->n++;
 	memset(audit, 0, sizeof(*audit));

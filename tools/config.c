@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* config: the thresholds of a network namespace's alerts. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +97,7 @@ int config_read(struct nlattr *attrs, int len, void *list)
 		return -1;
 	config = realloc(all->items, (all->n + 1) * sizeof(*config));
 	if (!config)
-		return -1;
+		return -ENOMEM;
 	all->items = config;
 	config += all->n++;
 	memset(config, 0, sizeof(*config));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* conn: connections, how long they have been in their state, and whose they are. */
+#include <errno.h>
 #include <net/if.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -92,7 +93,7 @@ int conn_read(struct nlattr *attrs, int len, void *list)
 		size = all->size ? 2 * all->size : 64;
 		conn = realloc(all->items, size * sizeof(*conn));
 		if (!conn)
-			return -1;
+			return -ENOMEM;
 		all->items = conn;
 		all->size = size;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* dest: destinations, and how much of the room each has used. */
+#include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ int dest_read(struct nlattr *attrs, int len, void *list)
 		size = all->size ? 2 * all->size : 16;
 		dest = realloc(all->items, size * sizeof(*dest));
 		if (!dest)
-			return -1;
+			return -ENOMEM;
 		all->items = dest;
 		all->size = size;
 	}

@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "holder.h"
 
 #ifndef PROC_DIR
 #define PROC_DIR "/proc"
+#define INITIAL_PID_NS 4026531836u	/* the kernel's PROC_PID_INIT_INO */
 #endif
 
 #define COMM_SIZE 32
@@ -79,21 +81,41 @@ static int compare(const void *one, const void *other)
 	return a->pid < b->pid ? -1 : a->pid > b->pid;
 }
 
+/* In another pid namespace than the first there may be processes that /proc does
+ * not show: other containers share a network namespace.
+ */
+static bool in_first_pid_ns(void)
+{
+#ifdef INITIAL_PID_NS
+	struct stat st;
+
+	return !stat(PROC_DIR "/self/ns/pid", &st) && st.st_ino == INITIAL_PID_NS;
+#else
+	return true;
+#endif
+}
+
 static void read_processes(void)
 {
 	DIR *dir = opendir(PROC_DIR);
 	struct dirent *entry;
 	size_t i, n = 0;
+	bool first = false;
 
 	have_read = true;
 	if (!dir) {
 		some_hidden = true;
 		return;
 	}
-	while ((entry = readdir(dir)))
-		if (isdigit((unsigned char)entry->d_name[0]))
-			read_files(dirfd(dir), entry->d_name);
+	while ((entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		first |= !strcmp(entry->d_name, "1");
+		read_files(dirfd(dir), entry->d_name);
+	}
 	closedir(dir);
+	/* Mounted with hidepid=2 it has none of others' processes. */
+	some_hidden |= !first || !in_first_pid_ns();
 	if (n_holders)
 		qsort(holders, n_holders, sizeof(*holders), compare);
 	/* One process may have it open more than once. */

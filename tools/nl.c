@@ -40,6 +40,7 @@ struct exchange {
 	const struct module_reader *reader;
 	bool done;
 	bool bad;
+	bool no_memory;
 	int error;		/* errno, as the kernel gave it */
 	char sentence[256];	/* the kernel's, if there was one */
 };
@@ -264,11 +265,15 @@ static int on_message(struct nl_msg *msg, void *arg)
 {
 	struct nlmsghdr *nlh = nlmsg_hdr(msg);
 	struct exchange *ex = arg;
+	int err = -EBADMSG;
 
-	if (nlh->nlmsg_type != family || !genlmsg_valid_hdr(nlh, 0) ||
-	    ex->reader->message(genlmsg_attrdata(genlmsg_hdr(nlh), 0),
-				genlmsg_attrlen(genlmsg_hdr(nlh), 0),
-				ex->reader->arg))
+	if (nlh->nlmsg_type == family && genlmsg_valid_hdr(nlh, 0))
+		err = ex->reader->message(genlmsg_attrdata(genlmsg_hdr(nlh), 0),
+					  genlmsg_attrlen(genlmsg_hdr(nlh), 0),
+					  ex->reader->arg);
+	if (err == -ENOMEM)
+		ex->no_memory = true;
+	else if (err)
 		ex->bad = true;
 	return NL_OK;
 }
@@ -414,6 +419,8 @@ int module_ask(struct nl_msg *msg, const struct module_reader *reader)
 				nl_geterror(err));
 	if (ex.error)
 		return refused(&ex, cmd);
+	if (ex.no_memory)
+		return out_fail(OUT_FAILED, "out of memory");
 	if (ex.bad)
 		return module_mismatch();
 	return OUT_DONE;

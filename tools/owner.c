@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* owner: what processes hold and have made, by name, process, user or cgroup. */
+#include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static int owner_read(struct nlattr *attrs, int len, void *list)
 		size = all->size ? 2 * all->size : 16;
 		owner = realloc(all->items, size * sizeof(*owner));
 		if (!owner)
-			return -1;
+			return -ENOMEM;
 		all->items = owner;
 		all->size = size;
 	}
@@ -466,6 +467,17 @@ static int tell_chosen(const struct request *request,
 	return code;
 }
 
+/* In JSON it is a key of the row. */
+static void warn_dropped(const struct number dropped)
+{
+	if (!dropped.value)
+		return;
+	out_style(OUT_WARN);
+	out_text("WARNING: connections without an owner: %llu (no memory, or at the cap)\n",
+		 (unsigned long long)dropped.value);
+	out_style(OUT_PLAIN);
+}
+
 static void tell_all(const struct owner_list *list, uint32_t by, bool all_netns)
 {
 	size_t i;
@@ -480,6 +492,8 @@ static void tell_all(const struct owner_list *list, uint32_t by, bool all_netns)
 	}
 	out_table_close();
 	out_mute(false);
+	for (i = 0; i < list->n; i++)
+		warn_dropped(list->items[i].dropped);
 }
 
 /* As in the table of filters below. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* port: local ports and what holds them; their range and what is left of it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ int port_read(struct nlattr *attrs, int len, void *list)
 		size = all->size ? 2 * all->size : 16;
 		port = realloc(all->items, size * sizeof(*port));
 		if (!port)
-			return -1;
+			return -ENOMEM;
 		all->items = port;
 		all->size = size;
 	}
@@ -137,7 +138,7 @@ int port_summary_read(struct nlattr *attrs, int len, void *list)
 		return -1;
 	sum = realloc(all->items, (all->n + 1) * sizeof(*sum));
 	if (!sum)
-		return -1;
+		return -ENOMEM;
 	all->items = sum;
 	sum += all->n;
 	if (process_read(&sum->last_bind_failure,

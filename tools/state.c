@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* state: how many in each state, how many ever, and for how long. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,7 +171,7 @@ static int read_nests(struct counters *counters, struct nlattr *attrs, int len)
 		transitions = realloc(counters->transitions,
 				      n * sizeof(struct transition));
 		if (!transitions)
-			return -1;
+			return -ENOMEM;
 		counters->transitions = transitions;
 	}
 	nla_for_each_attr(attr, attrs, len, rem) {
@@ -246,7 +247,7 @@ int counters_read(struct nlattr *attrs, int len, void *list)
 	counters = counters_of(list,
 			       attr_number(tb[TCPSTATE_A_COUNTERS_NETNS_INO]));
 	if (!counters)
-		return -1;
+		return -ENOMEM;
 	take(&counters->age_ms, tb[TCPSTATE_A_COUNTERS_AGE_MS]);
 	take(&counters->untracked, tb[TCPSTATE_A_COUNTERS_UNTRACKED]);
 	take(&counters->inexact, tb[TCPSTATE_A_COUNTERS_INEXACT]);

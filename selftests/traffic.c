@@ -44,7 +44,9 @@ struct worker {
 
 int traffic_settings(const struct ns *ns)
 {
-	return sysctl_set(ns, "net/ipv4/tcp_max_tw_buckets", "1000000") ||
+	/* No client is to have the port that a worker is about to listen on. */
+	return sysctl_set(ns, "net/ipv4/ip_local_reserved_ports", "7000-7199") ||
+	       sysctl_set(ns, "net/ipv4/tcp_max_tw_buckets", "1000000") ||
 	       sysctl_set(ns, "net/ipv4/ip_local_port_range", "1024 65535") ||
 	       sysctl_set(ns, "net/ipv4/tcp_tw_reuse", "1") ? -1 : 0;
 }

@@ -360,7 +360,7 @@ qemu_command() {
 	else
 		# SMAP and AVX are a quarter of what TCG has to do, and no test is about
 		# them; where instructions are counted they stay
-		accel=(-accel "tcg,thread=$thread" -cpu max,-smap,-avx,-avx2 -smp "$3")
+		accel=(-accel "tcg,thread=$thread" -cpu "max,-smap,-avx,-avx2" -smp "$3")
 	fi
 	# shellcheck disable=SC2034
 	qemu_cmd=(qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none

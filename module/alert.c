@@ -67,6 +67,11 @@ static LLIST_HEAD(alert_due);
 static LIST_HEAD(alert_watched);	/* by id; under tcpstate_dest_mutex */
 static u64 alert_last_id;		/* likewise */
 static bool alert_stopped;		/* likewise */
+/* What there is of ports must have been read since, for this look; likewise. Not
+ * since a moment ago: where reading takes longer than that, it would be done for
+ * each destination.
+ */
+static unsigned long look_since;
 
 static void look_now(struct work_struct *work);
 static void look_again(struct work_struct *work);
@@ -381,8 +386,7 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	bool near;
 	u64 next;
 
-	room = tcpstate_port_room(dest->netns, net, device,
-				  jiffies - LOOK_PERIOD + 1);
+	room = tcpstate_port_room(dest->netns, net, device, look_since);
 	if (!room)
 		return true;
 	/* Those in use are not more than there are connections. */
@@ -604,6 +608,7 @@ static void look_now(struct work_struct *work)
 	struct tcpstate_watch *watch, *next;
 
 	mutex_lock(&tcpstate_dest_mutex);
+	look_since = jiffies - LOOK_PERIOD + 1;
 	llist_for_each_entry_safe(watch, next, first, due) {
 		/* From here on what happens makes it due once more. It stays:
 		 * what frees it waits for the mutex, or for the reference.
@@ -626,6 +631,7 @@ static void look_again(struct work_struct *work)
 	unsigned long begin = jiffies;
 
 	mutex_lock(&tcpstate_dest_mutex);
+	look_since = jiffies - LOOK_PERIOD + 1;
 	list_for_each_entry_safe(watch, next, &alert_watched, watched) {
 		watch_get(watch);
 		look_at(watch);

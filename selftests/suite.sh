@@ -3,18 +3,16 @@
 #
 # suite.sh [-H] [-P] [-q] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
-# prints, then what the tests that failed said, a table of the single results, test
-# by kernel, a line for each kernel, one for each thing that was skipped or is to be
-# noted, and as the last line 'N passed, N failed' (', N skipped' when any were).
+# prints, then a table of the single results, test by kernel, a line for each
+# kernel, one for each thing that was skipped or is to be noted, what the tests that
+# failed said, and as the last line 'N passed, N failed' (', N skipped' when any were).
 # Exits 0 only if nothing failed and every test was heard of.
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
 #   -q	what takes long on one of the kernels only, that which settings names
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
-#	more than one, each line begins with its kernel. Unless N is 1, tests
-#	that mostly wait (see settings) run in a machine of their own, beside
-#	the others of their kernel ('6.1+').
+#	more than one, each line begins with its kernel
 
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -43,7 +41,7 @@ if ((${#tests[@]} == 0)); then
 	# the list of tests is that of the Makefile which builds them
 	# shellcheck disable=SC2016
 	read -r -a tests < <(make -s -C "$here" --no-print-directory --eval \
-		'list: ; @echo $(programs) $(scripts)' list)
+		'list: ; @echo $(programs) $(scripts)' list 2>/dev/null)
 	((${#tests[@]})) || { echo "suite.sh: selftests/Makefile names no tests" >&2; exit 1; }
 	everything=1
 fi
@@ -68,13 +66,6 @@ tests_of() {
 			echo "$t"
 		fi
 	done
-}
-
-# Does TEST mostly wait on KERNEL? Those that look for bugs are slow at everything.
-waits_on() {
-	[[ $2 != debug && $2 != kcsan ]] &&
-		awk -v t="$1" '$1 == t { for (i = 2; i <= NF; i++) if ($i == "waits") found = 1 }
-			END { exit !found }' "$here/settings"
 }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-suite.XXXXXX")
@@ -104,17 +95,11 @@ start() {
 	shown[$name]=$!
 }
 
-# Wait until fewer than $1 runs are under way, and note how they ended. Those that
-# mostly wait do not count, but for 1, which is all of them.
+# Wait until fewer than $1 runs are under way, and note how they ended.
 wait_below() {
-	local name under_way
+	local name
 
-	while :; do
-		under_way=0
-		for name in "${!runs[@]}"; do
-			[[ $name == *+ && $1 != 1 ]] || under_way=$((under_way + 1))
-		done
-		((under_way >= $1)) || break
+	while ((${#runs[@]} >= $1)); do
 		for name in "${!runs[@]}"; do
 			! kill -0 "${runs[$name]}" 2>/dev/null || continue
 			ended[$name]=0
@@ -164,7 +149,7 @@ add() {
 
 # Per test and kernel how many of its results passed, failed and were skipped.
 table() {
-	local t k cell out
+	local t k cell
 
 	printf '%-14s' 'pass/fail/skip'
 	printf '%12s' "${kernels[@]}"
@@ -172,10 +157,8 @@ table() {
 	for t in "${tests[@]}"; do
 		printf '%-14s' "$t"
 		for k in "${kernels[@]}"; do
-			out=("$work/$k")
-			[[ ! ${counts[$k+]-} ]] || out+=("$work/$k+")
 			cell=$(sed -nE "s,^# results: $t: ([0-9]+) passed\, ([0-9]+) failed\, ([0-9]+) skipped.*,\1/\2/\3,p" \
-				"${out[@]}" | tail -n 1)
+				"$work/$k" | tail -n 1)
 			printf '%12s' "${cell:--}"
 		done
 		echo
@@ -183,32 +166,14 @@ table() {
 }
 
 echo "# kernels ${kernels[*]}, tests ${tests[*]}"
-declare -A busy=() waiting=()
 for k in "${kernels[@]}"; do
 	mapfile -t for_this < <(tests_of "$k")
-	for t in "${for_this[@]}"; do
-		if ((jobs > 1)) && waits_on "$t" "$k"; then
-			waiting[$k]+=" $t"
-		else
-			busy[$k]+=" $t"
-		fi
-	done
-	if [[ ! ${busy[$k]-} ]]; then
-		busy[$k]=${waiting[$k]-}
-		waiting[$k]=''
-	fi
-	read -r -a for_this <<<"${busy[$k]}"
 	counts[$k]=${#for_this[@]}
-	read -r -a for_this <<<"${waiting[$k]-}"
-	((${#for_this[@]} == 0)) || counts[$k+]=${#for_this[@]}
 done
 for k in "${kernels[@]}"; do
 	wait_below "$jobs"
-	read -r -a for_this <<<"${busy[$k]}"
+	mapfile -t for_this < <(tests_of "$k")
 	start "$k" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
-	[[ ${counts[$k+]-} ]] || continue
-	read -r -a for_this <<<"${waiting[$k]}"
-	start "$k+" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
 done
 if ((harness)); then
 	wait_below "$jobs"
@@ -223,15 +188,15 @@ wait_below 1
 for k in "${kernels[@]}"; do
 	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/$k" | head -n 1)
 	add "$k" "${counts[$k]}" "${version:-$k}"
-	[[ ! ${counts[$k+]-} ]] || add "$k+" "${counts[$k+]}" "${version:-$k} (beside)"
 done
 ((harness == 0)) || add harness 0 harness
 ((plants == 0)) || add plants 0 "planted bugs"
 
-# What the tests of a run that failed said, once more: whoever looks at the end of
-# a long log finds it there. The last 40 lines of each but for those of what passed.
+# failures NAME: what the tests of that run that failed said, once more: whoever
+# looks at the end of a long log finds it there. The last 40 lines of each but for
+# those of what passed.
 failures() {
-	awk -v what="$2" '
+	awk -v what="$1" '
 		/^# results: / {
 			split($0, part, /: |, /)
 			if (part[4] + 0 > 0) {
@@ -246,15 +211,15 @@ failures() {
 	' "$work/$1"
 }
 
-for k in "${!ended[@]}"; do
-	((ended[$k] == 0)) || failures "$k" "$k"
-done
 echo
 table
 echo
 printf '%s\n' "${report[@]}"
 ((${#skips[@]} == 0)) || printf '%s\n' "${skips[@]}"
 ((${#notes[@]} == 0)) || printf '%s\n' "${notes[@]}"
+for k in "${!ended[@]}"; do
+	((ended[$k] == 0)) || failures "$k"
+done
 total="$passed passed, $failed failed"
 ((skipped == 0)) || total+=", $skipped skipped"
 echo "$total"

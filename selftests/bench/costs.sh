@@ -8,7 +8,7 @@
 # is run once before it is measured. Waiting otherwise costs nothing here: while
 # nothing runs, the clock jumps to the next timer.
 #
-# vm-mode: icount
+# vm-mode: measure
 # vm-mem: 4096
 # vm-timeout: 3600
 

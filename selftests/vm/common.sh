@@ -336,8 +336,15 @@ pack() {
 # qemu_command KERNEL INITRD SMP MEM MODE APPEND: set qemu_cmd; the modes are told
 # in run.sh. A warning ends the machine, but where data races are told of: most of
 # them are the kernel's own.
+#
+# What QEMU has translated it finds again by where the code is in memory and at which
+# address it runs: with programs at the same addresses each time, starting one costs
+# half as much. SMAP, AVX, ERMS (REP MOVSB goes byte by byte) and the mitigations are
+# most of what is left to be saved, and no test is about them. Where instructions are
+# counted to be compared, all of it is as on any machine.
 qemu_command() {
-	local dir accel thread=multi mem=$4 panic=1 more=''
+	local dir accel cpu="max,-smap,-avx,-avx2,-erms" thread=multi mem=$4 panic=1
+	local more="norandmaps mitigations=off"
 
 	dir=$(kernel_path "$1")
 	[[ $1 != kcsan ]] || panic=0
@@ -347,20 +354,22 @@ qemu_command() {
 		# the firmware's program that tells of interrupts is given up after
 		# half a minute there: its MP table does, and without that there is
 		# one CPU; a scan for leaks is no lock-up, however long it takes
-		more="pci=noacpi watchdog_thresh=60"
+		more+=" pci=noacpi watchdog_thresh=60"
 	fi
 	# One access in 500 or so is watched, for a little longer than by default;
 	# and the walks' tables are small, or all of that would go into them.
 	[[ $1 != kcsan ]] || more+=" thash_entries=256 kcsan.skip_watch=500 kcsan.udelay_task=150 kcsan.udelay_interrupt=150"
 	[[ $5 != turns ]] || thread=single
-	if [[ $5 == icount ]]; then
-		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu max -smp 1)
+	if [[ $5 == measure ]]; then
+		cpu=max
+		more=${more#norandmaps mitigations=off}
+	fi
+	if [[ $5 == icount || $5 == measure ]]; then
+		accel=(-accel tcg -icount "shift=0,sleep=off" -cpu "$cpu" -smp 1)
 	elif [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		accel=(-accel kvm -cpu host -smp "$3")
 	else
-		# SMAP and AVX are a quarter of what TCG has to do, and no test is about
-		# them; where instructions are counted they stay
-		accel=(-accel "tcg,thread=$thread" -cpu "max,-smap,-avx,-avx2" -smp "$3")
+		accel=(-accel "tcg,thread=$thread" -cpu "$cpu" -smp "$3")
 	fi
 	# shellcheck disable=SC2034
 	qemu_cmd=(qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none

@@ -170,7 +170,15 @@ for k in "${kernels[@]}"; do
 	mapfile -t for_this < <(tests_of "$k")
 	counts[$k]=${#for_this[@]}
 done
+# Those that look for bugs take by far the longest, so they are begun first.
+first=() others=()
 for k in "${kernels[@]}"; do
+	case $k in
+	debug | kcsan) first+=("$k") ;;
+	*) others+=("$k") ;;
+	esac
+done
+for k in "${first[@]}" "${others[@]}"; do
 	wait_below "$jobs"
 	mapfile -t for_this < <(tests_of "$k")
 	start "$k" "$here/vm/run.sh" -k "$k" "${for_this[@]}"

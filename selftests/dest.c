@@ -218,33 +218,72 @@ TEST_F_TIMEOUT(room, range_changed, SECONDS)
 	ASSERT_EQ(70, room.outside);
 }
 
+static int vrf_up(const struct ns *ns)
+{
+	return run(ns, "ip link add red type vrf table 10 && ip link set red up && "
+		   "ip link add inred type dummy && ip link set inred master red up && "
+		   "ip addr add 10.9.0.9/24 dev inred && "
+		   "ip addr add fd09::9/64 dev inred nodad && "
+		   "tc qdisc add dev inred root blackhole");
+}
+
+/* What is bound to @port, of @target's family and behind its device. */
+static int occupy(const struct ns *ns, const struct target *target, uint16_t port,
+		  struct crowd *crowd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, target->family, "0.0.0.0", "::", port);
+	int fd = target_socket(ns, target);
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&sa, len)) {
+		close(fd);
+		return fail("bind to %u: %m", port);
+	}
+	return crowd_add(crowd, fd);
+}
+
 /* 31: a bound device or a VRF has a room of its own. */
 TEST_F_TIMEOUT(room, bound_device, SECONDS)
 {
 	struct target bound = *TARGET, vrf = *TARGET;
-	int fd;
 
 	bound.device = "wire";
 	vrf.device = "red";
 	CHECK(wire(CLIENT, LOSE));
 	ROOM(&bound, PORTS);
 	ROOM(TARGET, PORTS);
-	if (run(CLIENT, "ip link add red type vrf table 10 && ip link set red up && "
-		"ip link add inred type dummy && ip link set inred master red up && "
-		"ip addr add 10.9.0.9/24 dev inred && "
-		"ip addr add fd09::9/64 dev inred nodad && tc qdisc add dev inred root blackhole"))
+	if (vrf_up(CLIENT))
 		SKIP(return, "no VRF: %s", why());
 	/* What is bound in the VRF is in the way there, and there alone. */
-	fd = target_socket(CLIENT, &vrf);
-	ASSERT_GE(fd, 0) TH_LOG("%s", why());
-	{
-		struct sockaddr_storage sa;
-		socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 40033);
-
-		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
-	}
-	CHECK(crowd_add(CROWD, fd));
+	CHECK(occupy(CLIENT, &vrf, 40033, CROWD));
 	ROOM(&vrf, PORTS - 1);
+}
+
+/*
+ * The fullest is not where most connections are: behind a device with fewer ports
+ * a few are enough.
+ */
+TEST_F_TIMEOUT(room, fullest_in_vrf, SECONDS)
+{
+	struct target vrf = *TARGET, other = *TARGET;
+	unsigned int i;
+
+	vrf.device = "red";
+	CHECK(wire(CLIENT, LOSE));
+	if (vrf_up(CLIENT))
+		SKIP(return, "no VRF: %s", why());
+	for (i = 0; i < PORTS - 4; i++)
+		CHECK(occupy(CLIENT, &vrf, LOW + i, CROWD));
+	ASSERT_EQ(3, open_until_refused(CLIENT, &vrf, CROWD, 3));
+	/* Wherever it is in the table, some of these come before it. */
+	for (i = 0; i < 16; i++) {
+		other.port = PORT + 1 + i;
+		ASSERT_EQ(50, open_until_refused(CLIENT, &other, CROWD, 50));
+	}
+	CHECK(run(CLIENT, "tcpstate-cli -j dest top 1 | "
+		  "jq -ec 'map([.device, .used, .capacity]) == [[\"red\", 3, 4]]'"));
 }
 
 /* Those there at load count like any other; what was refused then does not. */

@@ -555,8 +555,9 @@ TEST_F_TIMEOUT(owners, reuseport, SECONDS)
 	}
 }
 
+/* To be named @comm, and to listen; behind @device, if it is not NULL. */
 static int listen_as(const struct ns *ns, const char *comm, enum family family, const char *host4,
-		     const char *host6)
+		     const char *host6, const char *device)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = address(&sa, family, host4, host6, PORT);
@@ -564,6 +565,8 @@ static int listen_as(const struct ns *ns, const char *comm, enum family family, 
 
 	prctl(PR_SET_NAME, comm);
 	if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+	    (device &&
+	     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, strlen(device))) ||
 	    bind(fd, (struct sockaddr *)&sa, len) || listen(fd, 16))
 		return fail("listen: %m");
 	return fd;
@@ -580,9 +583,9 @@ TEST_F_TIMEOUT(owners, which_listener, SECONDS)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		any = listen_as(self->ns, "any", cases[i].any, "0.0.0.0", "::");
+		any = listen_as(self->ns, "any", cases[i].any, "0.0.0.0", "::", NULL);
 		ASSERT_LE(0, any) TH_LOG("%s", why());
-		exact = listen_as(self->ns, "exact", cases[i].family, "127.0.0.1", "::1");
+		exact = listen_as(self->ns, "exact", cases[i].family, "127.0.0.1", "::1", NULL);
 		ASSERT_LE(0, exact) TH_LOG("%s", why());
 		prctl(PR_SET_NAME, "owners");
 		client = tcp_connect_local(self->ns, cases[i].family, PORT);
@@ -599,6 +602,36 @@ TEST_F_TIMEOUT(owners, which_listener, SECONDS)
 		IS(c.owner, getpid(), "any");
 		close(client);
 		close(any);
+	}
+}
+
+/* Of two behind different devices it is that of the device it came in by. */
+TEST_F_TIMEOUT(owners, listener_of_device, SECONDS)
+{
+	static const char *const devices[][2] = { { "lo", "other" }, { "other", "lo" } };
+	struct told_conn c;
+	int fd[2], client;
+	size_t i, j, f;
+
+	CHECK(run(self->ns, "ip link add other type dummy && ip link set other up"));
+	for (f = IPV4; f <= IPV6; f++) {
+		for (i = 0; i < ARRAY_SIZE(devices); i++) {
+			/* Whichever the kernel has first in its table. */
+			for (j = 0; j < 2; j++) {
+				fd[j] = listen_as(self->ns, devices[i][j], f, "0.0.0.0", "::",
+						  devices[i][j]);
+				ASSERT_LE(0, fd[j]) TH_LOG("%s", why());
+			}
+			prctl(PR_SET_NAME, "owners");
+			client = tcp_connect_local(self->ns, f, PORT);
+			ASSERT_LE(0, client) TH_LOG("%s", why());
+			FIND(&c, .dport = local_port(client));
+			EXPECT_TRUE(c.unaccepted);
+			IS(c.owner, getpid(), "lo");
+			close(client);
+			close(fd[0]);
+			close(fd[1]);
+		}
 	}
 }
 

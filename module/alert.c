@@ -71,7 +71,7 @@ static bool alert_stopped;		/* likewise */
  * since a moment ago: where reading takes longer than that, it would be done for
  * each destination.
  */
-static unsigned long look_since;
+static u64 look_since;
 
 static void look_now(struct work_struct *work);
 static void look_again(struct work_struct *work);
@@ -608,7 +608,7 @@ static void look_now(struct work_struct *work)
 	struct tcpstate_watch *watch, *next;
 
 	mutex_lock(&tcpstate_dest_mutex);
-	look_since = jiffies - LOOK_PERIOD + 1;
+	look_since = ktime_get_ns() - jiffies_to_nsecs(LOOK_PERIOD - 1);
 	llist_for_each_entry_safe(watch, next, first, due) {
 		/* From here on what happens makes it due once more. It stays:
 		 * what frees it waits for the mutex, or for the reference.
@@ -631,7 +631,7 @@ static void look_again(struct work_struct *work)
 	unsigned long begin = jiffies;
 
 	mutex_lock(&tcpstate_dest_mutex);
-	look_since = jiffies - LOOK_PERIOD + 1;
+	look_since = ktime_get_ns() - jiffies_to_nsecs(LOOK_PERIOD - 1);
 	list_for_each_entry_safe(watch, next, &alert_watched, watched) {
 		watch_get(watch);
 		look_at(watch);
@@ -680,6 +680,7 @@ void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
 	memcpy(netns->thresholds, defaults, sizeof(defaults));
 	netns->watch.look = look_netns;
 	__set_bit(TCPSTATE_WATCH_NETNS, &netns->watch.flags);
+	raw_spin_lock_init(&netns->connect_last.lock);
 	raw_spin_lock_init(&netns->bind_refused.last.lock);
 	raw_spin_lock_init(&netns->leak.process.lock);
 	ratelimit_state_init(&netns->log, DEFAULT_RATELIMIT_INTERVAL,

@@ -503,6 +503,7 @@ void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk)
 		if (dest)
 			atomic64_inc(&dest->own_range_refused);
 	} else {
+		tcpstate_process_note(&netns->connect_last);
 		atomic64_inc(&netns->connect_refused);
 		if (dest) {
 			tcpstate_process_note(&dest->refused.last);
@@ -749,7 +750,8 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
  * tcpstate_dest_use() - what connections to a destination hold
  * @dest: the destination
  * @net: its namespace, held by the caller
- * @since: what there is of ports must have been read at these jiffies or later
+ * @since: what there is of ports must have been read then or later, nanoseconds of
+ *	CLOCK_MONOTONIC
  * @use: filled in
  *
  * Context: process context, tcpstate_dest_mutex held. Goes through all records
@@ -757,7 +759,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
  * Return: 0, or -ENOMEM.
  */
 int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
-		      unsigned long since, struct tcpstate_dest_use *use)
+		      u64 since, struct tcpstate_dest_use *use)
 {
 	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
 	struct use_walk walk = {

@@ -112,7 +112,7 @@ static void leak_check(struct work_struct *work)
 /**
  * struct leak_walk - one look at what is in CLOSE_WAIT
  * @netns: the namespace
- * @before: what entered it before is too old
+ * @before: what entered it before is too old, for a warning, for a critical
  * @over: how many are
  * @unaccepted: how many of these nobody has accepted
  * @oldest: when the oldest entered it; 0 without any
@@ -121,9 +121,9 @@ static void leak_check(struct work_struct *work)
  */
 struct leak_walk {
 	const struct tcpstate_netns	*netns;
-	u64				before;
-	u32				over;
-	u32				unaccepted;
+	u64				before[TCPSTATE_SEVERITY_CRITICAL];
+	u32				over[TCPSTATE_SEVERITY_CRITICAL];
+	u32				unaccepted[TCPSTATE_SEVERITY_CRITICAL];
 	u64				oldest;
 	u16				sport;
 	struct tcpstate_owner		*owner;
@@ -134,17 +134,20 @@ static void leak_conn(struct tcpstate_conn *conn, void *arg)
 	struct leak_walk *walk = arg;
 	struct tcpstate_owner *owner;
 	u64 since = READ_ONCE(conn->since);
+	unsigned int i;
 	bool unaccepted;
 
 	if ((READ_ONCE(conn->status) & TCPSTATE_CONN_STATE) != TCP_CLOSE_WAIT ||
 	    READ_ONCE(conn->home)->netns != walk->netns)
 		return;
-	if (since > walk->before && walk->oldest && since >= walk->oldest)
+	if (since > walk->before[0] && walk->oldest && since >= walk->oldest)
 		return;
 	owner = tcpstate_owner_holder(conn, &unaccepted);
-	if (since <= walk->before) {
-		walk->over++;
-		walk->unaccepted += unaccepted;
+	for (i = 0; i < ARRAY_SIZE(walk->before); i++) {
+		if (since > walk->before[i])
+			continue;
+		walk->over[i]++;
+		walk->unaccepted[i] += unaccepted;
 	}
 	if (!walk->oldest || since < walk->oldest) {
 		const struct sock *sk = conn->obj;
@@ -162,10 +165,10 @@ static void leak_walk(struct leak_walk *walk, struct tcpstate_leak *leak)
 	mutex_lock(&tcpstate_owner_mutex);
 	for (bucket = 0; tcpstate_conn_next(&bucket); bucket++)
 		tcpstate_conn_visit(bucket, leak_conn, walk);
-	leak->over = walk->over;
-	leak->unaccepted = walk->unaccepted;
+	memcpy(leak->over, walk->over, sizeof(leak->over));
+	memcpy(leak->unaccepted, walk->unaccepted, sizeof(leak->unaccepted));
 	/* When it clears it tells of the last one that was too old. */
-	if (walk->over) {
+	if (walk->over[0]) {
 		leak->oldest = walk->oldest;
 		leak->sport = walk->sport;
 		tcpstate_process_set(&leak->process, walk->owner,
@@ -174,16 +177,31 @@ static void leak_walk(struct leak_walk *walk, struct tcpstate_leak *leak)
 	mutex_unlock(&tcpstate_owner_mutex);
 }
 
+/**
+ * tcpstate_leak_in_force() - the number that goes with the severity of an alert
+ * @leak: the alert
+ * @numbers: that of the warning, and that of the critical
+ *
+ * Context: tcpstate_dest_mutex held.
+ * Return: the latter if it is critical.
+ */
+u32 tcpstate_leak_in_force(const struct tcpstate_leak *leak,
+			   const u32 *numbers)
+{
+	return numbers[leak->level.severity == TCPSTATE_SEVERITY_CRITICAL];
+}
+
 static void log_leak(const struct tcpstate_netns *netns, u32 threshold)
 {
 	static const char *const trends[] = {
 		[TCPSTATE_TREND_STEADY] = "",
-		[TCPSTATE_TREND_GROWING] = "; ever more: it leaks",
-		[TCPSTATE_TREND_RECOVERING] = "; ever fewer: it is late, but closes them",
+		[TCPSTATE_TREND_GROWING] = "; ever more, and the oldest stays: it leaks",
+		[TCPSTATE_TREND_RECOVERING] = "; fewer than before: it is late, but closes them",
 	};
 	const struct tcpstate_leak *leak = &netns->leak;
 	struct tcpstate_process process = {};
 	char who[48] = "", queue[80] = "";
+	u32 unaccepted;
 
 	if (!__ratelimit((struct ratelimit_state *)&netns->log))
 		return;
@@ -197,13 +215,15 @@ static void log_leak(const struct tcpstate_netns *netns, u32 threshold)
 		scnprintf(who, sizeof(who), ", of %s[%d]", process.comm,
 			  pid_nr(process.pid));
 	tcpstate_process_put(&process);
-	if (leak->unaccepted)
+	unaccepted = tcpstate_leak_in_force(leak, leak->unaccepted);
+	if (unaccepted)
 		scnprintf(queue, sizeof(queue),
 			  "; %u never accepted: the accept queue is not being drained",
-			  leak->unaccepted);
+			  unaccepted);
 	pr_warn("netns %u: %s: %u in CLOSE_WAIT for more than %u s, the oldest for %llu s on port %u%s%s%s\n",
 		netns->ino, leak->level.severity == TCPSTATE_SEVERITY_CRITICAL ?
-		"critical" : "warning", leak->over, threshold,
+		"critical" : "warning", tcpstate_leak_in_force(leak, leak->over),
+		threshold,
 		div_u64(ktime_get_ns() - leak->oldest, NSEC_PER_SEC),
 		leak->sport, who, queue, trends[leak->trend]);
 }
@@ -221,7 +241,7 @@ void tcpstate_leak_fill(struct tcpstate_netns *netns,
 	alert->event = TCPSTATE_EVENT_CLOSE_WAIT_LEAK;
 	alert->netns = netns;
 	alert->eta_ms = U64_MAX;
-	alert->count = netns->leak.over;
+	alert->count = tcpstate_leak_in_force(&netns->leak, netns->leak.over);
 	alert->process = &netns->leak.process;
 	alert->leak = &netns->leak;
 }
@@ -247,24 +267,45 @@ static bool leak_edge(struct tcpstate_netns *netns, struct net *net,
 	return true;
 }
 
-/* More, or fewer, than a while ago? */
-static void leak_trend(struct tcpstate_netns *netns, u32 threshold)
+/* It leaks if there were more each time and the oldest has been there all along: a
+ * handler that is late with each has others then. With fewer it has closed some.
+ */
+static enum tcpstate_trend leak_trend(const struct tcpstate_leak *leak)
 {
+	u32 over = leak->over[0], before = leak->marks[0].over;
+
+	if (over > before && before > leak->marks[1].over &&
+	    leak->oldest == leak->marks[1].oldest)
+		return TCPSTATE_TREND_GROWING;
+	if (over < before && over <= leak->marks[1].over)
+		return TCPSTATE_TREND_RECOVERING;
+	return TCPSTATE_TREND_STEADY;
+}
+
+static void leak_mark(struct tcpstate_leak *leak)
+{
+	leak->marks[1] = leak->marks[0];
+	leak->marks[0].over = leak->over[0];
+	leak->marks[0].oldest = leak->oldest;
+	leak->marked_at = jiffies;
+}
+
+/* More, or fewer, than a while ago? */
+static void leak_follow(struct tcpstate_netns *netns)
+{
+	const u32 *at = &netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING];
 	struct tcpstate_leak *leak = &netns->leak;
 	enum tcpstate_trend was = leak->trend;
 
 	if (time_before(jiffies, leak->marked_at + TREND_PERIOD))
 		return;
-	leak->trend = leak->over > leak->marked ? TCPSTATE_TREND_GROWING :
-		      leak->over < leak->marked ? TCPSTATE_TREND_RECOVERING :
-						  TCPSTATE_TREND_STEADY;
-	leak->marked = leak->over;
-	leak->marked_at = jiffies;
+	leak->trend = leak_trend(leak);
+	leak_mark(leak);
 	/* Each of the two is said once. */
 	if (leak->trend != was && !(leak->said & BIT(leak->trend))) {
 		leak->said |= BIT(leak->trend);
 		if (leak->trend != TCPSTATE_TREND_STEADY)
-			log_leak(netns, threshold);
+			log_leak(netns, tcpstate_leak_in_force(leak, at));
 	}
 }
 
@@ -284,6 +325,7 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 	struct tcpstate_leak *leak = &netns->leak;
 	u64 now = ktime_get_ns(), oldest;
 	struct leak_walk walk = { .netns = netns };
+	unsigned int i;
 	bool told = true;
 
 	oldest = tcpstate_count_oldest(netns, TCPSTATE_AGE_CLOSE_WAIT);
@@ -291,13 +333,15 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 	    (!oldest || time_left(oldest, now, at[0])))
 		return false;
 
-	walk.before = now - min_t(u64, now, (u64)at[0] * NSEC_PER_SEC);
+	for (i = 0; i < ARRAY_SIZE(walk.before); i++)
+		walk.before[i] = now - min_t(u64, now,
+					     (u64)at[i] * NSEC_PER_SEC);
 	leak_walk(&walk, leak);
 	if (!leak->level.severity) {
 		leak->trend = TCPSTATE_TREND_STEADY;
 		leak->said = 0;
-		leak->marked = leak->over;
-		leak->marked_at = jiffies;
+		leak_mark(leak);
+		leak_mark(leak);
 	}
 	while (told && leak->level.severity < TCPSTATE_SEVERITY_CRITICAL &&
 	       walk.oldest &&
@@ -310,7 +354,7 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 	    leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]))
 		tcpstate_leak_check();
 	if (leak->level.severity)
-		leak_trend(netns, at[0]);
+		leak_follow(netns);
 	return !told || leak->level.severity;
 }
 

@@ -6,6 +6,7 @@
 
 struct net;
 struct tcpstate_alert;
+struct tcpstate_leak;
 struct tcpstate_netns;
 
 /* How many records an inbox may have before somebody looks at it: none while
@@ -19,6 +20,8 @@ void tcpstate_leak_check(void);
 void tcpstate_leak_fill(struct tcpstate_netns *netns,
 			struct tcpstate_alert *alert);
 bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net);
+u32 tcpstate_leak_in_force(const struct tcpstate_leak *leak,
+			   const u32 *numbers);
 void tcpstate_leak_exit(void);
 
 /* A connection is about to enter CLOSE_WAIT: is tcpstate_leak_arm() to know?

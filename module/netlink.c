@@ -102,8 +102,14 @@ static u64 retransmitting_ms(unsigned int times)
 	return jiffies_to_msecs(sum + TCP_RTO_MAX);
 }
 
+/* As tcp_orphan_retries() has it. */
+static unsigned int orphan_retries(const struct net *net)
+{
+	return READ_ONCE(net->ipv4.sysctl_tcp_orphan_retries) ? : 8;
+}
+
 /* What is longer in @state than this is stuck; 0 where nothing is. */
-static u64 stuck_after_ms(const struct net *net, int state)
+static u64 stuck_after_ms(const struct net *net, int state, bool orphan)
 {
 	u64 timeout;
 
@@ -111,7 +117,8 @@ static u64 stuck_after_ms(const struct net *net, int state)
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK:
 	case TCP_CLOSING:
-		return retransmitting_ms(min_t(unsigned int, U8_MAX,
+		return retransmitting_ms(min_t(unsigned int, U8_MAX, orphan ?
+				  orphan_retries(net) :
 				  READ_ONCE(net->ipv4.sysctl_tcp_retries2)));
 	case TCP_FIN_WAIT2:
 		timeout = jiffies_to_msecs(READ_ONCE(net->ipv4.sysctl_tcp_fin_timeout));
@@ -125,8 +132,7 @@ static u64 stuck_after_ms(const struct net *net, int state)
 static int put_state(struct sk_buff *skb, const struct net *net,
 		     const struct tcpstate_counts *counts, int state, u64 now)
 {
-	u64 stuck_after = stuck_after_ms(net, state);
-
+	u64 stuck_after = stuck_after_ms(net, state, false);
 	u64 sockets[TCPSTATE_FAMILIES], mini = 0;
 	struct nlattr *nest;
 	int family;
@@ -166,8 +172,11 @@ static int put_state(struct sk_buff *skb, const struct net *net,
 	     put_oldest(skb, counts, state, now) ||
 	     put_dwell(skb, counts, state) ||
 	     (stuck_after &&
-	      tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
-			       stuck_after))))
+	      (tcpstate_put_u64(skb, TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
+				stuck_after) ||
+	       tcpstate_put_u64(skb,
+				TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS,
+				stuck_after_ms(net, state, true))))))
 		goto cancel;
 	nla_nest_end(skb, nest);
 	return 0;

@@ -172,6 +172,7 @@ static void netns_free(struct rcu_head *rcu)
 	}
 	tcpstate_owner_forget(netns);
 	free_percpu(netns->cpus);
+	tcpstate_process_put(&netns->connect_last);
 	tcpstate_process_put(&netns->bind_refused.last);
 	tcpstate_process_put(&netns->leak.process);
 	kfree(netns);
@@ -401,7 +402,7 @@ static void __net_exit netns_dying(struct net *net)
 	mutex_unlock(&tcpstate_netns_mutex);
 	/* Nobody can hold the namespace and read more of them. */
 	mutex_lock(&tcpstate_dest_mutex);
-	tcpstate_port_rooms_free(netns, jiffies + 1);
+	tcpstate_port_rooms_free(netns, S64_MAX);
 	mutex_unlock(&tcpstate_dest_mutex);
 	/* No record is added from here on: the stocks of slots stand still. */
 	WRITE_ONCE(pernet->netns, NULL);

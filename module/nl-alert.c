@@ -6,6 +6,7 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
+#include "leak.h"
 #include "netlink.h"
 #include "reader.h"
 
@@ -192,7 +193,7 @@ static int put_leak(struct sk_buff *skb, const struct tcpstate_leak *leak)
 				div_u64(age, NSEC_PER_MSEC)) ||
 	       nla_put_u16(skb, TCPSTATE_A_ALERT_SPORT, leak->sport) ||
 	       tcpstate_put_u64(skb, TCPSTATE_A_ALERT_UNACCEPTED,
-				leak->unaccepted) ||
+				tcpstate_leak_in_force(leak, leak->unaccepted)) ||
 	       nla_put_u32(skb, TCPSTATE_A_ALERT_TREND, leak->trend) ?
 	       -EMSGSIZE : 0;
 }

@@ -3,7 +3,7 @@
  * Answers about destinations.
  */
 #include <linux/bitfield.h>
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/slab.h>
 #include <net/sock.h>
@@ -51,14 +51,15 @@ struct dest_top {
  * @own: the namespace it is about; NULL for all
  * @bucket: of tcpstate_dest_next()
  * @id: likewise
- * @since: jiffies at its begin: what is told of ports is not older
+ * @since: its begin, nanoseconds of CLOCK_MONOTONIC: what is told of ports is not
+ *	older
  * @top: the fullest, where only these are asked for
  */
 struct dest_cursor {
 	struct tcpstate_netns	*own;
 	unsigned long		bucket;
 	u64			id;
-	unsigned long		since;
+	u64			since;
 	struct dest_top		*top;
 };
 
@@ -215,7 +216,7 @@ int tcpstate_nl_dest_get_doit(struct sk_buff *skb, struct genl_info *info)
 	mutex_lock(&tcpstate_dest_mutex);
 	dest = tcpstate_dest_find(netns, &key);
 	if (dest) {
-		err = tcpstate_dest_use(dest, net, jiffies, &use);
+		err = tcpstate_dest_use(dest, net, ktime_get_ns(), &use);
 	} else {
 		NL_SET_ERR_MSG(info->extack, "no such destination is known");
 		err = -ENOENT;
@@ -390,8 +391,8 @@ static int dump_begin(struct netlink_callback *cb)
 	struct dest_top *top;
 
 	BUILD_BUG_ON(sizeof(*cursor) > sizeof(cb->ctx));
-	/* Never 0, which says that it has not begun. */
-	cursor->since = jiffies | 1;
+	/* Not 0, which says that it has not begun. */
+	cursor->since = ktime_get_ns();
 	if (!max)
 		return 0;
 	top = kvzalloc(struct_size(top, rows, nla_get_u32(max)),

@@ -3,7 +3,7 @@
  * Answers about local ports.
  */
 #include <linux/bitmap.h>
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <net/ip.h>
 #include <net/sock.h>
@@ -202,7 +202,7 @@ static int put_walked(struct sk_buff *skb, struct tcpstate_netns *netns,
 	kvfree(table);
 
 	mutex_lock(&tcpstate_dest_mutex);
-	room = tcpstate_port_room(netns, net, 0, jiffies);
+	room = tcpstate_port_room(netns, net, 0, ktime_get_ns());
 	if (room) {
 		reserved = room->reserved;
 		blocked = room->blocked;
@@ -252,6 +252,9 @@ static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	    nla_put_u32(skb, TCPSTATE_A_PORT_SUMMARY_HIGH, high) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_CONNECT_FAILURES,
 			     atomic64_read(&netns->connect_refused)) ||
+	    tcpstate_process_put_attr(skb,
+				      TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE,
+				      &netns->connect_last, reader) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_FAILURES,
 			     atomic64_read(&netns->own_range_refused)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,

@@ -207,66 +207,93 @@ static bool listens_for(const struct sock *listener, const struct sock *sk,
 	return listener->sk_rcv_saddr == (any ? 0 : sk->sk_rcv_saddr);
 }
 
+/**
+ * struct listeners - who listens where a socket came in
+ * @any: somebody does
+ * @owner: the number of their owner; 0 if it is not the same for all
+ */
+struct listeners {
+	bool	any;
+	u16	owner;
+};
+
+static void listeners_add(struct listeners *to, const struct sock *listener)
+{
+	u16 owner;
+
+	/* Of several owners there is none to be told. */
+	if (to->any && !to->owner)
+		return;
+	owner = tcpstate_conn_owner(listener);
+	if (to->any && owner != to->owner)
+		owner = 0;
+	to->any = true;
+	to->owner = owner;
+}
+
 /* In an RCU read side. */
-static const struct sock *listener_in(const struct sock *sk, u32 hash, bool any)
+static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 {
 	struct inet_hashinfo *hashinfo =
 		sock_net(sk)->ipv4.tcp_death_row.hashinfo;
 	struct inet_listen_hashbucket *bucket = inet_lhash2_bucket(hashinfo,
 								   hash);
-	const struct sock *listener, *found = NULL;
+	struct listeners of_device = {}, of_none = {};
+	const struct sock *listener;
 	TCPSTATE_LHASH2_NODE *node;
 	int device;
 
-	/* One that is bound to the device, or else to none. */
+	/* Those that are bound to the device, or else to none. */
 	tcpstate_lhash2_for_each_rcu(listener, node, bucket) {
 		if (!listens_for(listener, sk, any))
 			continue;
 		device = READ_ONCE(listener->sk_bound_dev_if);
 		if (device == sk->sk_bound_dev_if)
-			return listener;
-		if (!device)
-			found = listener;
+			listeners_add(&of_device, listener);
+		else if (!device)
+			listeners_add(&of_none, listener);
 	}
-	return found;
+	return of_device.any ? of_device : of_none;
 }
 
 /* Likewise: what the kernel's own table has for an address and a port. */
-static const struct sock *listener_at(const struct sock *sk, bool any)
+static struct listeners listeners_at(const struct sock *sk, bool any)
 {
 	unsigned int port = inet_sk(sk)->inet_num;
 	const struct net *net = sock_net(sk);
 
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6)
-		return listener_in(sk, ipv6_portaddr_hash(net, any ?
-					&in6addr_any : &sk->sk_v6_rcv_saddr,
-							  port), any);
+		return listeners_in(sk, ipv6_portaddr_hash(net, any ?
+					 &in6addr_any : &sk->sk_v6_rcv_saddr,
+							   port), any);
 #endif
-	return listener_in(sk, ipv4_portaddr_hash(net, any ? 0 :
-						  sk->sk_rcv_saddr, port), any);
+	return listeners_in(sk, ipv4_portaddr_hash(net, any ? 0 :
+						   sk->sk_rcv_saddr, port),
+			    any);
 }
 
-/* Who listens where @sk came in; of several with SO_REUSEPORT any one. However
- * many listeners there are, few are looked at. Preemption off.
+/* Who listens where @sk came in. With SO_REUSEPORT there may be several, and in
+ * whose queue it waits only a search of all queues would tell: if they are not
+ * of one owner, nobody is named. Preemption off.
  */
 static struct tcpstate_owner *owner_listener(const struct sock *sk)
 {
-	const struct sock *listener;
-	u16 id = 0;
+	struct listeners found;
 
 	rcu_read_lock();
-	listener = listener_at(sk, false) ? : listener_at(sk, true);
-	if (listener)
-		id = tcpstate_conn_owner(listener);
+	found = listeners_at(sk, false);
+	if (!found.any)
+		found = listeners_at(sk, true);
 	rcu_read_unlock();
-	return tcpstate_owner_of(id);
+	return tcpstate_owner_of(found.owner);
 }
 
 /**
  * tcpstate_owner_holder() - on whose account a connection is
  * @conn: the connection
- * @unaccepted: set if nobody has accepted it: then it is its listener's
+ * @unaccepted: set if nobody has accepted it: then it is its listener's, or
+ *	nobody's if several processes listen there
  *
  * Context: interrupts off, with the lock of the bucket of @conn.
  * Return: the owner, to be used under RCU or tcpstate_owner_mutex; or NULL.

@@ -10,7 +10,7 @@
  * lock for itself.
  */
 #include <linux/bitmap.h>
-#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <net/inet_hashtables.h>
@@ -22,7 +22,7 @@
 #include "tcpstate.h"
 
 /* What has been read of ports and not been asked for since is dropped. */
-#define ROOM_KEPT	(60 * HZ)
+#define ROOM_KEPT	(60 * (u64)NSEC_PER_SEC)
 
 /* As inet_sk_bound_l3mdev() says of a socket bound to @ifindex. */
 static int bound_l3mdev(struct net *net, int ifindex)
@@ -55,7 +55,7 @@ static void room_read(struct tcpstate_room *room, struct net *net)
 	unsigned int ports, i;
 	int low, high;
 
-	room->read_at = jiffies;
+	room->read_at = ktime_get_ns();
 	inet_get_local_port_range(net, &low, &high);
 	room->low = low;
 	room->high = high;
@@ -88,14 +88,15 @@ static void room_read(struct tcpstate_room *room, struct net *net)
  * @netns: the namespace
  * @net: the same, held by the caller
  * @ifindex: the device its socket is bound to, or 0
- * @since: the ports must have been read at these jiffies or later
+ * @since: the ports must have been read then or later, nanoseconds of
+ *	CLOCK_MONOTONIC: within one jiffy a range is changed and asked for
  *
  * Context: process context, tcpstate_dest_mutex held.
  * Return: the room, good until the mutex is let go; NULL without memory.
  */
 struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 					 struct net *net, int ifindex,
-					 unsigned long since)
+					 u64 since)
 {
 	int l3mdev = bound_l3mdev(net, ifindex);
 	struct tcpstate_room *room;
@@ -104,12 +105,12 @@ struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 	list_for_each_entry(room, &netns->rooms, list) {
 		if (room->l3mdev != l3mdev)
 			continue;
-		if (time_before(room->read_at, since))
+		if (room->read_at < since)
 			room_read(room, net);
 		return room;
 	}
 	/* VRFs come and go, and their numbers are not used again. */
-	tcpstate_port_rooms_free(netns, jiffies - ROOM_KEPT);
+	tcpstate_port_rooms_free(netns, ktime_get_ns() - ROOM_KEPT);
 	room = kvmalloc(sizeof(*room), GFP_KERNEL | __GFP_NOWARN);
 	if (!room)
 		return NULL;
@@ -122,17 +123,16 @@ struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 /**
  * tcpstate_port_rooms_free() - forget what has been read of ports
  * @netns: the namespace
- * @before: what was read before these jiffies
+ * @before: what was read before, nanoseconds of CLOCK_MONOTONIC
  *
  * Context: process context, tcpstate_dest_mutex held or @netns nobody else's.
  */
-void tcpstate_port_rooms_free(struct tcpstate_netns *netns,
-			      unsigned long before)
+void tcpstate_port_rooms_free(struct tcpstate_netns *netns, u64 before)
 {
 	struct tcpstate_room *room, *next;
 
 	list_for_each_entry_safe(room, next, &netns->rooms, list) {
-		if (!time_before(room->read_at, before))
+		if ((s64)(room->read_at - before) >= 0)
 			continue;
 		list_del(&room->list);
 		kvfree(room);

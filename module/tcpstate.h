@@ -236,28 +236,32 @@ struct tcpstate_level {
 /**
  * struct tcpstate_leak - what is in CLOSE_WAIT for too long
  * @level: the alert
- * @over: connections that are
+ * @over: connections that are, by the threshold of the warning, of the critical
  * @unaccepted: those of them that nobody has accepted
  * @oldest: when the oldest entered it, nanoseconds of CLOCK_MONOTONIC
  * @process: its owner
  * @sport: its local port
  * @trend: enum tcpstate_trend: whether there were more, or fewer, a while ago
  * @said: trends that the log has been told of, a bit mask
- * @marked: how many there were then
- * @marked_at: jiffies of then
+ * @marks: the last two times that were looked at for the trend, the later first:
+ *	@over of the warning and @oldest
+ * @marked_at: jiffies of the later
  *
  * As the last look found it; all under tcpstate_dest_mutex.
  */
 struct tcpstate_leak {
 	struct tcpstate_level	level;
-	u32			over;
-	u32			unaccepted;
+	u32			over[TCPSTATE_SEVERITY_CRITICAL];
+	u32			unaccepted[TCPSTATE_SEVERITY_CRITICAL];
 	u64			oldest;
 	struct tcpstate_process	process;
 	u16			sport;
 	u8			trend;
 	u8			said;
-	u32			marked;
+	struct {
+		u32		over;
+		u64		oldest;
+	} marks[2];
 	unsigned long		marked_at;
 };
 
@@ -347,6 +351,7 @@ struct tcpstate_cpu {
  * @dests: destinations now
  * @dests_dropped: connections that could not be given one
  * @connect_refused: connect() calls for which no port could be chosen
+ * @connect_last: whose was the last of them
  * @own_range_refused: of sockets with a range of their own
  * @bind_refused: bind() calls to port 0 likewise
  * @time_wait_limit: tcp_max_tw_buckets when @time_wait_trigger was set
@@ -382,6 +387,7 @@ struct tcpstate_netns {
 	atomic_t		dests;
 	atomic64_t		dests_dropped;
 	atomic64_t		connect_refused;
+	struct tcpstate_process	connect_last;
 	atomic64_t		own_range_refused;
 	struct tcpstate_refusals bind_refused;
 	u32			time_wait_limit;
@@ -592,7 +598,7 @@ struct tcpstate_dest {
  * struct tcpstate_room - the ports of a range, for one l3mdev
  * @list: in tcpstate_netns.rooms
  * @l3mdev: for sockets of this VRF; 0 for those of none
- * @read_at: jiffies when all this was read
+ * @read_at: when reading all this began, nanoseconds of CLOCK_MONOTONIC
  * @low: ip_local_port_range
  * @high: likewise
  * @reserved: of the range, in ip_local_reserved_ports
@@ -603,7 +609,7 @@ struct tcpstate_dest {
 struct tcpstate_room {
 	struct list_head	list;
 	int			l3mdev;
-	unsigned long		read_at;
+	u64			read_at;
 	u32			low;
 	u32			high;
 	u32			reserved;
@@ -882,16 +888,15 @@ tcpstate_dest_find(const struct tcpstate_netns *netns,
 		   const struct tcpstate_dest_key *key);
 struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id);
 int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
-		      unsigned long since, struct tcpstate_dest_use *use);
+		      u64 since, struct tcpstate_dest_use *use);
 u64 tcpstate_dest_opens(struct tcpstate_dest *dest);
 u64 tcpstate_dest_max(const struct tcpstate_netns *netns);
 
 /* port.c: local ports, and what connect() could get of them */
 struct tcpstate_room *tcpstate_port_room(struct tcpstate_netns *netns,
 					 struct net *net, int ifindex,
-					 unsigned long since);
-void tcpstate_port_rooms_free(struct tcpstate_netns *netns,
-			      unsigned long before);
+					 u64 since);
+void tcpstate_port_rooms_free(struct tcpstate_netns *netns, u64 before);
 struct tcpstate_port *tcpstate_port_table(const struct tcpstate_netns *netns);
 void tcpstate_port_one(const struct tcpstate_netns *netns, u16 number,
 		       struct tcpstate_port *port);

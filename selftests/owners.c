@@ -433,6 +433,8 @@ static int serve(int what, void *arg)
 	size_t n;
 
 	switch (what) {
+	case 'l':
+		return listen(s->listener, 16);
 	case 'a':
 		s->fd = tcp_accept(s->listener);
 		return s->fd < 0 ? -1 : 0;
@@ -523,13 +525,17 @@ TEST_F_TIMEOUT(owners, reuseport, SECONDS)
 		socklen_t len = local_address(&sa, IPV4, PORT);
 
 		ASSERT_EQ(0, bind(server[i].listener, (struct sockaddr *)&sa, len));
-		ASSERT_EQ(0, listen(server[i].listener, 16));
 		CHECK(set_nonblocking(server[i].listener, true));
 		CHECK(actor_start(&child[i], i ? "second" : "first", serve, &server[i]));
+		CHECK(actor_do(&child[i], 'l'));
 	}
 	for (i = 0; i < 8; i++) {
 		client[i] = tcp_connect_local(self->ns, IPV4, PORT);
 		ASSERT_LE(0, client[i]);
+		/* In the queue of one of them, and in which is not known. */
+		FIND(&c, .dport = local_port(client[i]));
+		EXPECT_TRUE(c.unaccepted);
+		EXPECT_FALSE(c.owner.told);
 	}
 	for (i = 0; i < 2; i++)
 		while (!actor_do(&child[i], 'a'))
@@ -553,6 +559,32 @@ TEST_F_TIMEOUT(owners, reuseport, SECONDS)
 		CHECK(actor_end(&child[i]));
 		close(server[i].listener);
 	}
+}
+
+/* Two listeners of one process: what waits in the queue of either is its. */
+TEST_F_TIMEOUT(owners, reuseport_of_one, SECONDS)
+{
+	int i, client, listener[2];
+	struct told_conn c;
+
+	for (i = 0; i < 2; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = local_address(&sa, IPV6, PORT);
+
+		listener[i] = tcp_socket(self->ns, IPV6);
+		ASSERT_LE(0, listener[i]);
+		CHECK(set_option(listener[i], SOL_SOCKET, SO_REUSEPORT, 1));
+		ASSERT_EQ(0, bind(listener[i], (struct sockaddr *)&sa, len));
+		ASSERT_EQ(0, listen(listener[i], 16));
+	}
+	client = tcp_connect_local(self->ns, IPV6, PORT);
+	ASSERT_LE(0, client);
+	FIND(&c, .dport = local_port(client));
+	EXPECT_TRUE(c.unaccepted);
+	IS(c.owner, getpid(), "owners");
+	close(client);
+	for (i = 0; i < 2; i++)
+		close(listener[i]);
 }
 
 /* To be named @comm, and to listen; behind @device, if it is not NULL. */

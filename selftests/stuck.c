@@ -52,6 +52,13 @@ FIXTURE(stuck) {
 #define SERVER	(&self->rig.net.server)
 #define EACH(f)	for (int (f) = IPV4; (f) < FAMILIES; (f)++)
 
+/* How many retransmissions an orphan may have, from now on. */
+static int orphan_retries(const struct net *net, const char *retries)
+{
+	return sysctl_set(&net->client, "net/ipv4/tcp_orphan_retries", retries) ||
+	       sysctl_set(&net->server, "net/ipv4/tcp_orphan_retries", retries) ? -1 : 0;
+}
+
 static int open_one(struct pair *p, int listener, int client)
 {
 	p->client = client;
@@ -69,8 +76,7 @@ FIXTURE_SETUP(stuck)
 	/* Who is still there is told by fewer retransmissions than who has gone makes. */
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_retries2", RETRIES));
 	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_retries2", RETRIES));
-	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_orphan_retries", "15"));
-	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_orphan_retries", "15"));
+	CHECK(orphan_retries(&self->rig.net, "15"));
 	EACH(f) {
 		self->listener[f] = tcp_listen(SERVER, f, PORT + f);
 		self->local[f] = tcp_listen(CLIENT, f, LOCAL_PORT + f);
@@ -277,6 +283,14 @@ TEST_F_TIMEOUT(stuck, older_than_their_limits, SECONDS)
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
 	CHECK(orphans_as_sockstat(self->others + 2 * ORPHANS_OF_AN_AGE));
+	/* As many retransmissions as an orphan may have explain them. */
+	CHECK(conn_stuck(CLIENT, "", &client));
+	CHECK(conn_stuck(SERVER, "", &server));
+	EXPECT_EQ(FAMILIES, client.n[ST_FIN_WAIT2]);
+	EXPECT_EQ(FAMILIES, client.all);
+	EXPECT_EQ(0, server.all);
+	/* With fewer they are stuck, until the next is due. */
+	CHECK(orphan_retries(&self->rig.net, RETRIES));
 	before = now_ms();
 	CHECK(conn_stuck(CLIENT, "", &client));
 	CHECK(conn_stuck(SERVER, "", &server));
@@ -292,6 +306,7 @@ TEST_F_TIMEOUT(stuck, older_than_their_limits, SECONDS)
 	CHECK(conn_stuck(SERVER, "state last-ack,fin-wait-2", &some));
 	EXPECT_EQ(FAMILIES, some.n[ST_LAST_ACK]);
 	EXPECT_EQ(FAMILIES, some.all);
+	CHECK(orphan_retries(&self->rig.net, "15"));
 
 	before = now_ms();
 	CHECK(cli_read(CLIENT, &c));

@@ -241,16 +241,16 @@ static void print_leak(const struct alert *alert, bool brief)
 	};
 	static const char *const sentences[] = {
 		[TCPSTATE_TREND_STEADY] = "",
-		[TCPSTATE_TREND_GROWING] = ", ever more: it leaks",
-		[TCPSTATE_TREND_RECOVERING] = ", ever fewer: it is late, but closes them",
+		[TCPSTATE_TREND_GROWING] = ", ever more, and the oldest stays: it leaks",
+		[TCPSTATE_TREND_RECOVERING] = ", fewer than before: it is late, but closes them",
 	};
-	bool leak = !brief && alert->event.value ==
-			      TCPSTATE_EVENT_CLOSE_WAIT_LEAK;
+	/* When it is over these are of the last one that was too old. */
+	bool known = alert->event.value == TCPSTATE_EVENT_CLOSE_WAIT_LEAK &&
+		     alert->severity.value != TCPSTATE_SEVERITY_CLEAR;
 	bool trend = alert->trend.known &&
 		     alert->trend.value < ARRAY_SIZE(names);
+	bool leak = known && !brief;
 
-	/* When it is over these are of the last one that was too old. */
-	leak &= alert->severity.value != TCPSTATE_SEVERITY_CLEAR;
 	out_age("oldest_close_wait_ms", leak && alert->oldest_ms.known ?
 		", the oldest for %s" : NULL, alert->oldest_ms);
 	out_number("sport", leak && alert->sport.known ? " on port %s" : NULL,
@@ -261,6 +261,9 @@ static void print_leak(const struct alert *alert, bool brief)
 	out_string("trend", NULL, trend ? names[alert->trend.value] : NULL);
 	if (leak && trend)
 		out_text("%s", sentences[alert->trend.value]);
+	else if (known && trend && alert->trend.value)
+		out_text(", %s", alert->trend.value ==
+			 TCPSTATE_TREND_GROWING ? "growing" : "fewer");
 }
 
 static void print_count(const struct alert *alert, const struct wording *say,
@@ -270,7 +273,7 @@ static void print_count(const struct alert *alert, const struct wording *say,
 
 	if (alert->event.value == TCPSTATE_EVENT_CLOSE_WAIT_LEAK) {
 		if (brief)
-			format = "%s not closed";
+			format = "%s unclosed";
 		/* When it is over, the number is of what was. */
 		if (!alert->severity.value) {
 			format = NULL;

@@ -210,15 +210,26 @@ static const struct counters *counters_of(const struct counters_list *counters,
 	return NULL;
 }
 
+/* As /proc/net/sockstat counts them. */
+static bool is_orphan(const struct conn *conn)
+{
+	return !conn->inode && !conn->mini && !conn->unaccepted;
+}
+
 static bool is_stuck(const struct counters_list *counters,
 		     const struct conn *conn)
 {
 	const struct counters *own = counters_of(counters, conn);
+	const struct state_row *row;
 	struct number limit;
 
-	if (!own)
+	/* Without a file, or as a mini-socket, it ends by itself. */
+	if (!own ||
+	    (conn->state == TCPSTATE_STATE_FIN_WAIT2 && !conn->inode))
 		return false;
-	limit = own->rows[conn->state].stuck_after_ms;
+	row = &own->rows[conn->state];
+	limit = is_orphan(conn) ? row->stuck_orphan_after_ms :
+				  row->stuck_after_ms;
 	return limit.known && conn->age_ms.known &&
 	       conn->age_ms.value > limit.value;
 }
@@ -232,25 +243,24 @@ static int by_age(const void *one, const void *other)
 	return 0;
 }
 
-/* As /proc/net/sockstat counts them. */
-static bool is_orphan(const struct conn *conn)
+static uint64_t lesser(uint64_t least, struct number limit)
 {
-	return !conn->inode && !conn->mini && !conn->unaccepted;
+	return limit.known && limit.value < least ? limit.value : least;
 }
 
 /* Each state of each namespace has its limit: the least of them. */
 static uint64_t least_limit(const struct counters_list *counters)
 {
 	uint64_t least = UINT64_MAX;
-	struct number limit;
+	const struct state_row *row;
 	unsigned int state;
 	size_t i;
 
 	for (i = 0; i < counters->n; i++) {
 		for (state = 1; state <= STATE_MAX; state++) {
-			limit = counters->items[i].rows[state].stuck_after_ms;
-			if (limit.known && limit.value < least)
-				least = limit.value;
+			row = &counters->items[i].rows[state];
+			least = lesser(least, row->stuck_after_ms);
+			least = lesser(least, row->stuck_orphan_after_ms);
 		}
 	}
 	return least;

@@ -141,7 +141,9 @@ int port_summary_read(struct nlattr *attrs, int len, void *list)
 		return -ENOMEM;
 	all->items = sum;
 	sum += all->n;
-	if (process_read(&sum->last_bind_failure,
+	if (process_read(&sum->last_connect_failure,
+			 tb[TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE]) ||
+	    process_read(&sum->last_bind_failure,
 			 tb[TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE]))
 		return -1;
 	all->n++;
@@ -246,6 +248,9 @@ void port_summary_print(const struct port_summary *sum)
 	out_style(number_positive(sum->failures) ? OUT_WARN : OUT_PLAIN);
 	out_count("connect_failures", "connect()       %s refused for want of a port",
 		  sum->failures);
+	process_print("last_connect_failure", &sum->last_connect_failure);
+	if (process_deed_text(who, &sum->last_connect_failure))
+		out_words(", last %s", who);
 	out_count("own_range_failures",
 		  number_positive(sum->own_range_failures) ?
 		  "; %s more in a range of the socket's own" : NULL,

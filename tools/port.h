@@ -27,7 +27,7 @@ struct port_summary {
 	struct number reserved, bind_blocked, in_use;
 	struct number failures, own_range_failures;
 	struct number bind_failures, bind_missed;
-	struct process last_bind_failure;
+	struct process last_connect_failure, last_bind_failure;
 	struct number destinations, destinations_max, destinations_dropped;
 };
 

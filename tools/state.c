@@ -103,6 +103,8 @@ static int read_row(struct counters *counters, struct nlattr *nest)
 	row->oldest_at_least = tb[TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST];
 	row->stuck_after_ms =
 		attr_number(tb[TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS]);
+	row->stuck_orphan_after_ms =
+		attr_number(tb[TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS]);
 	if (!tb[TCPSTATE_A_STATE_ENTRY_DWELL])
 		return 0;
 	return read_stay(&row->stay, tb[TCPSTATE_A_STATE_ENTRY_DWELL],
@@ -331,6 +333,7 @@ static void print_row(const struct counters *counters, unsigned int state,
 	else
 		out_null("oldest_at_least", NULL);
 	out_age("stuck_after_ms", NULL, row->stuck_after_ms);
+	out_age("stuck_orphan_after_ms", NULL, row->stuck_orphan_after_ms);
 	out_object_open("dwell_ms");
 	out_stay("p50", stay, row->stay.p50);
 	out_stay("p90", stay, row->stay.p90);

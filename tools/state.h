@@ -23,7 +23,7 @@ struct stay {
 struct state_row {
 	bool present;
 	struct number sockets, ipv4, ipv6, mini, entered;
-	struct number oldest_ms, stuck_after_ms;
+	struct number oldest_ms, stuck_after_ms, stuck_orphan_after_ms;
 	bool oldest_at_least;
 	struct stay stay;
 };

@@ -214,9 +214,13 @@ static void put_row(struct reply *reply, const char *scene, uint32_t state)
 	if (row->oldest_at_least)
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST, NULL,
 			  0);
-	if (row->stuck_after_ms)
+	if (row->stuck_after_ms) {
 		reply_put_u64(reply, TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
 			      row->stuck_after_ms);
+		reply_put_u64(reply,
+			      TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS,
+			      row->stuck_after_ms / 4);
+	}
 	if (row->dwell_max_us) {
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_DWELL, row->dwell,
 			  is(scene, "short-histogram") ? 12 :
@@ -485,6 +489,9 @@ void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_IN_USE, quiet ? 0 : 28240);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_CONNECT_FAILURES,
 		      quiet ? 0 : 1203);
+	if (!quiet)
+		put_process(reply, TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE,
+			    is(scene, "unprivileged") ? NULL : "curl", 4000);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_FAILURES,
 		      quiet ? 0 : 2);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_FAILURES,

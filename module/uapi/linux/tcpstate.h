@@ -73,11 +73,12 @@ enum tcpstate_owner_key {
 };
 
 /**
- * enum tcpstate_trend - How many connections were over the threshold in
- *   CLOSE_WAIT at the last looks, one after the other.
- * @TCPSTATE_TREND_GROWING: More at each look - a leak.
- * @TCPSTATE_TREND_RECOVERING: Fewer than at the look before - a slow handler,
- *   being late.
+ * enum tcpstate_trend - Whether connections in CLOSE_WAIT for longer than the
+ *   warning's threshold became more, looked at every ten seconds.
+ * @TCPSTATE_TREND_GROWING: More twice in turn, and the oldest was there all
+ *   the time - a leak.
+ * @TCPSTATE_TREND_RECOVERING: Fewer than at the two looks before - a slow
+ *   handler, being late.
  */
 enum tcpstate_trend {
 	TCPSTATE_TREND_STEADY,
@@ -116,6 +117,7 @@ enum {
 	TCPSTATE_A_STATE_ENTRY_DWELL,
 	TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US,
 	TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS,
+	TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS,
 
 	__TCPSTATE_A_STATE_ENTRY_MAX,
 	TCPSTATE_A_STATE_ENTRY_MAX = (__TCPSTATE_A_STATE_ENTRY_MAX - 1)
@@ -240,6 +242,7 @@ enum {
 	TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,
 	TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX,
 	TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
+	TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE,
 
 	__TCPSTATE_A_PORT_SUMMARY_MAX,
 	TCPSTATE_A_PORT_SUMMARY_MAX = (__TCPSTATE_A_PORT_SUMMARY_MAX - 1)

@@ -15,7 +15,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ftrace.h>
-#include <linux/jump_label.h>
 #include <linux/kprobes.h>
 #include <linux/sched.h>
 #include <linux/security.h>
@@ -32,12 +31,21 @@
 #define FILTER_FREE_TRIES	100
 
 static struct tracepoint *state_tracepoint;
-static DEFINE_STATIC_KEY_FALSE(probe_live);
+/* Not a static key, which would be one more thing that is patched, while all CPUs
+ * run it.
+ */
+static bool probe_live __read_mostly;
+
+/* Pairs with the WRITE_ONCE() of those who then wait for all handlers. */
+static __always_inline bool probe_is_live(void)
+{
+	return likely(READ_ONCE(probe_live));
+}
 
 static void probe_state(void *data, const struct sock *sk, const int oldstate,
 			const int newstate)
 {
-	if (!static_branch_likely(&probe_live))
+	if (!probe_is_live())
 		return;
 	/* A record knows its own state, and that of an accepted connection's
 	 * clone is its listener's: @oldstate tells nothing more.
@@ -57,7 +65,7 @@ static void hook_born(unsigned long ip, unsigned long parent_ip,
 		(void *)tcpstate_ftrace_arg(regs, 0);
 	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 1);
 
-	if (static_branch_likely(&probe_live) && sk->sk_protocol == IPPROTO_TCP)
+	if (probe_is_live() && sk->sk_protocol == IPPROTO_TCP)
 		tcpstate_conn_handover(tw, sk);
 }
 
@@ -67,7 +75,7 @@ static void hook_scheduled(unsigned long ip, unsigned long parent_ip,
 	bool rearm = tcpstate_ftrace_arg(regs, 2);
 
 	/* Armed for the first time it is at its birth, which is seen above. */
-	if (static_branch_likely(&probe_live) && rearm)
+	if (probe_is_live() && rearm)
 		tcpstate_conn_set_mini((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
@@ -80,7 +88,7 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 	/* connect() takes it off its chain before it ends it; nobody else
 	 * does (__inet_check_established() and its IPv6 twin).
 	 */
-	if (static_branch_likely(&probe_live))
+	if (probe_is_live())
 		tcpstate_conn_end_mini(tw, hlist_nulls_unhashed_lockless(&tw->tw_node) ?
 				       TCPSTATE_END_RECYCLED :
 				       TCPSTATE_END_KILLED);
@@ -89,7 +97,7 @@ static void hook_ended_early(unsigned long ip, unsigned long parent_ip,
 static void hook_freed(unsigned long ip, unsigned long parent_ip,
 		       struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
 {
-	if (static_branch_likely(&probe_live))
+	if (probe_is_live())
 		tcpstate_conn_end((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
@@ -99,7 +107,7 @@ static void hook_accepted(unsigned long ip, unsigned long parent_ip,
 {
 	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 0);
 
-	if (static_branch_likely(&probe_live) && sk->sk_protocol == IPPROTO_TCP)
+	if (probe_is_live() && sk->sk_protocol == IPPROTO_TCP)
 		tcpstate_conn_accept(sk);
 }
 
@@ -113,7 +121,7 @@ static void hook_family(unsigned long ip, unsigned long parent_ip,
 {
 	const struct sock *sk = (void *)tcpstate_ftrace_arg(regs, 0);
 
-	if (static_branch_likely(&probe_live) && sk->sk_family == AF_INET &&
+	if (probe_is_live() && sk->sk_family == AF_INET &&
 	    sk->sk_protocol == IPPROTO_TCP)
 		tcpstate_conn_set_family(sk);
 }
@@ -176,7 +184,7 @@ static int bind_enter(struct kretprobe_instance *instance, struct pt_regs *regs)
 	struct bind_call *call = (void *)instance->data;
 
 	call->sk = (void *)regs_get_kernel_argument(regs, 0);
-	if (!static_branch_likely(&probe_live) ||
+	if (!probe_is_live() ||
 	    (unsigned short)regs_get_kernel_argument(regs, 1) ||
 	    call->sk->sk_protocol != IPPROTO_TCP)
 		return 1;
@@ -380,7 +388,7 @@ err_detach:
  */
 void tcpstate_probe_start(void)
 {
-	static_branch_enable(&probe_live);
+	WRITE_ONCE(probe_live, true);
 	tcpstate_synchronize_hooks();
 }
 
@@ -393,7 +401,7 @@ void tcpstate_probe_exit(void)
 {
 	int i = ARRAY_SIZE(hooks);
 
-	static_branch_disable(&probe_live);
+	WRITE_ONCE(probe_live, false);
 	bind_detach();
 	while (--i >= 0)
 		hook_detach(&hooks[i]);

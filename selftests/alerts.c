@@ -70,9 +70,9 @@ FIXTURE_TEARDOWN(alerts)
 
 /* One line of `tcpstate-cli -j monitor`. */
 struct edge {
-	char event[32], severity[16], netns[32], daddr[48];
+	char event[32], severity[16], netns[32], daddr[48], comm[32];
 	bool edge;		/* not found by asking */
-	uint64_t used, reusable, capacity, count, total;
+	uint64_t used, reusable, capacity, count, total, pid;
 	uint64_t time_ms;	/* as it says */
 };
 
@@ -120,7 +120,7 @@ static int monitor_read(struct monitor *m)
 
 	clearerr(m->from);
 	while (getline(&line, &size, m->from) > 0) {
-		struct json_object *o = json_tokener_parse(line);
+		struct json_object *o = json_tokener_parse(line), *process;
 		struct edge *edge = &m->edges[m->n];
 
 		if (!o || m->n == LINES) {
@@ -139,6 +139,10 @@ static int monitor_read(struct monitor *m)
 		edge->count = value(o, "count");
 		edge->total = value(o, "total");
 		edge->time_ms = time_of(o);
+		if (json_object_object_get_ex(o, "process", &process) && process) {
+			edge->pid = value(process, "pid");
+			text(process, "comm", edge->comm, sizeof(edge->comm));
+		}
 		m->n++;
 		json_object_put(o);
 	}
@@ -189,6 +193,19 @@ static const char *heard(const struct monitor *m)
 		len += snprintf(all + len, sizeof(all) - len, "%s%s/%s", i ? " " : "",
 				m->edges[i].event, m->edges[i].severity);
 	return all;
+}
+
+/* How often it has heard @event become @severity since it has listened. */
+static unsigned int times_heard(struct monitor *m, const char *event, const char *severity)
+{
+	unsigned int i, n = 0;
+
+	if (monitor_read(m))
+		return 0;
+	for (i = 0; i < m->n; i++)
+		n += m->edges[i].edge && !strcmp(event, m->edges[i].event) &&
+		     !strcmp(severity, m->edges[i].severity);
+	return n;
 }
 
 static bool hears(struct monitor *m, const char *expected)
@@ -251,36 +268,51 @@ TEST_F_TIMEOUT(alerts, hovering, SECONDS)
 /* What connect() may take again is not in the way. */
 TEST_F_TIMEOUT(alerts, reusable, SECONDS)
 {
+	/* As many as are no warning yet. */
+	const int some = 79;
 	struct monitor m;
 	struct room room;
 	int i;
 
 	CHECK(monitor_start(&m, CLIENT));
-	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
-	for (i = 0; i < 95; i++) {
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	for (i = 0; i < some; i++) {
 		CHECK(pair_open(NET, &self->base.pair));
 		CHECK(pair_to_time_wait(&self->base.pair));
 	}
+	HEARS(&m, "");
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
 	ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, TARGET, &room) &&
-			     room.used == room.reusable, PATIENCE_MS));
-	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
-	/* Noticed within seconds, without anything being opened. */
+			     room.reusable == (uint64_t)some, PATIENCE_MS));
+	/* Some take a port again, some one that nobody has had. */
+	ASSERT_EQ(some, open_until_refused(CLIENT, TARGET, CROWD, some));
 	CHECK(room_read(CLIENT, TARGET, &room));
-	if (room.used >= 95)
-		ASSERT_TRUE(WAIT_FOR(!monitor_read(&m) && m.n &&
-				     !strcmp("critical", m.edges[m.n - 1].severity), PATIENCE_MS))
-			TH_LOG("heard %s", heard(&m));
+	TH_LOG("%ju used, of which %ju reusable", room.used, room.reusable);
+	ASSERT_LE(80, room.used);
+	ASSERT_EQ((uint64_t)some, room.used - room.reusable);
+	HEARS(&m, "");
+	/* Noticed within seconds, without anything being opened. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	ASSERT_TRUE(WAIT_FOR(!monitor_read(&m) && m.n, PATIENCE_MS));
+	ASSERT_STREQ("port-room", m.edges[0].event);
+	ASSERT_STREQ("warning", m.edges[0].severity);
+	ASSERT_EQ(0, m.edges[0].reusable);
 	CHECK(monitor_stop(&m));
 }
 
-/* Ports reserved under what is open: noticed by itself. */
+/*
+ * Ports reserved under what is open, or bound by somebody else: noticed by itself.
+ * (What has opened something since the last look would be another cause of it.)
+ */
 TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 {
+	struct sockaddr_storage sa;
 	bool open[PORTS] = { };
 	char reserved[256] = "";
 	struct monitor m;
 	struct room room;
-	int i, n, len = 0;
+	int i, n, fd, len = 0;
+	socklen_t size;
 
 	CHECK(monitor_start(&m, CLIENT));
 	ASSERT_EQ(70, open_until_refused(CLIENT, TARGET, CROWD, 70));
@@ -297,16 +329,45 @@ TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 	ASSERT_TRUE(WAIT_FOR(!monitor_read(&m) && m.n, PATIENCE_MS));
 	ASSERT_STREQ("port-room/warning", heard(&m));
 	ASSERT_EQ(80, m.edges[0].capacity);
+	CHECK(sysctl_set(CLIENT, "net/ipv4/ip_local_reserved_ports", "\n"));
+	HEARS(&m, "port-room/warning port-room/clear");
+
+	for (i = 0, n = 0; n < 20; i++) {
+		if (open[i] || !++n)
+			continue;
+		size = address(&sa, variant->family, "0.0.0.0", "::", LOW + i);
+		fd = tcp_socket(CLIENT, variant->family);
+		ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, size));
+		CHECK(crowd_add(CROWD, fd));
+	}
+	HEARS(&m, "port-room/warning port-room/clear port-room/warning");
+	ASSERT_EQ(80, m.edges[2].capacity);
 	CHECK(monitor_stop(&m));
 }
 
-/* Two namespaces run out at once: each hears of its own. */
+/* Where the log of this test begins: another's namespace may have had the same number. */
+static int log_mark(void)
+{
+	return run(NULL, "echo 'alerts: test %d' >/dev/kmsg", getpid());
+}
+
+/* Lines of this test's in the kernel's log that fit @pattern. */
+static int logged(const struct ns *ns, const char *pattern)
+{
+	return run(NULL, "dmesg | sed '1,/alerts: test %d$/d' | "
+		   "grep -cE 'tcpstate: netns %ju: %s' || :", getpid(), (uintmax_t)ns->ino,
+		   pattern) ? -1 : atoi(output());
+}
+
+/* Two namespaces run out at once: each hears of its own, and of who was refused. */
 TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 {
 	struct crowd other = { };
 	struct monitor client, server;
+	char line[256];
 	unsigned int i;
 
+	CHECK(log_mark());
 	CHECK(range_set(SERVER, LOW, LOW + 2 * PORTS - 1));
 	CHECK(cheap_connections(SERVER));
 	CHECK(monitor_start(&client, CLIENT));
@@ -322,6 +383,15 @@ TEST_F_TIMEOUT(alerts, two_namespaces, SECONDS)
 		ASSERT_STREQ(variant->server, client.edges[i].daddr);
 		ASSERT_STREQ(variant->client, server.edges[i].daddr);
 	}
+	ASSERT_EQ((uint64_t)getpid(), client.edges[2].pid);
+	ASSERT_STREQ("alerts", client.edges[2].comm);
+	ASSERT_EQ((uint64_t)getpid(), server.edges[2].pid);
+	snprintf(line, sizeof(line), "no port left from .?%s.? to .?%s.?:%u: 1 connect.. refused, "
+		 "last of alerts.%d.; %u of %u ports in use, 0 of them in TIME_WAIT, 0 reusable$",
+		 variant->client, variant->server, PORT, getpid(), PORTS, PORTS);
+	ASSERT_EQ(1, logged(CLIENT, line)) TH_LOG("no line %s", line);
+	ASSERT_EQ(0, logged(SERVER, line));
+	ASSERT_EQ(1, logged(SERVER, "no port left "));
 	crowd_close(&other);
 	HEARS(&server, ROOM_FULL " port-room/clear");
 	HEARS(&client, ROOM_FULL);
@@ -369,12 +439,6 @@ TEST_F_TIMEOUT(alerts, monitor_ends, SECONDS)
 	ASSERT_EQ(0, wait_for_exit(m.pid)) TH_LOG("%s", why());
 }
 
-/* Where the log of this test begins: another's namespace may have had the same number. */
-static int log_mark(void)
-{
-	return run(NULL, "echo 'alerts: test %d' >/dev/kmsg", getpid());
-}
-
 /* When the kernel's log has a line of refusals to a destination, and how many it tells of. */
 struct logged {
 	double at;
@@ -395,14 +459,6 @@ static int logged_refusals(const struct ns *ns, struct logged *logged, unsigned 
 		if (sscanf(line, "%lf %llu", &logged[n].at, &logged[n].count) != 2)
 			return fail("dmesg says %s", line);
 	return n;
-}
-
-/* Lines of any kind. */
-static int logged_lines(const struct ns *ns)
-{
-	return run(NULL, "dmesg | sed '1,/alerts: test %d$/d' | "
-		   "grep -c 'tcpstate: netns %ju: ' || :", getpid(), (uintmax_t)ns->ino) ?
-	       -1 : atoi(output());
 }
 
 /* A monitor that does not get to read: what it lost it says, and then what is. */
@@ -453,7 +509,7 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 	dropped = strtoull(output(), NULL, 10);
 	ASSERT_EQ(dropped, lost);
 	/* Of all that, the log has ten lines in five seconds. */
-	lines = logged_lines(CLIENT);
+	lines = logged(CLIENT, "");
 	TH_LOG("%d lines in the log, in %ju ms", lines, (uintmax_t)(now_ms() - start));
 	ASSERT_GE(lines, 10);
 	ASSERT_LE(lines, 10 * (2 + (now_ms() - start) / 5000));
@@ -462,10 +518,18 @@ TEST_F_TIMEOUT(alerts, overrun, SECONDS)
 
 #define TRACEFS	"/sys/kernel/tracing"
 
-/* How often the module has sent a message. */
+/* How often the module has sent a message, and how many of those from a work item. */
 static int messages_sent(void)
 {
 	if (run(NULL, "grep -c '=> tcpstate_netlink_alert' " TRACEFS "/trace || :"))
+		return -1;
+	return atoi(output());
+}
+
+static int messages_by_work(void)
+{
+	if (run(NULL, "awk '/<stack trace>/ { ours = 0 } /=> tcpstate_netlink_alert/ { ours = 1 } "
+		"ours && /=> process_one_work/ { n++ } END { print n + 0 }' " TRACEFS "/trace"))
 		return -1;
 	return atoi(output());
 }
@@ -491,7 +555,18 @@ TEST_F_TIMEOUT(alerts, nobody_listens, SECONDS)
 	}
 	CHECK(monitor_start(&m, CLIENT));
 	crowd_close(CROWD);
-	EXPECT_TRUE(WAIT_FOR(messages_sent() > 0, PATIENCE_MS));
+	EXPECT_TRUE(WAIT_FOR(times_heard(&m, "port-room", "clear") == 1, PATIENCE_MS));
+	EXPECT_LT(0, messages_sent());
+	/* None of them is sent by what opens, closes or is refused. */
+	EXPECT_EQ(PORTS, open_until_refused(CLIENT, TARGET, CROWD, PORTS + 1));
+	EXPECT_TRUE(WAIT_FOR(times_heard(&m, "port-exhausted", "critical"), PATIENCE_MS));
+	crowd_close(CROWD);
+	EXPECT_TRUE(WAIT_FOR(times_heard(&m, "port-room", "clear") == 2, PATIENCE_MS));
+	EXPECT_LE(5, messages_sent());
+	EXPECT_EQ(messages_sent(), messages_by_work()) {
+		run(NULL, "cat " TRACEFS "/trace");
+		TH_LOG("%s", output());
+	}
 	CHECK(monitor_stop(&m));
 	CHECK(run(NULL, "cd " TRACEFS " && echo '!stacktrace' >events/kprobes/sent/trigger && "
 		  "echo 0 >events/kprobes/sent/enable && "
@@ -618,6 +693,8 @@ TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
 	ASSERT_EQ(1, refused);
 	HEARS(&m, "bind-exhausted/critical");
 	ASSERT_EQ(1, m.edges[0].count);
+	ASSERT_EQ((uint64_t)getpid(), m.edges[0].pid);
+	ASSERT_STREQ("alerts", m.edges[0].comm);
 	CHECK(monitor_stop(&m));
 }
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -138,6 +139,7 @@ TEST_F_TIMEOUT(dest, taken_ports, SECONDS)
 	struct sockaddr_storage sa;
 	struct summary summary;
 	socklen_t len;
+	pid_t holder;
 	int fd;
 
 	CHECK(wire(CLIENT, LOSE));
@@ -148,11 +150,11 @@ TEST_F_TIMEOUT(dest, taken_ports, SECONDS)
 	fd = tcp_listen(CLIENT, IPV6, 40050);	/* reserved, too */
 	ASSERT_GE(fd, 0) TH_LOG("%s", why());
 	CHECK(crowd_add(CROWD, fd));
-	/* Bound only, to another address and by another family. */
+	/* Bound only, to another address, by another family, and by another process. */
 	fd = tcp_socket(CLIENT, IPV6);
 	len = local_address(&sa, IPV6, 40030);
 	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
-	CHECK(crowd_add(CROWD, fd));
+	CHECK(hand_to_child(&fd, &holder));
 	/* Out of the range. */
 	fd = tcp_listen(CLIENT, IPV4, HIGH + 1);
 	CHECK(crowd_add(CROWD, fd));
@@ -167,6 +169,11 @@ TEST_F_TIMEOUT(dest, taken_ports, SECONDS)
 	ASSERT_EQ(2, summary.connect_failures);
 	ASSERT_EQ(2, summary.destinations);
 	ASSERT_EQ(PORTS - 11 - 2 + 3, summary.in_use);
+	/* With the process that had bound it the port is there again. */
+	CHECK(end_child(holder, SIGKILL));
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(1, summary.bind_blocked);
+	ASSERT_EQ(1, open_until_refused(CLIENT, &target, CROWD, 2));
 }
 
 /* A client that bound its port by hand takes it from everybody, and is outside. */
@@ -334,14 +341,19 @@ TEST_F_TIMEOUT(dest, seeded, SECONDS)
 struct reuse {
 	const char *tw_reuse, *stamps;
 	bool local, reusable;
+	enum family family;
 };
 
 static const struct reuse reuses[] = {
-	{ "0", "1", false, false }, { "0", "1", true, false },
-	{ "1", "1", false, true }, { "1", "1", true, true },
-	{ "2", "1", false, false }, { "2", "1", true, true },
-	{ "1", "0", false, false }, { "1", "0", true, false },
-	{ "2", "0", true, false },
+	{ "0", "1", false, false, IPV4 }, { "0", "1", true, false, IPV6 },
+	{ "0", "0", false, false, MAPPED }, { "0", "0", true, false, IPV4 },
+	{ "1", "1", false, true, IPV4 }, { "1", "1", true, true, IPV6 },
+	{ "1", "1", false, true, IPV6 }, { "1", "1", false, true, MAPPED },
+	{ "1", "0", false, false, IPV4 }, { "1", "0", true, false, IPV6 },
+	{ "2", "1", false, false, IPV4 }, { "2", "1", false, false, IPV6 },
+	{ "2", "1", true, true, IPV4 }, { "2", "1", true, true, IPV6 },
+	{ "2", "1", true, true, MAPPED },
+	{ "2", "0", false, false, IPV6 }, { "2", "0", true, false, IPV4 },
 };
 
 /* 23: @n connections that end in TIME_WAIT here. */
@@ -363,36 +375,39 @@ static int make_time_wait(struct net *net, const struct target *target, struct p
 /* 23: tcp_tw_reuse and time stamps: what is said to be reusable is what is reused. */
 TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 {
+	/* All of them within the minute that the first one lasts for. */
+	const unsigned int some = slowness() > 1 ? 6 : 30;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(reuses); i++) {
 		const struct reuse *r = &reuses[i];
 		struct target target = {
-			.family = i % FAMILIES, .port = PORT + i, .local = r->local,
+			.family = r->family, .port = PORT + i, .local = r->local,
 		};
 		struct room room;
 		int n, expected;
 
-		TH_LOG("tcp_tw_reuse %s, tcp_timestamps %s, %s", r->tw_reuse, r->stamps,
-		       r->local ? "loopback" : "wire");
+		TH_LOG("tcp_tw_reuse %s, tcp_timestamps %s, %s, family %d", r->tw_reuse,
+		       r->stamps, r->local ? "loopback" : "wire", r->family);
 		CHECK(wire(CLIENT, PASS));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_timestamps", r->stamps));
-		CHECK(make_time_wait(NET, &target, &self->base.pair, 30));
+		CHECK(make_time_wait(NET, &target, &self->base.pair, some));
 		CHECK(room_read(CLIENT, &target, &room));
-		ASSERT_EQ(30, room.time_wait);
+		ASSERT_EQ(some, room.time_wait);
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", r->tw_reuse));
 		if (r->reusable) {
 			ASSERT_TRUE(WAIT_FOR(!room_read(CLIENT, &target, &room) &&
-					     room.reusable == 30, PATIENCE_MS))
+					     room.reusable == some, PATIENCE_MS))
 				TH_LOG("%ju reusable", room.reusable);
 		} else {
 			sleep(2);
 		}
 		CHECK(room_read(CLIENT, &target, &room));
-		ASSERT_EQ(30, room.used);
-		ASSERT_EQ(r->reusable ? 30 : 0, room.reusable);
-		expected = PORTS - room.used + room.reusable;
+		ASSERT_EQ(some, room.used);
+		ASSERT_EQ(r->reusable ? some : 0, room.reusable);
+		ASSERT_EQ(PORTS, room.capacity);
+		expected = room.capacity - room.used + room.reusable;
 		/* Unanswered, so that nothing comes back meanwhile. */
 		CHECK(run(CLIENT, "tc qdisc replace dev %s root blackhole",
 			  r->local ? "lo" : "wire"));
@@ -757,6 +772,37 @@ TEST_F_TIMEOUT(dest, forecast, SECONDS)
 	ASSERT_EQ(0, room.eta_s);
 }
 
+/* Minutes ahead, too: what is told at once is when connect() is refused. */
+TEST_F_TIMEOUT(dest, minutes_ahead, 600)
+{
+	const unsigned int ports = 2400 / slowness(), a_second = 10;
+	struct target target = { .family = IPV6, .port = PORT };
+	struct rlimit many = { 4000, 4000 };
+	struct room room;
+	uint64_t asked;
+	double took;
+
+	setrlimit(RLIMIT_NOFILE, &many);
+	CHECK(range_set(CLIENT, 20000, 20000 + ports - 1));
+	CHECK(wire(CLIENT, LOSE));
+	AT_PACE(a_second, 3000, ASSERT_EQ(1, open_until_refused(CLIENT, &target, CROWD, 1)));
+	asked = now_ms();
+	CHECK(room_read(CLIENT, &target, &room));
+	AT_PACE(a_second, 2000 * ports / a_second, {
+		int n = open_until_refused(CLIENT, &target, CROWD, 1);
+
+		ASSERT_LE(0, n) TH_LOG("%s", why());
+		if (!n)
+			break;
+	});
+	took = (now_ms() - asked) / 1000.;
+	TH_LOG("after 3 s: full in %.1f s; connect() was refused after %.1f s", room.eta_s, took);
+	ASSERT_TRUE(about(took, room.eta_s, 10));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(ports, room.used);
+	ASSERT_EQ(1, room.failures);
+}
+
 /* A rate that can go on for ever is never full; the most that can is told. */
 TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 {
@@ -788,6 +834,20 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 	CHECK(room_read(CLIENT, &target, &room));
 	ASSERT_LT(room.eta_s, 0);
 	ASSERT_TRUE(about(room.sustainable_rate, 20, 5));
+	CHECK(run(CLIENT, "tcpstate-cli -j dest | jq -ec '.[0] | .sustainable and .eta_s == null'"));
+	CHECK(run(CLIENT, "tcpstate-cli dest | grep -qw never"));
+	/* Nor is it, for longer than TIME_WAIT lasts. */
+	AT_PACE(10, 130000, {
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
+	});
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("after 130 s more: %ju of %ju used, %.1f opened per second, %.2f sustainable",
+	       room.used, room.capacity, room.open_rate, room.sustainable_rate);
+	ASSERT_EQ(0, room.failures);
+	ASSERT_TRUE(about(room.used, 60 * room.open_rate, 10));
+	ASSERT_TRUE(about(room.sustainable_rate, 20, 5));
+	ASSERT_LT(room.eta_s, 0);
 
 	/* Ended without TIME_WAIT: what a port is held for is next to nothing. */
 	CHECK(wire(CLIENT, LOSE));

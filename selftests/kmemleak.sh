@@ -14,7 +14,7 @@ kmemleak=/sys/kernel/debug/kmemleak
 # Nothing is unreferenced. What a first scan finds may be on its way somewhere;
 # an object is considered when it is five seconds old.
 no_leaks() {
-	echo scan >$kmemleak
+	echo scan >$kmemleak || return
 	sleep 6
 	echo scan >$kmemleak
 	[[ $(<$kmemleak) ]] || return 0
@@ -40,6 +40,50 @@ connections() {
 	END_OF_PYTHON
 }
 
+# What there are rooms, refusals, alerts and owners of: inside NS four ports, all of
+# them used towards one destination, a connect() that gets none, and a connection
+# that is not closed until the alert has been raised. Every command is asked
+# meanwhile; one reader is killed while it reads, and one that waits for alerts.
+everything() {
+	local monitor client
+
+	ip netns exec "$1" tcpstate-cli config set close-wait-warning 1 || return
+	ip netns exec "$1" sysctl -qw net.ipv4.ip_local_port_range='40000 40003' || return
+	ip netns exec "$1" tcpstate-cli monitor >/tmp/kmemleak.monitor &
+	monitor=$!
+	ip netns exec "$1" python3 - >/tmp/kmemleak.client <<-'END_OF_PYTHON' &
+	import errno, signal, socket
+	listener = socket.create_server(("127.0.0.1", 7001), backlog=100)
+	clients = [socket.create_connection(("127.0.0.1", 7001)) for i in range(4)]
+	servers = [listener.accept()[0] for i in range(3)]
+	try:
+	    socket.create_connection(("127.0.0.1", 7001))
+	except OSError as e:
+	    assert e.errno == errno.EADDRNOTAVAIL
+	    print("refused", flush=True)
+	clients[0].shutdown(socket.SHUT_WR)
+	clients[3].shutdown(socket.SHUT_WR)
+	signal.pause()
+	END_OF_PYTHON
+	client=$!
+	wait_for 60 grep -q refused /tmp/kmemleak.client &&
+		wait_for 60 grep -q close-wait-leak /tmp/kmemleak.monitor &&
+		wait_for 60 grep -q port-exhausted /tmp/kmemleak.monitor &&
+		ip netns exec "$1" sh -ec 'tcpstate-cli
+			for c in state dest "dest top 1" port "port 7001" "port summary" conn \
+				"conn top 2" "conn stuck" "conn state close-wait older 1" owner \
+				"owner by cgroup" "owner pid $0" config audit; do
+				tcpstate-cli $c
+				timeout -s KILL 0.01 tcpstate-cli $c || :
+			done >/dev/null
+			tcpstate-cli check || :
+			tcpstate-cli close state close-wait --yes' "$client"
+	local status=$?
+	kill -KILL $monitor $client
+	wait $monitor $client 2>/dev/null
+	return $status
+}
+
 use() {
 	local i
 
@@ -49,6 +93,7 @@ use() {
 		connections "kmemleak-$i" 100 || return
 		ip netns exec "kmemleak-$i" tcpstate-cli state || return
 	done
+	everything kmemleak-1 && everything kmemleak-3 || return
 	tcpstate-cli -a state && tcpstate-cli -a audit || return
 	for i in 1 2; do
 		ip netns delete "kmemleak-$i"

@@ -97,15 +97,19 @@ int sockstat(const struct ns *ns, const char *key, uint64_t *value)
  * The family is told from the local address: ss writes IPv6 in brackets, and
  * "*" for the any-address of a socket that serves both.
  */
-int ss_read(const struct ns *ns, struct table *t)
+int ss_read_held(const struct ns *ns, struct table *t, uint64_t *held, uint64_t *unheld)
 {
-	char line[1024], local[256];
+	char line[1024], local[256], *ino;
 	int status, s, bad = 0;
 	FILE *from;
 	pid_t pid;
 
 	memset(t, 0, sizeof(*t));
-	pid = command_start(ns, "ss -Htan", &from);
+	if (held) {
+		*held = 0;
+		*unheld = 0;
+	}
+	pid = command_start(ns, held ? "ss -Htaneo" : "ss -Htan", &from);
 	if (pid < 0)
 		return -1;
 	while (fgets(line, sizeof(line), from)) {
@@ -114,11 +118,25 @@ int ss_read(const struct ns *ns, struct table *t)
 			t->n[s][isdigit((unsigned char)local[0]) ? V4 : V6]++;
 		else
 			bad = fail("ss says: %s", line);
+		if (!held || s != ST_FIN_WAIT2 || strstr(line, "timer:(timewait"))
+			continue;
+		ino = strstr(line, " ino:");
+		if (!ino)
+			bad = fail("ss tells no inode: %s", line);
+		else if (ino[5] == '0')
+			++*unheld;
+		else
+			++*held;
 	}
 	status = command_end(pid, from);
 	if (status)
 		return fail("ss ended with %d", status);
 	return bad ? bad : sockstat(ns, "tw", &t->mini);
+}
+
+int ss_read(const struct ns *ns, struct table *t)
+{
+	return ss_read_held(ns, t, NULL, NULL);
 }
 
 int nstat(const struct ns *ns, const char *name, uint64_t *value)

@@ -364,6 +364,7 @@ static int dial_as_somebody(const struct ns *ns, const struct target *target)
 /* Who was refused last: also after it is gone, and that it is. */
 TEST_F_TIMEOUT(ports, named, SECONDS)
 {
+	struct summary summary;
 	struct room room;
 	pid_t pid;
 
@@ -383,6 +384,41 @@ TEST_F_TIMEOUT(ports, named, SECONDS)
 	ASSERT_EQ((uint64_t)pid, room.failed_pid);
 	ASSERT_STREQ(REFUSED_NAME, room.failed_comm);
 	ASSERT_EQ(REFUSED_UID, room.failed_uid);
+	/* For the namespace, too. */
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(1, summary.connect_failures);
+	ASSERT_EQ((uint64_t)pid, summary.connect_pid);
+	ASSERT_STREQ(REFUSED_NAME, summary.connect_comm);
+	ASSERT_EQ(REFUSED_UID, summary.connect_uid);
+	CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q '^connect().*, last "
+		  REFUSED_NAME "\\[%d\\], '", pid));
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli -j port summary | "
+		  "jq -e '.last_connect_failure == null'"));
+}
+
+/* And where there is no room for its destination. */
+TEST_F_TIMEOUT(ports, named_past_the_cap, SECONDS)
+{
+	struct target other = *TARGET;
+	struct summary summary;
+	pid_t pid;
+
+	CHECK(module_unload());
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	CHECK(module_load("max_destinations_netns=1"));
+	CHECK(wire(CLIENT, LOSE));
+	other.port++;
+	ASSERT_EQ(1, open_until_refused(CLIENT, &other, CROWD, 1));
+	ASSERT_EQ(PORTS, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
+	pid = refused_process(dial_as_somebody, CLIENT, TARGET, EADDRNOTAVAIL);
+	ASSERT_LT(0, pid) TH_LOG("%s", why());
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(1, summary.destinations);
+	ASSERT_EQ(1, summary.connect_failures);
+	ASSERT_EQ((uint64_t)pid, summary.connect_pid);
+	ASSERT_STREQ(REFUSED_NAME, summary.connect_comm);
+	CHECK(end_child(pid, SIGKILL));
 }
 
 static int bind_to(const struct ns *ns, enum family family, unsigned int port, bool reuse,

@@ -150,6 +150,8 @@ int summary_read(const struct ns *ns, struct summary *summary)
 	};
 	process_from(o, "last_bind_failure", &summary->bind_pid, &summary->bind_uid,
 		     summary->bind_comm, sizeof(summary->bind_comm));
+	process_from(o, "last_connect_failure", &summary->connect_pid, &summary->connect_uid,
+		     summary->connect_comm, sizeof(summary->connect_comm));
 	json_object_put(o);
 	return status ? fail("tcpstate-cli port summary ended with %d", status) : 0;
 }

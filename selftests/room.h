@@ -42,6 +42,8 @@ struct summary {
 	uint64_t destinations, destinations_max, destinations_dropped;
 	uint64_t bind_pid, bind_uid;	/* who was refused last */
 	char bind_comm[32];
+	uint64_t connect_pid, connect_uid;
+	char connect_comm[32];
 };
 
 int summary_read(const struct ns *ns, struct summary *summary);

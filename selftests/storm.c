@@ -5,6 +5,7 @@
  * pause it is what ss shows.
  */
 #define _GNU_SOURCE
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,15 +19,15 @@
 /* A kernel that looks takes several times as long for each. */
 #define LOADS		(50 / slowness())
 #define CONNECTIONS	(50000 / slowness())
-#define FULL_SPEED_EVERY	(LOADS > 10 ? 10 : 4)
 
 /*
  * Full speed between loads. Where virtual CPUs take turns (see settings),
  * hooking a function, which interrupts all of them, waits for a turn of each
  * CPU that is busy: while the module comes and goes the workers rest, for as
- * long as a connection takes or so, but every tenth time.
+ * long as a connection takes or so, but every tenth time. smp.sh has them never
+ * rest (STORM_REST_US), for fewer loads (STORM_LOADS).
  */
-#define REST_US		2000
+#define REST_US		"2000"
 #define CONNECTIONS_PER_LOAD	600
 
 FIXTURE(storm) {
@@ -92,20 +93,23 @@ static int quiet_as_ss(struct traffic *t, struct ns ns[])
 
 TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 {
+	unsigned int loads = strtoul(from_env("STORM_LOADS", "0"), NULL, 10) ? : LOADS;
+	unsigned int rest_us = atoi(from_env("STORM_REST_US", REST_US));
+	unsigned int full_speed_every = loads > 10 ? 10 : 4, load;
+	uint64_t connections = (uint64_t)CONNECTIONS * loads / LOADS;
 	uint64_t start = now_ms(), done;
-	unsigned int load;
 	int i;
 
-	for (load = 1; load <= LOADS || traffic_done(&self->traffic) < CONNECTIONS; load++) {
+	for (load = 1; load <= loads || traffic_done(&self->traffic) < connections; load++) {
 		uint64_t before = traffic_done(&self->traffic);
-		unsigned int rest = load % FULL_SPEED_EVERY ? REST_US : 0;
+		unsigned int rest = load % full_speed_every ? rest_us : 0;
 
 		traffic_rest(&self->traffic, rest);
 		CHECK(module_load(NULL));
 		traffic_rest(&self->traffic, 0);
 		CHECK(exact_everywhere(self->ns));
 		CHECK(quiet_as_ss(&self->traffic, self->ns));
-		if (load % FULL_SPEED_EVERY == 0)
+		if (load % full_speed_every == 0)
 			TH_LOG("%u loads, %ju connections, %ju ms", load,
 			       (uintmax_t)traffic_done(&self->traffic),
 			       (uintmax_t)(now_ms() - start));

@@ -10,7 +10,8 @@
 #
 #   -H	test the harness itself, too, on the first of the KERNELs
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
-#   -q	what takes long on one of the kernels only, that which settings names
+#   -q	what takes long on one of the kernels only, that which settings names, and
+#	with smaller numbers in some (TCPSTATE_QUICK in their environment)
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
 #	more than one, each line begins with its kernel
 
@@ -178,10 +179,12 @@ for k in "${kernels[@]}"; do
 	*) others+=("$k") ;;
 	esac
 done
+less=()
+((quick == 0)) || less=(-e TCPSTATE_QUICK=1)
 for k in "${first[@]}" "${others[@]}"; do
 	wait_below "$jobs"
 	mapfile -t for_this < <(tests_of "$k")
-	start "$k" "$here/vm/run.sh" -k "$k" "${for_this[@]}"
+	start "$k" "$here/vm/run.sh" -k "$k" "${less[@]}" "${for_this[@]}"
 done
 if ((harness)); then
 	wait_below "$jobs"

@@ -433,9 +433,10 @@ int paused_as_ss(const struct ns *ns)
 {
 	struct table before, after, ours;
 	struct counters c;
+	uint64_t held, unheld, full;
 	int s, f;
 
-	if (ss_read(ns, &before) || cli_read(ns, &c) || sockstat(ns, "tw", &after.mini))
+	if (ss_read_held(ns, &before, &held, &unheld) || cli_read(ns, &c) || sockstat(ns, "tw", &after.mini))
 		return -1;
 	ours = table_as_ss(&c.now);
 	for (s = 1; s < NSTATES; s++) {
@@ -448,6 +449,14 @@ int paused_as_ss(const struct ns *ns)
 					    state_name[s], f ? 6 : 4,
 					    (uintmax_t)before.n[s][f], (uintmax_t)ours.n[s][f]);
 	}
+	/*
+	 * What a process holds in FIN_WAIT2 ends by no timer. (Some that nobody holds
+	 * are no mini-sockets yet, and do.)
+	 */
+	full = in_state(&c.now, ST_FIN_WAIT2) - c.minis[ST_FIN_WAIT2];
+	if (full < held || full > held + unheld)
+		return fail("full sockets in FIN_WAIT2: ss %ju, and %ju orphans; tcpstate %ju",
+			    (uintmax_t)held, (uintmax_t)unheld, (uintmax_t)full);
 	if (ours.mini > before.mini || ours.mini < after.mini)
 		return fail("mini-sockets: sockstat %ju, tcpstate %ju, sockstat %ju",
 			    (uintmax_t)before.mini, (uintmax_t)ours.mini,

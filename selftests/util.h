@@ -164,6 +164,8 @@ struct json_object;
 /* What tcpstate-cli printed, and its exit status; NULL if that is no JSON. */
 struct json_object *cli_json(const struct ns *ns, const char *arguments, int *status);
 int ss_read(const struct ns *ns, struct table *t);
+/* And how many full sockets in FIN_WAIT2 a process holds, or none, if not NULL. */
+int ss_read_held(const struct ns *ns, struct table *t, uint64_t *held, uint64_t *unheld);
 int cli_read(const struct ns *ns, struct counters *c);
 /* The same with more options, such as -n NAME. */
 int cli_read_with(const struct ns *ns, const char *options, struct counters *c);

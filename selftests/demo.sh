@@ -232,12 +232,16 @@ exhaust() {
 	title "Out of ports"
 	say "A client without keep-alive asks a backend for $MANY pages, as fast as it can." \
 		"It closes each connection first, so its port stays in TIME_WAIT for 60 s." \
+		"(Most of its sockets are told which port to try: connect() would look at 14,000" \
+		"taken ones for each. The last of them look themselves, and are refused.)" \
 		"'tcpstate-cli monitor' runs beside it; its lines begin with '>'."
 	# see client.py; before Linux 6.3 it cannot be told
 	python3 -c 'import socket; socket.socket().setsockopt(0, 51, bytes(4))' 2>/dev/null ||
 		sysctl -q net.ipv4.ip_local_port_range="32768 36767"
 	show sysctl net.ipv4.ip_local_port_range
+	: >/tmp/monitor.log
 	tcpstate-cli monitor > >(while read -r line; do
+		echo "$line" >>/tmp/monitor.log
 		fold -s -w 76 <<<"$line" | sed 's/^/> /'
 	done) &
 	monitor=$!
@@ -296,18 +300,28 @@ run_out() {
 	kill -CONT "$spinner"
 }
 
+# What the monitor has said of ports, in short; refusals are told every second.
+said() {
+	awk '$4 ~ /^port-/ { print $3, $4 }' /tmp/monitor.log | uniq | paste -sd, - |
+		sed 's/\(,critical port-exhausted\)\(,clear port-room\)\1/\1\2/'
+}
+
 keep_alive() {
-	local opens refused
+	local opens refused alerts
 
 	title "The same with keep-alive"
 	opens=$(dest opens)
 	refused=$(dest connect_failures)
+	alerts=$(said)
+	[[ $alerts == "warning port-room,critical port-room,critical port-exhausted,clear port-room" ]] ||
+		wrong "the monitor has said: $alerts"
 	printf '\n# ./client.py %s 80 %d keep-alive\n' "$BACKEND" "$MANY"
 	./client.py "$BACKEND" 80 "$MANY" keep-alive || wrong "the client was refused"
 	show tcpstate-cli dest dst "$BACKEND"
 	say "The same $MANY pages took $(($(dest opens) - opens)) connections, and the monitor had" \
 		"nothing to say."
 	(($(dest connect_failures) == refused)) || wrong "something was refused"
+	[[ $(said) == "$alerts" ]] || wrong "it has said: $(said)"
 	kill "$monitor" 2>/dev/null || wrong "the monitor has ended"
 	wait "$monitor" || wrong "the monitor failed"
 	monitor=

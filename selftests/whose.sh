@@ -93,7 +93,7 @@ aged() {
 	}'
 }
 
-plan 48
+plan 52
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -131,6 +131,17 @@ same "and names it" "close-wait-leak leaky $leaky 8001" \
 check "their ages are right within 5 %" aged "state close-wait" "$from" "$to"
 same "so is what owner tells" "leaky 20 20" "$(cli -j owner comm leaky |
 	jq -r '.[] | "\(.key) \(.close_wait) \(.close_wait_made)"')"
+before=$(now)
+oldest=$(cli -j owner comm leaky | jq '.[].oldest_close_wait_ms')
+after=$(now)
+note "oldest $oldest ms, happened $from to $to, asked $before to $after"
+check "and the age of the oldest, within 5 %" awk -v age="$oldest" -v from="$from" -v to="$to" \
+	-v before="$before" -v after="$after" \
+	'BEGIN { exit !(age / 1000 >= (before - to) * 0.95 && age / 1000 <= (after - from) * 1.05) }'
+same "of the other end FIN_WAIT2, as many as ss shows" \
+	"20 $(inside ss -Htn state fin-wait-2 | wc -l)" \
+	"$(cli -j owner comm poke | jq '.[].fin_wait2') $(cli -j owner by pid |
+		jq 'map(select(.comm == "poke").fin_wait2) | add')"
 same "and who they came from" "poke 20 127.0.0.1 8001 20 true" "$(cli -j owner comm poke |
 	jq -r '.[] | "\(.key) \(.connections) \(.destinations[0] | "\(.daddr) \(.dport) \(.connections)") \(.gone)"')"
 same "by cgroup, with its path" "20 20 $inode" "$(cli -j owner by cgroup |
@@ -167,8 +178,26 @@ same "nor does a cgroup without a name" "2 20" "$? $(count state close-wait)"
 unprivileged() {
 	inside setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all tcpstate-cli "$@"
 }
+unprivileged_monitor() {
+	inside timeout 3 setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all \
+		tcpstate-cli -j monitor
+}
 same "an unprivileged user sees no owner and no holder" "20 true null null" \
-	"$(unprivileged -j conn state close-wait | jq -r '"\(length) \(map(.owner_hidden) | all) \(.[0].owner) \(.[0].holders)"')"
+	"$(unprivileged -j conn state close-wait | jq -r '"\(length) \(map(.owner_hidden) | all) \(map(.owner) | unique[]) \(
+		map(.holders) | unique[])"')"
+same "nor does anything else name the process" "0" "$({
+	unprivileged
+	unprivileged -j
+	for object in state dest port "port summary" conn "conn top 5" config check; do
+		# shellcheck disable=SC2086 # words
+		unprivileged $object
+		# shellcheck disable=SC2086 # words
+		unprivileged -j $object
+	done
+	unprivileged_monitor
+} 2>&1 | grep -cE "leaky|\"pid\": *$leaky|\[$leaky\]")"
+same "though the alert is told to him" "close-wait-leak null" \
+	"$(unprivileged_monitor | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process)"')"
 check "and gets a sentence" grep -q '^The owners of 20 are not for you to see' <(unprivileged conn state close-wait)
 said=$(unprivileged owner 2>&1)
 same "of owners he is told nothing" "3 tcpstate-cli: no permission: to be told of processes needs CAP_NET_ADMIN" "$? $said"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "traffic.h"
 #include "util.h"
 
 #define SECONDS		240
@@ -25,11 +26,20 @@ FIXTURE(alloc) {
 	bool seeding;		/* it failed while the module loaded */
 };
 
+/* How often the kernel's log tells of the walk that is a second after a load. */
+static int second_walks(void)
+{
+	return run(NULL, "dmesg | grep -c 'tcpstate: .* missed at load' || :") ?
+	       -1 : atoi(output());
+}
+
 FIXTURE_SETUP(alloc)
 {
-	int i;
+	int i, walks = second_walks();
 
 	CHECK(rig_up(&self->rig, NULL));
+	/* It would make good what a test has go missing. */
+	ASSERT_TRUE(WAIT_FOR(second_walks() == walks + 1, PATIENCE_MS));
 	for (i = 0; i < PAIRS; i++)
 		pair_init(&self->p[i], IPV4, PORT);
 	CHECK(pair_open(&self->rig.net, &self->p[0]));
@@ -109,7 +119,8 @@ static int made_good(struct ns *ns, uint64_t missing)
 
 	if (cli_audit(ns, &v))
 		return -1;
-	if (v.missing != missing || v.missing_now || v.stale)
+	if (v.missing != missing || v.missing_now || v.stale || v.exact == (missing > 0) ||
+	    v.status != (missing > 0))
 		return fail("%ju should be missing, the audit ended with %d: %s",
 			    (uintmax_t)missing, v.status, output());
 	if (audit(ns) || cli_read(ns, &c))
@@ -151,6 +162,38 @@ TEST_F_TIMEOUT(alloc, no_memory, SECONDS)
 	}
 	CHECK(step(CLIENT, ONLY_V4, "TIME_WAIT=6"));
 	CHECK(step(SERVER, ONLY_V4, "LISTEN=1"));
+}
+
+/* What is missing is found, and no more than that, while others come and go. */
+TEST_F_TIMEOUT(alloc, missing_under_traffic, SECONDS)
+{
+	struct traffic traffic;
+	uint64_t before;
+	int i;
+
+	CHECK(traffic_settings(CLIENT));
+	CHECK(traffic_init(&traffic));
+	CHECK(traffic_add_mixed(&traffic, CLIENT, 10, 20));
+	ASSERT_TRUE(WAIT_FOR(traffic_done(&traffic) > 100, PATIENCE_MS));
+	for (i = 0; i < 3; i++)
+		CHECK(audit(CLIENT));
+	CHECK(traffic_pause(&traffic));
+	CHECK(fail_adds(FOR_EVER));
+	CHECK(open_rest(&self->rig.net, self->p));
+	CHECK(fail_adds(0));
+	CHECK(traffic_resume(&traffic));
+	before = traffic_done(&traffic);
+	ASSERT_TRUE(WAIT_FOR(traffic_done(&traffic) > before + 100, PATIENCE_MS));
+	CHECK(made_good(CLIENT, PAIRS - 1));
+	CHECK(made_good(SERVER, PAIRS - 1));
+	for (i = 0; i < 3; i++)
+		CHECK(audit(CLIENT));
+	TH_LOG("%ju connections meanwhile", (uintmax_t)(traffic_done(&traffic) - before));
+	CHECK(traffic_stop(&traffic));
+	for (i = 0; i < PAIRS; i++)
+		CHECK(data_flows(&self->p[i]));
+	CHECK(paused_as_ss(CLIENT));
+	CHECK(audit(CLIENT));
 }
 
 /* The whole life of a connection without a record, and its mini-socket. */

@@ -271,7 +271,7 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 	struct actor actor[PROGRAMS];
 	struct made made[PROGRAMS];
 	struct owner_list list;
-	uint64_t total = 0, somebody = 0;
+	uint64_t total = 0, somebody = 0, before, after, held_now = 0;
 	unsigned int i, j, found;
 
 	mkdir(CGROUPS, 0755);
@@ -294,8 +294,15 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 		CHECK(actor_end(&actor[i]));
 	EXPECT_EQ(20000, total);
 
+	CHECK(sockstat(self->ns, "tw", &before));
 	CHECK(owner_list(self->fd, BY_COMM, &list));
 	ASSERT_EQ(0, list.error);
+	CHECK(sockstat(self->ns, "tw", &after));
+	for (j = 0; j < list.n; j++)
+		held_now += list.owner[j].time_wait;
+	EXPECT_GE(before, held_now);
+	EXPECT_LE(after, held_now);
+	EXPECT_LT(total / 2, held_now);
 	for (i = 0; i < PROGRAMS; i++) {
 		row = row_of_comm(&list, programs[i].comm);
 		ASSERT_NE(NULL, row);
@@ -353,6 +360,26 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 		EXPECT_EQ(1, found);
 	}
 	owner_list_free(&list);
+
+	/* So does the command. */
+	for (i = 0; i < PROGRAMS; i++) {
+		CHECK(run(self->ns, "tcpstate-cli -j owner by comm | "
+			  "jq -e 'map(select(.key == \"%s\")) | length == 1 and "
+			  ".[0].time_wait_made == %u and .[0].gone'",
+			  programs[i].comm, programs[i].connections));
+		CHECK(run(self->ns, "tcpstate-cli -j owner by pid | "
+			  "jq -e 'map(select(.key == %d)) | length == 1 and "
+			  ".[0].time_wait_made == %u and .[0].comm == \"%s\"'",
+			  actor[i].pid, programs[i].connections, programs[i].comm));
+		CHECK(run(self->ns, "tcpstate-cli -j owner by cgroup | "
+			  "jq -e 'map(select(.cgroup_id == %ju)) | length == 1 and "
+			  ".[0].time_wait_made == %u'", (uintmax_t)inode_of(programs[i].cgroup),
+			  programs[i].connections));
+	}
+	CHECK(run(self->ns, "tcpstate-cli -j owner by uid | "
+		  "jq -e 'map(select(.key == %d).time_wait_made) == [%ju] and "
+		  "map(select(.key == 0).time_wait_made) == [%ju]'", SOMEBODY,
+		  (uintmax_t)somebody, (uintmax_t)(total - somebody)));
 
 	for (i = 0; i < PROGRAMS; i++) {
 		close(made[i].listener);

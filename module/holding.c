@@ -272,7 +272,8 @@ static int survey_rows(struct survey *survey, enum tcpstate_owner_key by,
 	struct tcpstate_counts *counts;
 
 	counts = kmalloc(sizeof(*counts), GFP_KERNEL);
-	survey->rows = kvmalloc_array(room, sizeof(struct row), GFP_KERNEL);
+	survey->rows = kvmalloc_array(room, sizeof(struct row),
+				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!counts || !survey->rows) {
 		kfree(counts);
 		kvfree(survey->rows);

@@ -576,7 +576,7 @@ int __init tcpstate_owner_init(void)
 	owner_secret = get_random_u32();
 	max_owners = clamp_t(u64, max_owners ? : fit, 1, OWNERS_MAX);
 	tcpstate_owners = kvcalloc(max_owners + 1, sizeof(*tcpstate_owners),
-				   GFP_KERNEL);
+				   GFP_KERNEL | __GFP_NOWARN);
 	if (!tcpstate_owners)
 		return -ENOMEM;
 	tcpstate_owners[0] = &nobody;

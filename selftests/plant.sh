@@ -25,7 +25,7 @@ bug() {
 	leak)
 		what="what a CPU counted is not freed with its namespace"
 		file=netns.c edit='/^\t*kfree(block);$/d'
-		caught='memory leak: [0-9]+ objects'
+		caught='memory leak: [0-9+ ]+ objects'
 		;;
 	sleep)
 		what="the probe allocates memory as if it could sleep"

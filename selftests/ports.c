@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -507,6 +508,58 @@ TEST_F_TIMEOUT(ports, bind_named, SECONDS)
 	ASSERT_EQ((uint64_t)pid, summary.bind_pid);
 	ASSERT_EQ(REFUSED_UID, summary.bind_uid);
 	ASSERT_STREQ(REFUSED_NAME, summary.bind_comm);
+}
+
+/* The return of no more than 64 calls at a time is seen: the others are told of. */
+TEST_F_TIMEOUT(ports, bind_missed, SECONDS)
+{
+	enum { CALLS = 100 };
+	const unsigned int held = 12000 / slowness();
+	struct rlimit many = { 60000, 60000 };
+	int go[2], status, refused = 0;
+	struct summary summary;
+	pid_t pid[CALLS];
+	unsigned int i;
+	char byte;
+
+	if (variant->family != IPV4)
+		return;		/* it is the same for all */
+	setrlimit(RLIMIT_NOFILE, &many);
+	CHECK(range_set(CLIENT, 20000, 20000 + held - 1));
+	for (i = 0; i < held; i++)
+		ASSERT_EQ(0, bind_to(CLIENT, variant->family, 20000 + i, false, CROWD));
+	ASSERT_EQ(0, pipe(go));
+	for (i = 0; i < CALLS; i++) {
+		pid[i] = fork();
+		ASSERT_LE(0, pid[i]);
+		if (!pid[i]) {
+			struct sockaddr_storage sa;
+			socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 0);
+			int fd = tcp_socket(CLIENT, variant->family);
+
+			close(go[1]);
+			if (fd < 0 || set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0) ||
+			    read(go[0], &byte, 1))
+				_exit(1);
+			/* It looks at every port there is: others get their turn meanwhile. */
+			_exit(bind(fd, (struct sockaddr *)&sa, len) && errno == EADDRINUSE ?
+			      0 : 1);
+		}
+	}
+	close(go[0]);
+	close(go[1]);
+	for (i = 0; i < CALLS; i++) {
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		refused += !status;
+	}
+	ASSERT_EQ(CALLS, refused);
+	CHECK(summary_read(CLIENT, &summary));
+	TH_LOG("%d refused: %ju seen, %ju missed", refused, summary.bind_failures,
+	       summary.bind_missed);
+	ASSERT_LT(0, summary.bind_missed);
+	ASSERT_EQ(CALLS, summary.bind_failures + summary.bind_missed);
+	CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q 'could not be seen: %ju$'",
+		  summary.bind_missed));
 }
 
 struct use {

@@ -226,7 +226,7 @@ vm() {
 	token="@@tcpstate-$RANDOM$RANDOM"
 	log=$logdir/console-$((${#logs[@]} + 1)).log
 	logs+=("$log")
-	pack "$kernel" "$work" "token=$token mode=tests" "${tests[@]}"
+	pack "$kernel" "$work" "token=$token mode=tests clock=$mode" "${tests[@]}"
 	rm -f "$work/port"
 	mkfifo "$work/port"
 	exec 8<>"$work/port"

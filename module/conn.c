@@ -708,7 +708,7 @@ static __always_inline void conn_attach(struct tcpstate_netns *netns,
 		return;
 	/* In these two it is the process itself that makes the event. */
 	if (seen && (state == TCP_SYN_SENT || state == TCP_LISTEN))
-		conn->owner = tcpstate_owner_get(netns, obj);
+		WRITE_ONCE(conn->owner, tcpstate_owner_get(netns, obj));
 	if (state == TCP_SYN_SENT) {
 		/* If this is what it has at its end, it never got a port. That
 		 * is not said of one that needs none.
@@ -1211,7 +1211,7 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	conn = conn_take(from, sk);
 	if (likely(conn)) {
 		/* Nobody finds it now, nor will before it is in its place. */
-		WRITE_ONCE(conn->obj, tw);
+		smp_store_release(&conn->obj, mini);
 		conn->generation = atomic_read(&conn_generation);
 		if (unlikely(mini_state(tw) != TCP_TIME_WAIT)) {
 			conn_move_slow(conn, mini, TCPSTATE_FIN_WAIT2_MINI);

@@ -316,6 +316,11 @@ static s32 held(struct tcpstate_dest *dest)
 	return atomic_read(&dest->conns) - atomic_read(&dest->time_wait);
 }
 
+static __always_inline bool mark_due(struct tcpstate_dest *dest)
+{
+	return time_after(READ_ONCE(jiffies), READ_ONCE(dest->mark_due));
+}
+
 /* Interrupts off. */
 static noinline void mark(struct tcpstate_dest *dest)
 {
@@ -323,6 +328,11 @@ static noinline void mark(struct tcpstate_dest *dest)
 
 	if (!raw_spin_trylock(&dest->mark_lock))
 		return;
+	/* Many find it due at once: one of them marks. */
+	if (!mark_due(dest)) {
+		raw_spin_unlock(&dest->mark_lock);
+		return;
+	}
 	now.opens = tcpstate_dest_opens(dest);
 	now.early = early_ends(dest);
 	now.held = held(dest);
@@ -333,11 +343,6 @@ static noinline void mark(struct tcpstate_dest *dest)
 	dest->marks[1] = now;
 	WRITE_ONCE(dest->mark_due, jiffies + TCPSTATE_MARK_PERIOD);
 	raw_spin_unlock(&dest->mark_lock);
-}
-
-static __always_inline bool mark_due(struct tcpstate_dest *dest)
-{
-	return time_after(READ_ONCE(jiffies), READ_ONCE(dest->mark_due));
 }
 
 /* A mark or a look is due. Interrupts off. */
@@ -577,9 +582,8 @@ struct use_walk {
 static void use_mini(struct use_walk *walk,
 		     const struct inet_timewait_sock *tw, u64 since, u64 now)
 {
-	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
 	struct tcpstate_dest_use *use = walk->use;
-	u32 ms = jiffies_to_msecs(max(left, 0L));
+	u32 ms = tcpstate_tw_left_ms(tw);
 
 	if (READ_ONCE(tw->tw_substate) == TCP_TIME_WAIT) {
 		walk->time_wait_ms += ms + div_u64(now - since, NSEC_PER_MSEC);
@@ -604,7 +608,7 @@ static void use_conn(struct use_walk *walk, const struct tcpstate_conn *conn,
 {
 	const struct sock *sk, *again = READ_ONCE(conn->obj);
 	struct tcpstate_dest_use *use = walk->use;
-	u64 since = conn->since;
+	u64 since = READ_ONCE(conn->since);
 	unsigned int port;
 	bool mini, gone;
 
@@ -614,9 +618,11 @@ static void use_conn(struct use_walk *walk, const struct tcpstate_conn *conn,
 			return;
 		mini = inet_sk_state_load(sk) == TCP_TIME_WAIT;
 		port = READ_ONCE(sk->sk_num);
-		/* Its port has been taken already: only its record is left. */
-		gone = mini &&
-		       hlist_nulls_unhashed(&inet_twsk(sk)->tw_node);
+		/* Its port has been taken already: only its record is left. One
+		 * that is still to be hashed has no timer yet.
+		 */
+		gone = mini && timer_pending(&inet_twsk(sk)->tw_timer) &&
+		       hlist_nulls_unhashed_lockless(&inet_twsk(sk)->tw_node);
 		smp_rmb();	/* what was read was of the object then */
 		again = READ_ONCE(conn->obj);
 	} while (again != sk);

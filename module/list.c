@@ -24,6 +24,7 @@
 #include <net/sock.h>
 
 #include "attr.h"
+#include "compat.h"
 #include "netlink.h"
 #include "owner.h"
 #include "reader.h"
@@ -79,7 +80,7 @@ struct filter {
  * @since: when it entered its state
  * @cookie: as ss -e prints it
  * @inode: of its file; 0 without
- * @timeout: left to its timer, jiffies
+ * @timeout_ms: left to its timer
  * @netns: its namespace
  * @owner: who opened or accepted it; good under RCU
  * @closer: number of who closed it
@@ -99,7 +100,7 @@ struct line {
 	u64			since;
 	u64			cookie;
 	unsigned long		inode;
-	long			timeout;
+	u32			timeout_ms;
 	struct tcpstate_netns	*netns;
 	struct tcpstate_owner	*owner;
 	u16			closer;
@@ -288,8 +289,7 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 	line_daddr(sk, &line->daddr);
 	line->mini = is_mini(sk);
 	if (line->mini) {
-		line->timeout = max_t(long, 0, inet_twsk(sk)->tw_timer.expires -
-					       jiffies);
+		line->timeout_ms = tcpstate_tw_left_ms(inet_twsk(sk));
 		return;
 	}
 	/* An inode is freed by RCU, after its socket has been let go. */
@@ -475,7 +475,7 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 	if (line->mini) {
 		at = tcpstate_attr_flag(at, TCPSTATE_A_CONN_MINI);
 		at = put_u64(at, TCPSTATE_A_CONN_TIMEOUT_MS,
-			     jiffies_to_msecs(line->timeout));
+			     line->timeout_ms);
 	}
 	if (line->inode)
 		at = put_u64(at, TCPSTATE_A_CONN_INODE, line->inode);

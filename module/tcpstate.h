@@ -77,6 +77,131 @@
  * namespace, and the namespace's data lives for a grace period after the last
  * slot and reference are back: TCP purges the mini-sockets of a dying namespace
  * after our exit.
+ *
+ * What is read without the lock, or beside the handler, that writes it:
+ *
+ *   conn.status: its owner, a walk and who empties an inbox move it on by
+ *	cmpxchg(), which fails if what they have read is old. Stored as a whole
+ *	only where nobody else has the record: conn_fill(), conn_close_listed().
+ *	Who just looks gets the state before or after a move under way.
+ *   conn.obj: written while the record is in no chain: with the bucket lock it
+ *	stays. conn_find() reads it without, for the object's own event, which
+ *	nothing else that changes it runs beside. tcpstate_conn_owner() and
+ *	use_conn() read it again behind smp_rmb(). That pairs with the cmpxchg()
+ *	of status, which stands between its change and what is changed next: the
+ *	record's owner, the socket's port. tcpstate_conn_requests() has the lock
+ *	of the list of ages, which a record leaves before its listener is freed.
+ *   conn.home: written by the owner, in no inbox and no list. With the bucket
+ *	lock only its netns is read, the same in every block it may be.
+ *   conn.since: written by the owner before the cmpxchg() of status. Who has
+ *	the lock of the bucket, the shard or the list of ages may read it that
+ *	much early: of a record that is about to leave its state and the list.
+ *   conn.owner: written before the record is in its chain, and by
+ *	conn_accept(), whose smp_store_release() has the entry in
+ *	tcpstate_owners[] come first. tcpstate_owner_holder() and tidy_conn()
+ *	read it with the bucket lock, tcpstate_conn_owner() with none: see obj.
+ *   conn.closer: written by tcpstate_owner_close(), read by line_fill() and
+ *	tidy_conn() with the bucket lock. An old one is 0: not known yet.
+ *   conn.epoch: written by tcpstate_conn_see() with the bucket lock, and by
+ *	conn_move_slow() off the chain; so conn_match() reads it beside neither.
+ *   conn_epoch: written under walk.c's mutex, read by conn_move_slow(). By an
+ *	old one the record may be unmatched, in this walk alone: an audit that
+ *	rechecks goes on to the next.
+ *   cpu.moved and the other counters: smp_rmb() of tcpstate_count_sum() pairs
+ *	with the cmpxchg() of status between two moves of one record.
+ *   cpu.inbox: inbox_add() has cmpxchg() check the first that it has read, and
+ *	tcpstate_conn_settle() takes all with xchg(). inbox_count is written by
+ *	both and may lose some: it only says when to settle.
+ *   cpu.spare_max: netns_dying() and tcpstate_netns_block_add() close it,
+ *	slot_put() and tcpstate_netns_slot_drain() read it, interrupts off. By
+ *	an old one a slot goes into the stock, which netns_del() collects a
+ *	grace period later.
+ *   netns.cpus: an entry is written once, by its CPU. smp_store_release() of
+ *	tcpstate_netns_block_add() pairs with smp_load_acquire() of count.c. Who
+ *	finds NULL misses what has just been counted for the first time.
+ *   netns.dying: netns_dying() writes it and reads cpus, and
+ *	tcpstate_netns_block_add() the reverse, with smp_mb() between: one of
+ *	them closes the block. By an old one forget() leaves a destination to
+ *	the next sweep.
+ *   netns.thresholds: written under tcpstate_dest_mutex, read without by
+ *	leak_check(), tcpstate_alert_room_floor() and fill_config().
+ *	tcpstate_alert_thresholds_set() has all looked at afterwards; a
+ *	destination made meanwhile is left to the sweep.
+ *   netns.time_wait_limit, time_wait_trigger, dest.trigger: written by
+ *	look_time_wait() and look_dest() under tcpstate_dest_mutex, read by
+ *	count_mini() and attach_to(). An old one is a look too many, or one that
+ *	the next mini-socket, the next connection or the sweep makes up for.
+ *   netns.alert_seq: written under tcpstate_dest_mutex before the message is
+ *	sent; what fill_config() does not count yet is still to be heard.
+ *   netns.owner_count: written under owner.c's lock; survey_rows() makes room
+ *	by it, with some to spare, and fills no more than that.
+ *   pernet.netns: smp_store_release() of netns_add() pairs with
+ *	smp_load_acquire() of tcpstate_netns_peek(). Who still finds it after
+ *	netns_dying() is done before netns_del(): a grace period lies between.
+ *   pernet.known: written by netns_add() after netns. By an old one
+ *	tcpstate_netns_early() notes a namespace for nothing.
+ *   dest.mark_due: written by mark() under mark_lock, read by mark_due(), and
+ *	by mark() once more with the lock.
+ *   shards[].opens, early: written under the shard's lock;
+ *	tcpstate_dest_opens() and early_ends() add up what each was a moment
+ *	ago.
+ *   process.when: written under the process's lock, read without by
+ *	refused_lately(), of alert.c and of dest.c, and tcpstate_alert_read(). A
+ *	minute is the least that counts; and who has just been refused has it
+ *	looked at again (tcpstate_alert_refused()).
+ *   owner.past: written under owner.c's lock and tcpstate_owner_mutex, and who
+ *	reads it has one of these. owner.unnamed: under that mutex alone.
+ *   tcpstate_owners[]: written under owner.c's lock. smp_store_release() of
+ *	owner_new() pairs with READ_ONCE() of tcpstate_owner_of(), on which what
+ *	is read of the owner depends. The entry of a number that a record has
+ *	does not change, and is read plainly by tcpstate_owner_account().
+ *   tcpstate_owner_last: written by its CPU, and by owner_unlast() with
+ *	cmpxchg(). Who read it before that has preemption off, and the owner is
+ *	freed a grace period later. Who has exited is not put there again.
+ *   tcpstate_leak_inbox_max: written by tcpstate_leak_arm() and leak_check(),
+ *	read by inbox_add() and tcpstate_leak_unarmed() with preemption off. The
+ *	synchronize_rcu() of leak_check() waits for who takes the timer for
+ *	armed by an old one: what he has put into CLOSE_WAIT is seen then.
+ *   probe_live: tcpstate_probe_start() waits for who has read the old one, and
+ *	tcpstate_probe_exit() for every handler.
+ *   fail_adds, fail_percpu: written by sysfs as it likes, counted down by
+ *	cmpxchg() in tcpstate_fail(). A test sets them beforehand.
+ *   chains (chain.h): next and the head are read without the lock, pprev is
+ *	not. A node is whole when smp_store_release() or cmpxchg() of the head
+ *	shows it; that pairs with rcu_dereference_raw(). One that is taken off
+ *	still leads on. In a bucket, what has no next gets none: that is what
+ *	tcpstate_chain_del_alone() relies on.
+ *
+ * What is read of the kernel's without its lock:
+ *
+ *   sk_state: inet_sk_state_store(), the socket locked, after its event; read
+ *	by inet_sk_state_load(). tcpstate_conn_see() says which it can be.
+ *	Whether it is TIME_WAIT, a mini-socket, does not change.
+ *   tw_substate: tcp_timewait_state_process(), before its event: mini_state()
+ *	may be ahead of the record, with the event still to come.
+ *   tw_ts_recent_stamp, tw_entry_stamp: tcp_timewait_state_process().
+ *	tcp_twsk_unique() takes no lock to decide by them either.
+ *   tw_timer.expires: mod_timer(), with the lock of its base, before the timer
+ *	is pending for the first time (tcpstate_tw_left_ms()).
+ *   sk_family: do_ipv6_setsockopt(), the socket locked and ESTABLISHED, before
+ *	its event. conn_check_family() then corrects what was read before; so
+ *	does the next move where that event is not seen (FAMILY_UNSEEN).
+ *   sk_num: inet_bind_hash() and inet_put_port(), with the bind bucket's lock.
+ *	It is 0 or the port: before connect() has chosen and after it is given
+ *	back none is held.
+ *   sk_socket: sock_graft() and sock_orphan(), with sk_callback_lock. It is
+ *	NULL or a socket whose inode is freed by RCU. sock_orphan() sets
+ *	SOCK_DEAD first, so that an orphan does not seem to wait in a queue.
+ *   sk_bound_dev_if: setsockopt(), the socket locked: what it was a moment ago.
+ *   fastreuse, fastreuseport: bind(), with the bucket's lock; the bucket stays
+ *	while the socket is bound. A bind() under way counts or does not.
+ *   group_leader: of current, who alone changes it, in exec (de_thread()).
+ *   comm: __set_task_comm(), with task_lock(). At worst an owner has a mixture
+ *	of two names.
+ *   cgroups: of current; freed by RCU. That of a moment ago.
+ *   sysctl_*: a word each, written by /proc; the kernel takes no lock either.
+ *   net.list.next: setup_net(). NULL, and an old NULL, is one in the making.
+ *   jiffies: the tick; an old one is a tick.
  */
 
 /* A mini-socket in FIN_WAIT2. Records never are requests, so their number is

@@ -119,8 +119,8 @@ static int made_good(struct ns *ns, uint64_t missing)
 
 	if (cli_audit(ns, &v))
 		return -1;
-	if (v.missing != missing || v.missing_now || v.stale || v.exact == (missing > 0) ||
-	    v.status != (missing > 0))
+	if (v.missing != missing || v.missing_now || v.stale || v.exact != !missing ||
+	    v.status != !!missing)
 		return fail("%ju should be missing, the audit ended with %d: %s",
 			    (uintmax_t)missing, v.status, output());
 	if (audit(ns) || cli_read(ns, &c))

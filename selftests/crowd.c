@@ -15,8 +15,10 @@
 #include "traffic.h"
 #include "util.h"
 
-/* A kernel that looks takes several times as long for each. */
-/* What looks takes longer for each than it is slower: they would end meanwhile. */
+/*
+ * A kernel that looks takes several times as long for each; and of TIME_WAITs the
+ * first would end before the last is there.
+ */
 #define TIME_WAITS	(slowness() > 1 ? 50000 / slowness() : 100000)
 #define ESTABLISHED	((int)(ESTABLISHED_MAX / slowness()))
 #define ESTABLISHED_MAX	10000

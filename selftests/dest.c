@@ -838,7 +838,8 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 	CHECK(room_read(CLIENT, &target, &room));
 	ASSERT_LT(room.eta_s, 0);
 	ASSERT_TRUE(about(room.sustainable_rate, 20, 5));
-	CHECK(run(CLIENT, "tcpstate-cli -j dest | jq -ec '.[0] | .sustainable and .eta_s == null'"));
+	CHECK(run(CLIENT, "tcpstate-cli -j dest | "
+		  "jq -ec '.[0] | .sustainable and .eta_s == null'"));
 	CHECK(run(CLIENT, "tcpstate-cli dest | grep -qw never"));
 	/* Nor is it, for longer than TIME_WAIT lasts. */
 	AT_PACE(10, 130000, {

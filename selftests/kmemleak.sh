@@ -66,6 +66,7 @@ everything() {
 	signal.pause()
 	END_OF_PYTHON
 	client=$!
+	# shellcheck disable=SC2016 # $c and $0 are the other shell's
 	wait_for 60 grep -q refused /tmp/kmemleak.client &&
 		wait_for 60 grep -q close-wait-leak /tmp/kmemleak.monitor &&
 		wait_for 60 grep -q port-exhausted /tmp/kmemleak.monitor &&

@@ -436,7 +436,8 @@ int paused_as_ss(const struct ns *ns)
 	uint64_t held, unheld, full;
 	int s, f;
 
-	if (ss_read_held(ns, &before, &held, &unheld) || cli_read(ns, &c) || sockstat(ns, "tw", &after.mini))
+	if (ss_read_held(ns, &before, &held, &unheld) || cli_read(ns, &c) ||
+	    sockstat(ns, "tw", &after.mini))
 		return -1;
 	ours = table_as_ss(&c.now);
 	for (s = 1; s < NSTATES; s++) {

@@ -93,7 +93,8 @@ static int quiet_as_ss(struct traffic *t, struct ns ns[])
 
 TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 {
-	unsigned int loads = strtoul(from_env("STORM_LOADS", "0"), NULL, 10) ? : LOADS;
+	unsigned int loads = strtoul(from_env("STORM_LOADS", "0"), NULL, 10) ? :
+			     *from_env("TCPSTATE_QUICK", "") ? LOADS * 2 / 5 : LOADS;
 	unsigned int rest_us = atoi(from_env("STORM_REST_US", REST_US));
 	unsigned int full_speed_every = loads > 10 ? 10 : 4, load;
 	uint64_t connections = (uint64_t)CONNECTIONS * loads / LOADS;

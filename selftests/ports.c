@@ -556,10 +556,11 @@ TEST_F_TIMEOUT(ports, bind_missed, SECONDS)
 	CHECK(summary_read(CLIENT, &summary));
 	TH_LOG("%d refused: %ju seen, %ju missed", refused, summary.bind_failures,
 	       summary.bind_missed);
-	ASSERT_LT(0, summary.bind_missed);
 	ASSERT_EQ(CALLS, summary.bind_failures + summary.bind_missed);
-	CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q 'could not be seen: %ju$'",
-		  summary.bind_missed));
+	/* On 5.10 each may be done before the next gets its turn. */
+	if (summary.bind_missed)
+		CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q 'could not be seen: %ju$'",
+			  summary.bind_missed));
 }
 
 struct use {

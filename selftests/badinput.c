@@ -805,4 +805,62 @@ TEST_F_TIMEOUT(badinput, ftrace_is_off, SECONDS)
 	CHECK(cli_read(client, &self->before));
 }
 
+#define OTHER_KO	"/tmp/tcpstate-other.ko"
+
+/* What is hooked, each by a name that the kernel does not know. */
+static const char *const hooked[] = {
+	"inet_sock_set_state", "inet_twsk_hashdance", "__inet_twsk_schedule",
+	"inet_twsk_deschedule_put", "tcp_twsk_destructor", "security_sock_graft",
+	"inet6_cleanup_sock",
+};
+
+/* Load a module that asks for another @name, of the same length, in its place. */
+static int load_without(const char *name)
+{
+	const char *ko = from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko");
+	size_t last = strlen(name) - 1;
+	int err;
+
+	if (run(NULL, "grep -q %s %s && LC_ALL=C sed 's/%s/%.*sX/g' %s >" OTHER_KO, name, ko,
+		name, (int)last, name, ko))
+		return -1;
+	setenv("TCPSTATE_KO", OTHER_KO, 1);
+	err = module_load(NULL);
+	setenv("TCPSTATE_KO", ko, 1);
+	unlink(OTHER_KO);
+	if (!err)
+		return fail("it was loaded without %s", name);
+	return run(NULL, "dmesg | grep 'tcpstate: .*\\<%.*sX.*: refusing to load$' | tail -n 1",
+		   (int)last, name) || !*output() ? fail("the log does not name %s", name) : 0;
+}
+
+/* A kernel without one of them is refused, in a sentence that names it. */
+TEST_F_TIMEOUT(badinput, function_missing, SECONDS)
+{
+	struct kmsg_allowed allowed[] = { { .words = ": refusing to load" } };
+	struct ns *client = &self->rig.net.client;
+	unsigned int i;
+
+	CHECK(run(NULL, "mountpoint -q " TRACEFS " || mount -t tracefs tracefs " TRACEFS));
+	CHECK(module_unload());
+	CHECK(kmsg_check(&self->rig.log));
+	for (i = 0; i < ARRAY_SIZE(hooked); i++) {
+		CHECK(load_without(hooked[i]));
+		TH_LOG("%.*s", (int)strcspn(output(), "\n"), output());
+		ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
+		ASSERT_EQ(ENOENT, find_family());
+	}
+	CHECK(kmsg_check_allowing(&self->rig.log, allowed, 1));
+	ASSERT_EQ(ARRAY_SIZE(hooked), allowed[0].seen);
+
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(ns_note_seed(client));
+	CHECK(ns_note_seed(&self->rig.net.server));
+	CHECK(module_load(NULL));
+	CHECK(step(client, ONLY_V4, "TIME_WAIT=2"));
+	CHECK(pair_open(&self->rig.net, &self->p));
+	CHECK(step(client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=2"));
+	CHECK(cli_read(client, &self->before));
+}
+
 TEST_HARNESS_MAIN

@@ -421,7 +421,8 @@ void tcpstate_conn_requests(struct tcpstate_cpu *block, u64 requests[])
 			requests[sk->sk_family == AF_INET6] += requests_of(sk);
 		if (++seen % REQUESTS_BATCH || !pos->next)
 			continue;
-		mark.since = conn->since;
+		/* Pairs as in ages_insert(). */
+		mark.since = READ_ONCE(conn->since);
 		hlist_bl_add_behind(&mark.age, pos);
 		tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 		local_irq_enable();

@@ -186,7 +186,8 @@ static u64 block_oldest(struct tcpstate_cpu *block, enum tcpstate_age age)
 		return 0;
 	local_irq_save(flags);
 	tcpstate_chain_lock(&ages->newest, TCPSTATE_CHAIN_AGE);
-	oldest = ages->oldest ? ages->oldest->since : 0;
+	/* As in sum_ages(). */
+	oldest = ages->oldest ? READ_ONCE(ages->oldest->since) : 0;
 	tcpstate_chain_unlock(&ages->newest, TCPSTATE_CHAIN_AGE);
 	local_irq_restore(flags);
 	return oldest;

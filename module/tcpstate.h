@@ -96,6 +96,8 @@
  *   conn.since: written by the owner before the cmpxchg() of status. Who has
  *	the lock of the bucket, the shard or the list of ages may read it that
  *	much early: of a record that is about to leave its state and the list.
+ *	Where it was the oldest, and has come out of its inbox only just then,
+ *	the oldest seems to be of now; what is behind it is found by the next look.
  *   conn.owner: written before the record is in its chain, and by
  *	conn_accept(), whose smp_store_release() has the entry in
  *	tcpstate_owners[] come first. tcpstate_owner_holder() and tidy_conn()

@@ -365,7 +365,9 @@ static __always_inline void attach_to(struct tcpstate_dest *dest,
 	conn->dest = dest;
 	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_add(&shard->conns, &conn->peer);
-	shard->opens += fresh;
+	/* Pairs with the READ_ONCE() of tcpstate_dest_opens(). */
+	if (fresh)
+		WRITE_ONCE(shard->opens, shard->opens + 1);
 	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 
 	if (unlikely(mark_due(dest) ||
@@ -466,8 +468,11 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
 
 	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	tcpstate_chain_del(&conn->peer);
-	shard->opens += opened;
-	shard->early += early;
+	/* Pair with the READ_ONCE()s of tcpstate_dest_opens() and early_ends(). */
+	if (opened)
+		WRITE_ONCE(shard->opens, shard->opens + opened);
+	if (early)
+		WRITE_ONCE(shard->early, shard->early + early);
 	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
 	smp_mb__before_atomic();	/* pairs with sweep_bucket() */
 	/* A sweep may free it from here on, after a grace period. */
@@ -804,7 +809,7 @@ u64 tcpstate_dest_max(const struct tcpstate_netns *netns)
 
 static bool refused_lately(struct tcpstate_dest *dest)
 {
-	return dest->refused.last.pid &&
+	return atomic64_read(&dest->refused.count) &&
 	       ktime_get_ns() - READ_ONCE(dest->refused.last.when) <
 	       REFUSED_KEPT_NS;
 }
@@ -819,7 +824,8 @@ static bool forget(struct tcpstate_dest *dest)
 		return false;
 	if (READ_ONCE(dest->netns->dying))
 		return true;
-	return idle && !dest->watch.flags && !refused_lately(dest);
+	/* attached_due() may set DUE beside this. */
+	return idle && !READ_ONCE(dest->watch.flags) && !refused_lately(dest);
 }
 
 /* By the only one who does: take @dest out of its chain. */

@@ -137,7 +137,8 @@ static struct tcpstate_owner *owner_new(struct tcpstate_netns *netns)
 	owner->marks[0].when = jiffies;
 	owner->marks[1].when = jiffies;
 	owner_count++;
-	netns->owner_count++;
+	/* Pairs with the READ_ONCE() of survey_rows(). */
+	WRITE_ONCE(netns->owner_count, netns->owner_count + 1);
 	/* Pairs with the READ_ONCE() of tcpstate_owner_of(). */
 	smp_store_release(&tcpstate_owners[owner->id], owner);
 	hlist_add_head_rcu(&owner->list, &netns->owners);
@@ -411,7 +412,8 @@ static void owner_drop(struct tcpstate_owner *owner)
 	hlist_del_rcu(&owner->list);
 	WRITE_ONCE(tcpstate_owners[owner->id], NULL);
 	owner_count--;
-	owner->netns->owner_count--;
+	/* Pairs as in owner_new(). */
+	WRITE_ONCE(owner->netns->owner_count, owner->netns->owner_count - 1);
 	owner->netns->past_count -= owner->past;
 	call_rcu(&owner->rcu, owner_free);
 }

@@ -30,7 +30,8 @@ void tcpstate_process_note(struct tcpstate_process *process)
 	swap(process->pid, pid);
 	swap(process->user_ns, user_ns);
 	process->uid = current_uid();
-	process->when = ktime_get_ns();
+	/* Pairs with the READ_ONCE()s of who has not the lock: refused_lately(). */
+	WRITE_ONCE(process->when, ktime_get_ns());
 	/* It may be changing its name this moment. */
 	strscpy_pad(process->comm, current->group_leader->comm,
 		    sizeof(process->comm));

@@ -147,7 +147,10 @@
  *   shards[].opens, early: written under the shard's lock;
  *	tcpstate_dest_opens() and early_ends() add up what each was a moment
  *	ago.
- *   process.when: written under the process's lock, read without by
+ *   watch.flags: changed by atomic operations on a bit; forget() reads all of
+ *	them. Beside it only DUE can be set, without tcpstate_dest_mutex, and
+ *	for that sweep_bucket() looks once more.
+ *   process.when: written by tcpstate_process_note() with the lock, read without by
  *	refused_lately(), of alert.c and of dest.c, and tcpstate_alert_read(). A
  *	minute is the least that counts; and who has just been refused has it
  *	looked at again (tcpstate_alert_refused()).

@@ -168,8 +168,10 @@ static inline bool tcpstate_connect_bound(const struct sock *sk)
 {
 	bool mini = inet_sk_state_load(sk) == TCP_TIME_WAIT;
 #ifdef SOCK_CONNECT_BIND
-	return mini ? inet_twsk(sk)->tw_connect_bind :
-		      sk->sk_userlocks & SOCK_CONNECT_BIND;
+	if (mini)
+		return inet_twsk(sk)->tw_connect_bind;
+	/* SO_SNDBUF changes another bit of them, where @sk is not locked. */
+	return data_race(sk->sk_userlocks & SOCK_CONNECT_BIND);
 #else
 	const struct inet_bind_bucket *tb =
 		mini ? inet_twsk(sk)->tw_tb : inet_csk(sk)->icsk_bind_hash;

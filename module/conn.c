@@ -691,7 +691,10 @@ static __always_inline void conn_name(struct tcpstate_conn *conn,
 /* What connect() changes of a socket once it has chosen a port; see dest.c. */
 static __always_inline u32 conn_unchosen(const struct sock *sk)
 {
-	return sk->sk_txhash ^ tcp_sk(sk)->write_seq;
+	/* A walk has not the socket locked: what it reads is only to be unlike
+	 * what is there at the end, and is inverted (conn_attach()).
+	 */
+	return data_race(sk->sk_txhash ^ tcp_sk(sk)->write_seq);
 }
 
 /* Attach a record that is new to its destination if it is that of an outgoing

@@ -89,11 +89,13 @@ DEFINE_MUTEX(tcpstate_dest_mutex);
 static void sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(sweep_work, sweep);
 
-/* Is @sk that of a connection over IPv6, that is not mapped? */
+/* Is @sk that of a connection over IPv6, that is not mapped? A walk has not the
+ * socket locked, but its chain, where the addresses stay.
+ */
 static __always_inline bool over_ipv6(const struct sock *sk)
 {
 #if IS_ENABLED(CONFIG_IPV6)
-	return sk->sk_family == AF_INET6 &&
+	return READ_ONCE(sk->sk_family) == AF_INET6 &&
 	       !ipv6_addr_v4mapped(&sk->sk_v6_daddr);
 #else
 	return false;
@@ -107,7 +109,8 @@ static __always_inline struct tcpstate_dest_key key_of(const struct sock *sk,
 
 	key.rest = FIELD_PREP(TCPSTATE_KEY_FAMILY, ipv6 ? AF_INET6 : AF_INET) |
 		   FIELD_PREP(TCPSTATE_KEY_PORT, (__force u16)sk->sk_dport) |
-		   FIELD_PREP(TCPSTATE_KEY_DEVICE, (u32)sk->sk_bound_dev_if);
+		   FIELD_PREP(TCPSTATE_KEY_DEVICE,
+			      (u32)READ_ONCE(sk->sk_bound_dev_if));
 #if IS_ENABLED(CONFIG_IPV6)
 	if (ipv6) {
 		memcpy(&key.addr[0], &sk->sk_v6_rcv_saddr,

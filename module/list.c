@@ -170,23 +170,28 @@ static u8 shown_state(const struct tcpstate_conn *conn)
 static void line_daddr(const struct sock *sk, struct in6_addr *daddr)
 {
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
-		*daddr = sk->sk_v6_daddr;
+	if (READ_ONCE(sk->sk_family) == AF_INET6) {
+		/* Up to 6.12 the clone that is to be an accepted connection gets
+		 * its addresses after the event that gives it a record: told
+		 * just then, it has none, or half of one.
+		 */
+		data_race(memcpy(daddr, &sk->sk_v6_daddr, sizeof(*daddr)));
 		return;
 	}
 #endif
-	ipv6_addr_set_v4mapped(sk->sk_daddr, daddr);
+	ipv6_addr_set_v4mapped(READ_ONCE(sk->sk_daddr), daddr);
 }
 
 static void line_saddr(const struct sock *sk, struct in6_addr *saddr)
 {
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
-		*saddr = sk->sk_v6_rcv_saddr;
+	if (READ_ONCE(sk->sk_family) == AF_INET6) {
+		/* As in line_daddr(). */
+		data_race(memcpy(saddr, &sk->sk_v6_rcv_saddr, sizeof(*saddr)));
 		return;
 	}
 #endif
-	ipv6_addr_set_v4mapped(sk->sk_rcv_saddr, saddr);
+	ipv6_addr_set_v4mapped(READ_ONCE(sk->sk_rcv_saddr), saddr);
 }
 
 /* A mini-socket shares the members of struct sock_common with a full one. */
@@ -198,7 +203,7 @@ static bool is_mini(const struct sock *sk)
 static u16 line_sport(const struct sock *sk)
 {
 	return ntohs(is_mini(sk) ? inet_twsk(sk)->tw_sport :
-				   inet_sk(sk)->inet_sport);
+				   READ_ONCE(inet_sk(sk)->inet_sport));
 }
 
 /* Does all hold that is read off the record and its object? */
@@ -216,11 +221,11 @@ static bool filter_match(const struct filter *filter, const struct sock *sk,
 	    (s64)(now - READ_ONCE(conn->since)) <
 	    (s64)(filter->older_ms * NSEC_PER_MSEC))
 		return false;
-	if (filter->family && sk->sk_family != filter->family)
+	if (filter->family && READ_ONCE(sk->sk_family) != filter->family)
 		return false;
 	if (filter->cookie && atomic64_read(&sk->sk_cookie) != filter->cookie)
 		return false;
-	if (filter->dport && sk->sk_dport != htons(filter->dport))
+	if (filter->dport && READ_ONCE(sk->sk_dport) != htons(filter->dport))
 		return false;
 	if (filter->sport && line_sport(sk) != filter->sport)
 		return false;
@@ -281,9 +286,9 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 
 	sock_diag_save_cookie(sk, cookie);
 	line->cookie = (u64)cookie[1] << 32 | cookie[0];
-	line->family = sk->sk_family;
+	line->family = READ_ONCE(sk->sk_family);
 	line->ifindex = READ_ONCE(sk->sk_bound_dev_if);
-	line->dport = ntohs(sk->sk_dport);
+	line->dport = ntohs(READ_ONCE(sk->sk_dport));
 	line->sport = line_sport(sk);
 	line_saddr(sk, &line->saddr);
 	line_daddr(sk, &line->daddr);

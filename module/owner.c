@@ -192,20 +192,25 @@ u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk)
 	return owner->id;
 }
 
+/* None is locked: a listener may be closed, and @sk come and go, meanwhile. Who is
+ * taken for a listener of @sk then, or not, is of a moment.
+ */
 static bool listens_for(const struct sock *listener, const struct sock *sk,
 			bool any)
 {
 	if (!net_eq(sock_net(listener), sock_net(sk)) ||
-	    listener->sk_family != sk->sk_family ||
-	    inet_sk(listener)->inet_num != inet_sk(sk)->inet_num)
+	    READ_ONCE(listener->sk_family) != READ_ONCE(sk->sk_family) ||
+	    READ_ONCE(listener->sk_num) != READ_ONCE(sk->sk_num))
 		return false;
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6)
-		return any ? ipv6_addr_any(&listener->sk_v6_rcv_saddr) :
-			     ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
-					     &sk->sk_v6_rcv_saddr);
+	if (READ_ONCE(sk->sk_family) == AF_INET6)
+		/* Too long to be read at once. */
+		return data_race(any ? ipv6_addr_any(&listener->sk_v6_rcv_saddr) :
+				       ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
+						       &sk->sk_v6_rcv_saddr));
 #endif
-	return listener->sk_rcv_saddr == (any ? 0 : sk->sk_rcv_saddr);
+	return READ_ONCE(listener->sk_rcv_saddr) ==
+	       (any ? 0 : READ_ONCE(sk->sk_rcv_saddr));
 }
 
 /**
@@ -249,7 +254,7 @@ static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 		if (!listens_for(listener, sk, any))
 			continue;
 		device = READ_ONCE(listener->sk_bound_dev_if);
-		if (device == sk->sk_bound_dev_if)
+		if (device == READ_ONCE(sk->sk_bound_dev_if))
 			listeners_add(&of_device, listener);
 		else if (!device)
 			listeners_add(&of_none, listener);
@@ -260,18 +265,21 @@ static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 /* Likewise: what the kernel's own table has for an address and a port. */
 static struct listeners listeners_at(const struct sock *sk, bool any)
 {
-	unsigned int port = inet_sk(sk)->inet_num;
+	unsigned int port = READ_ONCE(sk->sk_num);
 	const struct net *net = sock_net(sk);
+	u32 hash;
 
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6)
-		return listeners_in(sk, ipv6_portaddr_hash(net, any ?
-					 &in6addr_any : &sk->sk_v6_rcv_saddr,
-							   port), any);
+	if (READ_ONCE(sk->sk_family) == AF_INET6) {
+		/* As in listens_for(). */
+		data_race(hash = ipv6_portaddr_hash(net, any ? &in6addr_any :
+						    &sk->sk_v6_rcv_saddr, port));
+		return listeners_in(sk, hash, any);
+	}
 #endif
-	return listeners_in(sk, ipv4_portaddr_hash(net, any ? 0 :
-						   sk->sk_rcv_saddr, port),
-			    any);
+	hash = ipv4_portaddr_hash(net, any ? 0 : READ_ONCE(sk->sk_rcv_saddr),
+				  port);
+	return listeners_in(sk, hash, any);
 }
 
 /* Who listens where @sk came in. With SO_REUSEPORT there may be several, and in

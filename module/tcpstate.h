@@ -190,10 +190,16 @@
  *	is pending for the first time (tcpstate_tw_left_ms()).
  *   sk_family: do_ipv6_setsockopt(), the socket locked and ESTABLISHED, before
  *	its event. conn_check_family() then corrects what was read before; so
- *	does the next move where that event is not seen (FAMILY_UNSEEN).
+ *	does the next move where that event is not seen (FAMILY_UNSEEN). The
+ *	addresses of one family stand for those of the other then, mapped.
  *   sk_num: inet_bind_hash() and inet_put_port(), with the bind bucket's lock.
  *	It is 0 or the port: before connect() has chosen and after it is given
- *	back none is held.
+ *	back none is held. inet_sport: inet_hash_connect(), likewise; it stays.
+ *   sk_dport, sk_daddr, sk_rcv_saddr and those of IPv6: connect(), before its
+ *	event; tcp_v4_syn_recv_sock() and its twin, up to 6.12 after that of the
+ *	clone; disconnect(), after the record has ended. line_fill() and
+ *	listens_for() may read half an address: of SYN_RECV, for a moment, or of
+ *	a listener that goes.
  *   sk_socket: sock_graft() and sock_orphan(), with sk_callback_lock. It is
  *	NULL or a socket whose inode is freed by RCU. sock_orphan() sets
  *	SOCK_DEAD first, so that an orphan does not seem to wait in a queue.

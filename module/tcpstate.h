@@ -200,6 +200,8 @@
  *	clone; disconnect(), after the record has ended. line_fill() and
  *	listens_for() may read half an address: of SYN_RECV, for a moment, or of
  *	a listener that goes.
+ *   sk_nulls_node.pprev: the chain's lock. NULL or not is what question() and
+ *	walk_chain() ask: whether the socket has left its chain.
  *   sk_socket: sock_graft() and sock_orphan(), with sk_callback_lock. It is
  *	NULL or a socket whose inode is freed by RCU. sock_orphan() sets
  *	SOCK_DEAD first, so that an orphan does not seem to wait in a queue.

@@ -156,6 +156,14 @@ static void visit(struct walk *walk, struct chain *chain, struct sock *sk)
 	}
 }
 
+/* Is @sk in its chain? Even with its own lock that is read beside others: who
+ * comes and goes next to it there changes its link.
+ */
+static bool hashed(const struct sock *sk)
+{
+	return !hlist_nulls_unhashed_lockless(&sk->sk_nulls_node);
+}
+
 /* Look at @sk while it cannot be between its hand-over and its mini-socket's
  * place in the chain. A process may hold the lock for as long as it likes (a
  * page fault in recv()): then it has to do without a record for now.
@@ -173,7 +181,7 @@ static void question(struct walk *walk, struct chain *chain, struct sock *sk)
 		local_bh_disable();
 		bh_lock_sock(sk);
 		owned = sock_owned_by_user(sk);
-		if (!owned && sk_hashed(sk))
+		if (!owned && hashed(sk))
 			meet(walk, chain, sk, inet_sk_state_load(sk), true);
 		bh_unlock_sock(sk);
 		local_bh_enable();
@@ -233,7 +241,7 @@ static void walk_chain(struct walk *walk, struct inet_hashinfo *hashinfo,
 			struct sock *sk = chain.suspects[--chain.suspect_count];
 
 			question(walk, &chain, sk);
-			gone += !sk_hashed(sk);
+			gone += !hashed(sk);
 			sock_put(sk);
 		}
 	} while ((chain.dry || chain.suspects_left) &&

@@ -329,12 +329,14 @@ struct net *tcpstate_netns_get_net(struct tcpstate_netns *netns)
  */
 u64 tcpstate_netns_overflow(const struct net *net)
 {
+	const struct linux_mib *mib;
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		sum += per_cpu_ptr(net->mib.net_statistics,
-				   cpu)->mibs[LINUX_MIB_TCPTIMEWAITOVERFLOW];
+	for_each_possible_cpu(cpu) {
+		mib = per_cpu_ptr(net->mib.net_statistics, cpu);
+		sum += READ_ONCE(mib->mibs[LINUX_MIB_TCPTIMEWAITOVERFLOW]);
+	}
 	return sum;
 }
 

@@ -32,9 +32,11 @@ void tcpstate_process_note(struct tcpstate_process *process)
 	process->uid = current_uid();
 	/* Pairs with the READ_ONCE()s of who has not the lock: refused_lately(). */
 	WRITE_ONCE(process->when, ktime_get_ns());
-	/* It may be changing its name this moment. */
-	strscpy_pad(process->comm, current->group_leader->comm,
-		    sizeof(process->comm));
+	/* It may be changing its name this moment: at worst it is a mixture of
+	 * both.
+	 */
+	data_race(strscpy_pad(process->comm, current->group_leader->comm,
+			      sizeof(process->comm)));
 	raw_spin_unlock_irqrestore(&process->lock, flags);
 	put_pid(pid);
 	put_user_ns(user_ns);

@@ -209,8 +209,10 @@
  *   fastreuse, fastreuseport: bind(), with the bucket's lock; the bucket stays
  *	while the socket is bound. A bind() under way counts or does not.
  *   group_leader: of current, who alone changes it, in exec (de_thread()).
- *   comm: __set_task_comm(), with task_lock(). At worst an owner has a mixture
- *	of two names.
+ *   comm: __set_task_comm(), with task_lock(). At worst an owner, or who was
+ *	refused, has a mixture of two names.
+ *   net_statistics: this_cpu_inc(), each CPU's own. That of a moment ago.
+ *   nmissed: pre_handler_kretprobe(), by any CPU; it may lose some.
  *   cgroups: of current; freed by RCU. That of a moment ago.
  *   sysctl_*: a word each, written by /proc; the kernel takes no lock either.
  *   net.list.next: setup_net(). NULL, and an old NULL, is one in the making.

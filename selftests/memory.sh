@@ -17,7 +17,7 @@ cd "$(dirname "$0")" || exit 1
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . ./lib.sh
 
-connections=8000
+connections=14000
 record_max=128
 namespaces=150
 namespace_max=16384

@@ -448,11 +448,13 @@ static void *put_u64(void *at, int attr, u64 value)
 }
 
 static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
-		     u64 now, const struct line *line,
+		     u64 begun, const struct line *line,
 		     const struct tcpstate_reader *reader)
 {
-	/* Entered after the look at the clock it may seem to lie ahead. */
-	u64 age = now > line->since ? now - line->since : 0;
+	/* Of the same moment in each message, or the oldest first would not be
+	 * the greatest first. What has entered since is not ahead of it.
+	 */
+	u64 age = begun > line->since ? begun - line->since : 0;
 	void *hdr, *at;
 
 	hdr = genlmsg_put(skb, portid, seq, &tcpstate_netlink_family, flags,
@@ -499,7 +501,6 @@ static int fill_conn(struct sk_buff *skb, u32 portid, u32 seq, int flags,
  * @portid: to whom
  * @seq: in answer to what
  * @flags: of the message
- * @now: the time that ages are told at
  * @told: how many lines it has told
  * @pass: the look at the records
  */
@@ -511,7 +512,6 @@ struct listing {
 	u32			portid;
 	u32			seq;
 	int			flags;
-	u64			now;
 	u32			told;
 	struct pass		pass;
 };
@@ -526,7 +526,7 @@ static int tell(struct listing *listing, const struct line *line)
 	if (!filter_owner(&listing->filter, &listing->reader, line->owner))
 		return 0;
 	err = fill_conn(listing->skb, listing->portid, listing->seq,
-			listing->flags, listing->now, line, &listing->reader);
+			listing->flags, listing->cursor->begun, line, &listing->reader);
 	if (!err)
 		listing->told++;
 	return err;
@@ -735,9 +735,8 @@ static struct listing *listing_alloc(struct list_cursor *cursor,
 	listing->pass.cursor = cursor;
 	listing->pass.filter = &listing->filter;
 	listing->pass.reader = &listing->reader;
-	listing->now = ktime_get_ns();
 	if (!cursor->generation) {
-		cursor->begun = listing->now;
+		cursor->begun = ktime_get_ns();
 		cursor->generation = tcpstate_conn_generation_next();
 	}
 	return listing;

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <json-c/json.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -21,6 +22,8 @@
 /* 20,000 in all; what is slower than TIME_WAIT never gets there. */
 #define PER_GROUP	1450
 #define ALL		20000
+/* The most that may be asked for; of one group. */
+#define OLDEST		1000
 /* What ss shows beside them, and has no record. */
 #define REQUESTS	300
 #define BOUND		200
@@ -486,6 +489,108 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 	for (f = IPV4; f < FAMILIES; f++)
 		for (i = 0; i < 3; i++)
 			pair_close(&p[f][i]);
+}
+
+/* In the order of the listing: the same connections, and ages that do not grow. */
+static int same_by_command(const struct ns *ns, const struct conn_list *list)
+{
+	struct json_object *rows, *port, *age;
+	uint64_t last = UINT64_MAX;
+	char arguments[64];
+	int status, rc = 0;
+	size_t i;
+
+	snprintf(arguments, sizeof(arguments), "-j conn top %zu", list->n);
+	rows = cli_json(ns, arguments, &status);
+	if (!rows)
+		return -1;
+	if (status || json_object_array_length(rows) != list->n)
+		rc = fail("'%s' ended with %d and listed %zu", arguments, status,
+			  json_object_array_length(rows));
+	for (i = 0; !rc && i < list->n; i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i);
+
+		json_object_object_get_ex(row, "sport", &port);
+		json_object_object_get_ex(row, "age_ms", &age);
+		if (json_object_get_int(port) != list->conn[i].sport)
+			rc = fail("port %d in row %zu, not %u", json_object_get_int(port), i,
+				  list->conn[i].sport);
+		if (!rc && json_object_get_uint64(age) > last)
+			rc = fail("%ju ms in row %zu, after %ju",
+				  (uintmax_t)json_object_get_uint64(age), i, (uintmax_t)last);
+		last = json_object_get_uint64(age);
+	}
+	json_object_put(rows);
+	return rc;
+}
+
+/* Of the @n-th oldest: the even ones as they were opened, then the odd ones backwards. */
+static int in_order(size_t n)
+{
+	size_t even = (PER_GROUP + 1) / 2;
+
+	return n < even ? 2 * n : 2 * (PER_GROUP - n) - 1;
+}
+
+/* A time of an event may be off by half a millisecond: these are told apart. */
+static void let_pass(void)
+{
+	usleep(2000);
+}
+
+/*
+ * The oldest over as many messages as it takes. Every other one changes its state
+ * when all have been opened, the last opened first.
+ */
+TEST_F_TIMEOUT(conn, oldest_first, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	struct pair *group = self->pair[G_ALIVE];
+	struct change entered[PER_GROUP];
+	uint64_t asked, told, last = UINT64_MAX;
+	struct conn_list list;
+	size_t n;
+	int fd, i;
+
+	for (i = 0; i < PER_GROUP; i++) {
+		struct pair *p = &group[i];
+
+		let_pass();
+		entered[i].from = now_ms();
+		p->client = tcp_connect(&net->client, p->family, p->port, CLIENT_PORT + i);
+		ASSERT_LE(0, p->client) TH_LOG("%s", why());
+		entered[i].to = now_ms();
+		p->server = tcp_accept(self->listener[p->family]);
+		ASSERT_LE(0, p->server) TH_LOG("%s", why());
+	}
+	for (i = PER_GROUP - 1; i > 0; i -= 2) {
+		let_pass();
+		CHECK(change(&group[i], ST_CLOSE_WAIT, &entered[i]));
+	}
+	fd = socket_for(&net->client);
+	ASSERT_LE(0, fd);
+	asked = now_ms();
+	CHECK(conn_list(fd, &(struct conn_filter){ .top = OLDEST }, &list));
+	told = now_ms();
+	ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
+	ASSERT_EQ(OLDEST, list.n);
+	EXPECT_LT(3, list.reads);
+	for (n = 0; n < list.n; n++) {
+		const struct told_conn *c = &list.conn[n];
+
+		i = in_order(n);
+		ASSERT_EQ(CLIENT_PORT + i, c->sport) TH_LOG("row %zu", n);
+		ASSERT_EQ(i % 2 ? ST_CLOSE_WAIT : ST_ESTABLISHED, c->state);
+		ASSERT_LE(asked - entered[i].to, c->age_ms + 1);
+		ASSERT_GE(told - entered[i].from + 1, c->age_ms);
+		ASSERT_GE(last, c->age_ms) TH_LOG("row %zu", n);
+		last = c->age_ms;
+	}
+	TH_LOG("%zu in %u messages, from %ju to %ju ms old", list.n, list.reads,
+	       (uintmax_t)list.conn[0].age_ms, (uintmax_t)last);
+	CHECK(same_by_command(&net->client, &list));
+	conn_list_free(&list);
+	close(fd);
 }
 
 TEST_F_TIMEOUT(conn, unprivileged, SECONDS)

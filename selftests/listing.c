@@ -99,6 +99,9 @@ static void text(char *to, size_t size, const struct nlattr *nla)
 		snprintf(to, size, "%.*s", (int)size_of(nla), (const char *)(nla + 1));
 }
 
+/* Of the latest answer. */
+static unsigned int reads;
+
 /* Call @take with the attributes of every message of the answer. */
 static int ask(int fd, struct nlmsghdr *nlh,
 	       int (*take)(const struct nlattr **attrs, void *arg), void *arg,
@@ -110,6 +113,7 @@ static int ask(int fd, struct nlmsghdr *nlh,
 
 	*error = 0;
 	*sentence = 0;
+	reads = 0;
 	if (sendto(fd, nlh, nlh->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return fail("sendto: %m");
 	for (;;) {
@@ -117,6 +121,7 @@ static int ask(int fd, struct nlmsghdr *nlh,
 
 		if (n < 0)
 			return fail("no answer: %m");
+		reads++;
 		for (nlh = (void *)buffer; NLMSG_OK(nlh, (unsigned int)n);
 		     nlh = NLMSG_NEXT(nlh, n)) {
 			int skip = nlh->nlmsg_type == NLMSG_ERROR ? sizeof(struct nlmsgerr) :
@@ -250,7 +255,7 @@ int conn_list(int fd, const struct conn_filter *f, struct conn_list *list)
 {
 	char buffer[512];
 	struct nlmsghdr *nlh;
-	int family = family_of(fd);
+	int family = family_of(fd), rc;
 
 	memset(list, 0, sizeof(*list));
 	if (family < 0)
@@ -280,8 +285,10 @@ int conn_list(int fd, const struct conn_filter *f, struct conn_list *list)
 		put(nlh, TCPSTATE_A_CONN_COOKIE, &f->cookie, sizeof(f->cookie));
 	if (f->daddr && put_daddr(nlh, f->daddr))
 		return -1;
-	return ask(fd, nlh, take_conn, list, &list->error, list->sentence,
-		   sizeof(list->sentence));
+	rc = ask(fd, nlh, take_conn, list, &list->error, list->sentence,
+		 sizeof(list->sentence));
+	list->reads = reads;
+	return rc;
 }
 
 void conn_list_free(struct conn_list *list)

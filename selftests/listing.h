@@ -39,6 +39,7 @@ struct conn_filter {
 struct conn_list {
 	struct told_conn *conn;
 	size_t n;
+	unsigned int reads;		/* how many it took to get all of the answer */
 	int error;			/* errno; 0 for a good answer */
 	char sentence[256];		/* what the kernel said to that */
 };

@@ -110,7 +110,8 @@ void tcpstate_process_put(struct tcpstate_process *process)
  * @skb: the message
  * @attr: the attribute that is a process
  * @process: where that is kept
- * @reader: whom to tell, if he may see the process; NULL: nobody
+ * @reader: whom to tell, if he may see the process, or else that there is one;
+ *	NULL: nobody
  *
  * Context: process context.
  * Return: 0, or -EMSGSIZE.
@@ -123,12 +124,12 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 	struct nlattr *nest;
 	uid_t uid = -1;
 	u32 pid = 0;
-	bool seen, gone = false;
+	bool known, seen, gone = false;
 
 	if (!reader)
 		return 0;
-	seen = tcpstate_process_get(process, &copy) &&
-	       tcpstate_reader_sees(reader, copy.pid, copy.user_ns);
+	known = tcpstate_process_get(process, &copy);
+	seen = known && tcpstate_reader_sees(reader, copy.pid, copy.user_ns);
 	if (seen) {
 		pid = tcpstate_reader_pid(reader, copy.pid);
 		uid = tcpstate_reader_uid(reader, copy.uid);
@@ -136,12 +137,20 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 		gone = !pid_has_task(copy.pid, PIDTYPE_TGID);
 	}
 	tcpstate_process_put(&copy);
-	if (!seen)
+	if (!known)
 		return 0;
 
 	nest = nla_nest_start(skb, attr);
 	if (!nest)
 		return -EMSGSIZE;
+	if (!seen) {
+		if (nla_put_flag(skb, TCPSTATE_A_PROCESS_HIDDEN)) {
+			nla_nest_cancel(skb, nest);
+			return -EMSGSIZE;
+		}
+		nla_nest_end(skb, nest);
+		return 0;
+	}
 	if ((pid && nla_put_u32(skb, TCPSTATE_A_PROCESS_PID, pid)) ||
 	    nla_put_string(skb, TCPSTATE_A_PROCESS_COMM, copy.comm) ||
 	    (uid != (uid_t)-1 &&

@@ -179,6 +179,9 @@ static void take_process(struct told_process *process, const struct nlattr *nest
 	if (!nest)
 		return;
 	parse(attrs, nest + 1, size_of(nest));
+	process->hidden = attrs[TCPSTATE_A_PROCESS_HIDDEN];
+	if (process->hidden)
+		return;
 	process->told = true;
 	process->gone = attrs[TCPSTATE_A_PROCESS_GONE];
 	process->pid = number(attrs[TCPSTATE_A_PROCESS_PID], -1);

@@ -9,7 +9,7 @@
 
 struct told_process {
 	bool told;
-	bool gone;
+	bool gone, hidden;
 	uint32_t pid, uid;	/* -1 where it was not told */
 	uint64_t cgroup;
 	char comm[16];

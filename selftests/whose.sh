@@ -93,7 +93,7 @@ aged() {
 	}'
 }
 
-plan 52
+plan 55
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -180,7 +180,7 @@ unprivileged() {
 }
 unprivileged_monitor() {
 	inside timeout 3 setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all \
-		tcpstate-cli -j monitor
+		tcpstate-cli "$@" monitor
 }
 same "an unprivileged user sees no owner and no holder" "20 true null null" \
 	"$(unprivileged -j conn state close-wait | jq -r '"\(length) \(map(.owner_hidden) | all) \(map(.owner) | unique[]) \(
@@ -195,10 +195,17 @@ same "nor does anything else name the process" "0" "$({
 		unprivileged -j $object
 	done
 	unprivileged_monitor
+	unprivileged_monitor -j
 } 2>&1 | grep -cE "leaky|\"pid\": *$leaky|\[$leaky\]")"
-same "though the alert is told to him" "close-wait-leak null" \
-	"$(unprivileged_monitor | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process)"')"
-check "and gets a sentence" grep -q '^The owners of 20 are not for you to see' <(unprivileged conn state close-wait)
+same "though the alert is told to him" "close-wait-leak null true" \
+	"$(unprivileged_monitor -j | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process) \(.process_hidden)"')"
+same "with whose it is left out, and a sentence" 1 \
+	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, of a process that only root is told of, the oldest')"
+said=$(unprivileged check --close-wait-age 1s:1h)
+same "so it is in the one line of check, which is a WARNING still" "1 1" "$? $(wc -l <<<"$said")"
+check "before its performance data" grep -qE \
+	'^TCPSTATE WARNING: oldest CLOSE_WAIT .*, of a process that only root is told of on port 8001 \| close_wait_age=[0-9]+s;1;3600;0;$' <<<"$said"
+check "conn says of how many he is not told" grep -q '^The owners of 20 are not for you to see' <(unprivileged conn state close-wait)
 said=$(unprivileged owner 2>&1)
 same "of owners he is told nothing" "3 tcpstate-cli: no permission: to be told of processes needs CAP_NET_ADMIN" "$? $said"
 said=$(unprivileged close state close-wait --yes 2>&1)

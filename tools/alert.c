@@ -289,7 +289,9 @@ static void print_numbers(const struct alert *alert, bool brief)
 	static const struct wording silent;
 	const struct wording *say = brief && alert->key.daddr.family ?
 				    &silent : wording_of(alert);
-	char share[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX];
+	char share[OUT_NUMBER_MAX], buf[PROCESS_TEXT_MAX];
+	const char *who = process_or_hidden(process_text(buf, &alert->process),
+					    alert->process.hidden);
 
 	out_count("used", alert->used.known ? say->used : NULL, alert->used);
 	out_count("capacity", alert->capacity.known ? say->capacity : NULL,
@@ -306,7 +308,8 @@ static void print_numbers(const struct alert *alert, bool brief)
 	out_seconds("eta_s", alert->eta_ms.known && alert->severity.value ?
 		    say->eta : NULL, alert->eta_ms);
 	process_print("process", &alert->process);
-	if (!brief && say->who && process_text(who, &alert->process))
+	out_bool("process_hidden", NULL, NULL, alert->process.hidden);
+	if (!brief && say->who && who)
 		out_words(say->who, who);
 	print_leak(alert, brief);
 }

@@ -85,7 +85,8 @@ static void find_refusal(const struct alert *alert, const char *call)
 {
 	char key[DEST_KEY_TEXT_MAX], who[PROCESS_TEXT_MAX], n[OUT_NUMBER_MAX];
 	bool dest = alert->key.daddr.family;
-	const char *text = process_deed_text(who, &alert->process);
+	const char *text = process_or_hidden(process_deed_text(who, &alert->process),
+					     alert->process.hidden);
 
 	verdict_find(CRITICAL, alert->key.netns_ino, "%s%s%s refused %s x%s%s",
 		     dest ? dest_key_text(key, &alert->key) : "",
@@ -312,7 +313,8 @@ static int name_close_wait(struct number netns_ino, struct number age_ms,
 			oldest = conn;
 	}
 	if (oldest) {
-		text = process_text(who, &oldest->owner);
+		text = process_or_hidden(process_text(who, &oldest->owner),
+					 oldest->hidden);
 		snprintf(buf, size, "%s%s on port %u%s", text ? ", of " : "",
 			 text ? text : "", oldest->sport, oldest->unaccepted ?
 			 ", never accepted" : "");

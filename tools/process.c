@@ -33,6 +33,9 @@ int process_read(struct process *process, struct nlattr *nest)
 		return 0;
 	if (nla_parse_nested(tb, TCPSTATE_A_PROCESS_MAX, nest, policy))
 		return -1;
+	process->hidden = tb[TCPSTATE_A_PROCESS_HIDDEN];
+	if (process->hidden)
+		return 0;
 	process->present = true;
 	process->gone = tb[TCPSTATE_A_PROCESS_GONE];
 	process->pid = attr_u32(tb[TCPSTATE_A_PROCESS_PID]);
@@ -101,6 +104,19 @@ const char *process_deed_text(char *buf, const struct process *process)
 	snprintf(buf + len, PROCESS_TEXT_MAX - len, "%s%s ago",
 		 text ? ", " : "", out_ms(age, process->age_ms.value));
 	return buf;
+}
+
+/**
+ * process_or_hidden() - say that there is a process which we are not told
+ * @text: what can be said of it; NULL: nothing
+ * @hidden: that is for want of permission
+ *
+ * Return: @text, or where it is NULL what takes its place in a sentence, if
+ * anything does.
+ */
+const char *process_or_hidden(const char *text, bool hidden)
+{
+	return text || !hidden ? text : "a process that only root is told of";
 }
 
 /**

@@ -12,6 +12,7 @@ struct nlattr;
 /* A process, as far as the reader may know it. */
 struct process {
 	bool present, gone;
+	bool hidden;			/* there is one, not for the reader */
 	struct number pid, uid, cgroup, age_ms;
 	char comm[COMM_MAX];		/* empty: not known */
 };
@@ -22,5 +23,6 @@ void process_print(const char *key, const struct process *process);
 void process_owner_print(const char *key, const struct process *process);
 const char *process_text(char *buf, const struct process *process);
 const char *process_deed_text(char *buf, const struct process *process);
+const char *process_or_hidden(const char *text, bool hidden);
 
 #endif

@@ -304,6 +304,8 @@ FAKE_HEAR=-fgnfnj-d ask busy monitor
 FAKE_FORCE=h,f FAKE_HEAR=-afnao-- ask busy -a monitor
 FAKE_FORCE=h,f FAKE_HEAR=-abfno-- ask busy monitor
 FAKE_FORCE=h FAKE_HEAR=-u ask busy monitor
+FAKE_FORCE=cj FAKE_HEAR=-d ask unprivileged monitor
+FAKE_FORCE=cj FAKE_HEAR=-d ask unprivileged -j monitor
 FAKE_HEAR=-u ask busy -j monitor
 FAKE_FORCE=k,k FAKE_HEAR=-jl ask busy monitor
 FAKE_FORCE=,g FAKE_HEAR=-gj ask busy -j monitor
@@ -333,6 +335,7 @@ ask busy check --close-wait-age 60s:10m
 ask busy check --close-wait-age 2h:3h --close-wait 10:20
 ask busy check --close-wait 10:17
 ask unprivileged check --close-wait-age 1m:1h
+FAKE_FORCE=cj ask unprivileged check --port-room 80:95
 ask quiet check --close-wait-age 60:600 --close-wait 1:1
 ask busy -a check --close-wait-age 60:600
 ask older check --close-wait-age 60:600

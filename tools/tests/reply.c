@@ -353,6 +353,14 @@ static void put_process(struct reply *reply, int type, const char *comm,
 	reply_nest_end(reply, nest);
 }
 
+static void put_hidden(struct reply *reply, int type)
+{
+	int nest = reply_nest(reply, type);
+
+	reply_put(reply, TCPSTATE_A_PROCESS_HIDDEN, NULL, 0);
+	reply_nest_end(reply, nest);
+}
+
 /* What a proxy talks to, at the same hour; not in order. */
 static const struct dest {
 	const char *saddr, *daddr;
@@ -621,7 +629,9 @@ bool reply_alert(struct reply *reply, const char *scene, uint64_t ino,
 			      alert->unaccepted);
 		reply_put_u32(reply, TCPSTATE_A_ALERT_TREND, alert->trend);
 	}
-	if (!seq && alert->count)
+	if (!seq && alert->count && is(scene, "unprivileged"))
+		put_hidden(reply, TCPSTATE_A_ALERT_PROCESS);
+	else if (!seq && alert->count)
 		put_process(reply, TCPSTATE_A_ALERT_PROCESS, "nginx", 3210);
 	return true;
 }

@@ -9,7 +9,9 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -20,10 +22,12 @@
 
 #define SECONDS		600
 /* 20,000 in all; what is slower than TIME_WAIT never gets there. */
-#define PER_GROUP	1450
+#define PER_GROUP	1260
+#define PER_FAMILY	(PER_GROUP / FAMILIES)
 #define ALL		20000
 /* The most that may be asked for; of one group. */
 #define OLDEST		1000
+#define OPEN_FILES	40000
 /* What ss shows beside them, and has no record. */
 #define REQUESTS	300
 #define BOUND		200
@@ -38,6 +42,7 @@ enum group {
 	G_PASSIVE,	/* CLOSE_WAIT, FIN_WAIT2 of a mini-socket */
 	G_LASTACK,	/* FIN_WAIT2, LAST_ACK */
 	G_FINWAIT1,	/* FIN_WAIT1, ESTABLISHED */
+	G_CLOSING,	/* FIN_WAIT1, CLOSING */
 	G_TIMED,	/* TIME_WAIT */
 	G_DIALLED,	/* SYN_SENT */
 	GROUPS
@@ -53,7 +58,7 @@ FIXTURE(conn) {
 
 FIXTURE_SETUP(conn)
 {
-	struct rlimit limit = { 40000, 40000 };
+	struct rlimit limit = { OPEN_FILES, OPEN_FILES };
 	int f, g, i;
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
@@ -196,6 +201,38 @@ static int dial_some(const struct net *net, struct pair *p, int n)
 	return 0;
 }
 
+/* A process that has the server's files of these two, and no other. */
+static int keep_servers(const struct pair *some, const struct pair *others, pid_t *pid)
+{
+	bool kept[OPEN_FILES] = { };
+	int done[2], fd, i;
+
+	if (pipe(done))
+		return fail("pipe: %m");
+	*pid = fork();
+	if (*pid < 0)
+		return fail("fork: %m");
+	if (!*pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "keeper");
+		for (i = 0; i < PER_GROUP; i++) {
+			kept[some[i].server] = true;
+			kept[others[i].server] = true;
+		}
+		for (fd = 3; fd < OPEN_FILES; fd++)
+			if (!kept[fd])
+				close(fd);
+		for (;;)
+			pause();
+	}
+	close(done[1]);
+	/* The end of file is when it has closed all that it does not keep. */
+	if (read(done[0], &i, sizeof(i)))
+		return fail("the keeper says something");
+	close(done[0]);
+	return 0;
+}
+
 static bool requested(const struct ns *ns, uint64_t n)
 {
 	struct table ss;
@@ -249,13 +286,14 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 {
 	static const int states[] = {
 		ST_ESTABLISHED, ST_SYN_SENT, ST_FIN_WAIT1, ST_FIN_WAIT2, ST_TIME_WAIT,
-		ST_CLOSE_WAIT, ST_LAST_ACK, ST_LISTEN,
+		ST_CLOSE_WAIT, ST_LAST_ACK, ST_LISTEN, ST_CLOSING,
 	};
 	const struct net *net = &self->rig.net;
 	struct pair *dialled = self->pair[G_DIALLED];
 	struct compared done = { };
 	uint64_t start = now_ms();
-	size_t i, bound;
+	size_t i, bound, waiting, alive;
+	pid_t keeper;
 	int g;
 
 	CHECK(sysctl_set(NULL, "net/ipv4/tcp_max_orphans", "65536"));
@@ -273,6 +311,9 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 	close_group(self->pair[G_TIMED], true, true);
 	CHECK(wire(&net->server, LOSE));
 	close_group(self->pair[G_LASTACK], false, true);
+	/* Neither this FIN gets there, nor what answers the other. */
+	close_group(self->pair[G_CLOSING], false, true);
+	close_group(self->pair[G_CLOSING], true, false);
 	CHECK(dial_some(net, dialled, REQUESTS));
 	ASSERT_TRUE(WAIT_FOR(requested(&net->server, REQUESTS), PATIENCE_MS));
 	CHECK(wire(&net->client, LOSE));
@@ -281,6 +322,13 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 	TH_LOG("made in %ju ms", (uintmax_t)(now_ms() - start));
 	CHECK(compare_with_ss(&net->client, &done));
 	CHECK(compare_with_ss(&net->server, &done));
+	CHECK(keep_servers(self->pair[G_HALF], self->pair[G_ALIVE], &keeper));
+	close_group(self->pair[G_HALF], false, true);
+	CHECK(same_holders(&net->server, "close-wait", PORT + IPV6, &waiting));
+	CHECK(same_holders(&net->server, "established", PORT + IPV6, &alive));
+	/* One group is held by either process, and one by both. */
+	EXPECT_EQ(2 * PER_FAMILY, waiting);
+	EXPECT_EQ(3 * PER_FAMILY, alive);
 	CHECK(bound_by_diag(&net->client, &bound));
 	TH_LOG("%zu connections compared after %ju ms, %zu requests, %zu bound (diag: %zu)",
 	       done.conns, (uintmax_t)(now_ms() - start), done.requests, done.bound, bound);
@@ -298,6 +346,7 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 		       (uintmax_t)done.listed.n[states[i]][V4],
 		       (uintmax_t)done.listed.n[states[i]][V6]);
 	}
+	CHECK(end_child(keeper, SIGKILL));
 	CHECK(wire(&net->client, PASS));
 	CHECK(wire(&net->server, PASS));
 }

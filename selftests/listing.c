@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <json-c/json.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -642,4 +643,149 @@ int same_conns(const struct conn_list *before, const struct conn_list *ours,
 			return complain("only ss shows", a);
 	}
 	return 0;
+}
+
+/* --- who holds them --- */
+
+struct holder_list {
+	struct told_holder *holder;
+	size_t n;
+};
+
+static int add_holder(struct holder_list *list, uint64_t inode, uint32_t pid, const char *comm)
+{
+	struct told_holder *holder;
+
+	list->holder = grown(list->holder, list->n, sizeof(*holder));
+	if (!list->holder)
+		return fail("no memory");
+	holder = &list->holder[list->n++];
+	memset(holder, 0, sizeof(*holder));
+	holder->inode = inode;
+	holder->pid = pid;
+	snprintf(holder->comm, sizeof(holder->comm), "%s", comm);
+	return 0;
+}
+
+/* users:(("COMM",pid=PID,fd=FD),...) ... ino:INODE */
+static int holders_of_line(const char *line, struct holder_list *list)
+{
+	const char *inode = strstr(line, " ino:"), *user = strstr(line, "users:((");
+	unsigned int pid;
+	char comm[16];
+
+	for (; inode && user; user = strstr(user + 1, "(\"")) {
+		if (*user == 'u')
+			continue;
+		if (sscanf(user, "(\"%15[^\"]\",pid=%u", comm, &pid) != 2)
+			return fail("ss: whose is '%s'?", line);
+		if (add_holder(list, strtoull(inode + 5, NULL, 10), pid, comm))
+			return -1;
+	}
+	return 0;
+}
+
+static int ss_holders(const struct ns *ns, const char *state, uint16_t port,
+		      struct holder_list *list)
+{
+	char line[4096];
+	int rc = 0;
+	FILE *from;
+	pid_t pid;
+
+	snprintf(line, sizeof(line), "ss -Htanpe state %s sport = :%u", state, port);
+	pid = command_start(ns, line, &from);
+	if (pid < 0)
+		return -1;
+	while (fgets(line, sizeof(line), from))
+		if (!rc)
+			rc = holders_of_line(line, list);
+	return command_end(pid, from) ? fail("ss failed") : rc;
+}
+
+static int holders_of_row(struct json_object *row, struct holder_list *list)
+{
+	struct json_object *inode, *holders, *pid, *comm;
+	size_t i;
+
+	if (!json_object_object_get_ex(row, "inode", &inode) ||
+	    !json_object_object_get_ex(row, "holders", &holders) || !holders)
+		return fail("'conn' does not tell who holds it");
+	for (i = 0; i < json_object_array_length(holders); i++) {
+		struct json_object *one = json_object_array_get_idx(holders, i);
+
+		if (!json_object_object_get_ex(one, "pid", &pid) ||
+		    !json_object_object_get_ex(one, "comm", &comm) || !comm)
+			return fail("'conn' tells of a holder without a name");
+		if (add_holder(list, json_object_get_uint64(inode), json_object_get_int(pid),
+			       json_object_get_string(comm)))
+			return -1;
+	}
+	return 0;
+}
+
+static int cli_holders(const struct ns *ns, const char *state, uint16_t port,
+		       struct holder_list *list)
+{
+	struct json_object *rows;
+	char arguments[128];
+	int status, rc = 0;
+	size_t i;
+
+	snprintf(arguments, sizeof(arguments), "-j conn state %s sport %u", state, port);
+	rows = cli_json(ns, arguments, &status);
+	if (!rows)
+		return -1;
+	if (status)
+		rc = fail("'%s' ended with %d", arguments, status);
+	for (i = 0; !rc && i < json_object_array_length(rows); i++)
+		rc = holders_of_row(json_object_array_get_idx(rows, i), list);
+	json_object_put(rows);
+	return rc;
+}
+
+static int compare_holders(const void *a, const void *b)
+{
+	const struct told_holder *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Sorted; one process may have it open more than once, which ss shows. */
+static void once_each(struct holder_list *list)
+{
+	size_t i, n = 0;
+
+	if (list->n)
+		qsort(list->holder, list->n, sizeof(*list->holder), compare_holders);
+	for (i = 0; i < list->n; i++)
+		if (!n || compare_holders(&list->holder[n - 1], &list->holder[i]))
+			list->holder[n++] = list->holder[i];
+	list->n = n;
+}
+
+int same_holders(const struct ns *ns, const char *state, uint16_t port, size_t *n)
+{
+	struct holder_list ss = { }, ours = { };
+	size_t i;
+	int rc;
+
+	rc = ss_holders(ns, state, port, &ss) || cli_holders(ns, state, port, &ours) ? -1 : 0;
+	once_each(&ss);
+	once_each(&ours);
+	for (i = 0; !rc && i < ss.n && i < ours.n; i++) {
+		const struct told_holder *a = &ss.holder[i], *b = &ours.holder[i];
+
+		if (compare_holders(a, b) || strcmp(a->comm, b->comm))
+			rc = fail("ss: %ju by %s[%u]; conn: %ju by %s[%u]", (uintmax_t)a->inode,
+				  a->comm, a->pid, (uintmax_t)b->inode, b->comm, b->pid);
+	}
+	if (!rc && ss.n != ours.n)
+		rc = fail("ss shows %zu that hold one, conn %zu", ss.n, ours.n);
+	*n = ss.n;
+	free(ss.holder);
+	free(ours.holder);
+	return rc;
 }

@@ -64,6 +64,19 @@ int same_conns(const struct conn_list *before, const struct conn_list *ours,
 /* How many in @state, which may be without a record, only ss shows. */
 size_t conns_only_in(const struct conn_list *ss, const struct conn_list *ours, int state);
 
+/* Who has a socket's file open, as conn says and as ss -p does. */
+struct told_holder {
+	uint64_t inode;
+	uint32_t pid;
+	char comm[16];
+};
+
+/*
+ * The same of all in @state, as ss calls it, with the local port @port; *n: of how
+ * many files, each once for each process that has it.
+ */
+int same_holders(const struct ns *ns, const char *state, uint16_t port, size_t *n);
+
 enum { BY_COMM = 1, BY_PID, BY_UID, BY_CGROUP };
 
 struct told_owner {

@@ -938,6 +938,100 @@ static int dial_over_wire(int what, void *arg)
 	return d->fd < 0 ? -1 : 0;
 }
 
+/* What 'owner' tells of the connections of those called @comm. */
+static bool owner_has(int fd, const char *comm, uint64_t connections, uint64_t fin_wait2,
+		      bool gone)
+{
+	const struct told_owner *row;
+	struct owner_list list;
+	bool is;
+
+	if (owner_list(fd, BY_COMM, &list))
+		return false;
+	row = row_of_comm(&list, comm);
+	is = row && row->connections == connections && row->fin_wait2 == fin_wait2 &&
+	     row->gone == gone;
+	owner_list_free(&list);
+	return is;
+}
+
+/* Who exits while his connection goes on. */
+static int killed(struct actor *a)
+{
+	close(a->tell);
+	close(a->hear);
+	return end_child(a->pid, SIGKILL);
+}
+
+/*
+ * The process is killed and the peer does not close: an orphan in FIN_WAIT2, at first
+ * the full socket, as the time-out is longer than a mini-socket lasts, then that.
+ */
+TEST_F_TIMEOUT(owners, left_in_fin_wait2, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	struct dialler d = { &net->client, PORT, -1 };
+	int listener = tcp_listen(&net->server, IPV6, PORT), server;
+	struct actor victim;
+	struct told_conn c;
+
+	ASSERT_LE(0, listener);
+	CHECK(sysctl_set(&net->client, "net/ipv4/tcp_fin_timeout", "80"));
+	CHECK(actor_start(&victim, "victim", dial_over_wire, &d));
+	CHECK(actor_do(&victim, 'd'));
+	server = tcp_accept(listener);
+	ASSERT_LE(0, server);
+	EXPECT_TRUE(owner_has(self->fd, "victim", 1, 0, false));
+	CHECK(killed(&victim));
+	CHECK(ss_shows(&net->client, ANY, "FIN_WAIT2=1"));
+	FIND(&c, .states = 1 << ST_FIN_WAIT2);
+	IS(c.owner, victim.pid, "victim");
+	EXPECT_TRUE(c.owner.gone);
+	EXPECT_FALSE(c.mini);
+	EXPECT_EQ(0, c.inode);
+	EXPECT_TRUE(owner_has(self->fd, "victim", 1, 1, true));
+	CHECK(run(self->ns, "tcpstate-cli -j conn orphan | "
+		  "jq -e 'map(.owner.comm) == [\"victim\"] and .[0].owner.gone'"));
+	ASSERT_TRUE(WAIT_FOR(!find(self->fd, (struct conn_filter){ .states = 1 << ST_FIN_WAIT2 },
+				   &c) && c.mini, 30000 + PATIENCE_MS));
+	CHECK(ss_shows(&net->client, ANY, "FIN_WAIT2=1m"));
+	IS(c.owner, victim.pid, "victim");
+	EXPECT_TRUE(c.owner.gone);
+	EXPECT_TRUE(owner_has(self->fd, "victim", 1, 1, true));
+	/* The peer closes: it is his TIME_WAIT now. */
+	close(server);
+	FIND(&c, .states = 1 << ST_TIME_WAIT);
+	IS(c.owner, victim.pid, "victim");
+	EXPECT_TRUE(owner_has(self->fd, "victim", 1, 0, true));
+	close(listener);
+}
+
+/* SOCK_DESTROY ends what a living process holds: it is there still, with nothing. */
+TEST_F_TIMEOUT(owners, destroyed, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	struct dialler d = { &net->client, PORT, -1 };
+	int listener = tcp_listen(&net->server, IPV6, PORT), server;
+	struct actor target;
+	struct told_conn c;
+
+	ASSERT_LE(0, listener);
+	CHECK(actor_start(&target, "target", dial_over_wire, &d));
+	CHECK(actor_do(&target, 'd'));
+	server = tcp_accept(listener);
+	ASSERT_LE(0, server);
+	FIND(&c, .states = 1 << ST_ESTABLISHED);
+	IS(c.owner, target.pid, "target");
+	EXPECT_TRUE(owner_has(self->fd, "target", 1, 0, false));
+	CHECK(run(self->ns, "ss -HtnK state established"));
+	CHECK(ss_shows(&net->client, ANY, ""));
+	EXPECT_NE(0, find(self->fd, (struct conn_filter){ .comm = "target" }, &c));
+	EXPECT_FALSE(owner_has(self->fd, "target", 1, 0, false));
+	CHECK(actor_end(&target));
+	close(server);
+	close(listener);
+}
+
 /* Its process is gone, its peer out of reach: it lingers, and has an owner. */
 TEST_F_TIMEOUT(owners, lingering, SECONDS)
 {
@@ -967,11 +1061,14 @@ TEST_F_TIMEOUT(owners, lingering, SECONDS)
 		EXPECT_TRUE(c.owner.gone);
 		EXPECT_FALSE(c.closer.told);
 		EXPECT_EQ(0, c.inode);
+		EXPECT_TRUE(owner_has(self->fd, comms[i], 1, 0, true));
 	}
 	/* SOCK_DESTROY ends them, and what is told of them. */
 	CHECK(run(self->ns, "ss -K dport = :%d", PORT));
 	ASSERT_TRUE(WAIT_FOR(find(self->fd, (struct conn_filter){ .dport = PORT }, &c),
 			     PATIENCE_MS));
+	for (i = 0; i < 2; i++)
+		EXPECT_FALSE(owner_has(self->fd, comms[i], 1, 0, true));
 	CHECK(wire(&net->client, PASS));
 	close(server[0]);
 	close(listener);

@@ -694,6 +694,43 @@ TEST_F_TIMEOUT(owners, listener_of_device, SECONDS)
 	}
 }
 
+/* --- nobody's --- */
+
+/*
+ * What a network file system has: the process that has it opened, accepted and closed
+ * does none of this for itself.
+ */
+TEST_F_TIMEOUT(owners, of_the_kernel, SECONDS)
+{
+	struct conn_list list;
+	struct told_conn c;
+	size_t i;
+
+	CHECK(run(self->ns, "insmod /tcpstate/ksocket.ko port=%d", PORT));
+	CHECK(step(self->ns, ONLY_V4, "LISTEN=1 ESTABLISHED=2"));
+	/* Three sockets, and no process has one of them. */
+	CHECK(run(self->ns, "ss -Htanpe | awk '/users:/ { exit 1 } END { exit NR != 3 }'"));
+	CHECK(conn_list(self->fd, &(struct conn_filter){ }, &list));
+	ASSERT_EQ(3, list.n);
+	for (i = 0; i < list.n; i++) {
+		EXPECT_FALSE(list.conn[i].owner.told);
+		EXPECT_FALSE(list.conn[i].hidden);
+		EXPECT_FALSE(list.conn[i].unaccepted);
+	}
+	conn_list_free(&list);
+	CHECK(run(self->ns, "tcpstate-cli -j conn | "
+		  "jq -e 'map(.owner == null and .holders == []) == [true, true, true]'"));
+	CHECK(run(self->ns, "tcpstate-cli conn | grep -c 'no process has it' | grep -qx 3"));
+	CHECK(run(self->ns, "tcpstate-cli -j owner by pid | jq -e 'all(.comm == null)'"));
+	/* They are not orphans, which have been closed. */
+	CHECK(run(self->ns, "tcpstate-cli -j conn orphan | jq -e '. == []'"));
+	CHECK(run(NULL, "rmmod ksocket"));
+	FIND(&c, .states = 1 << ST_TIME_WAIT);
+	EXPECT_FALSE(c.owner.told);
+	EXPECT_FALSE(c.closer.told);
+	EXPECT_FALSE(c.hidden);
+}
+
 /* --- who closed it? --- */
 
 TEST_F_TIMEOUT(owners, closed_by_another, SECONDS)

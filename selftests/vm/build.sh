@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # build.sh [-W] KERNEL...: build, with the compiler and the headers of each
-# KERNEL's own Debian release, build/KERNEL/tcpstate.ko; and, once, the CLI and
+# KERNEL's own Debian release, build/KERNEL/tcpstate.ko and ksocket.ko; and, once, the CLI and
 # the selftests in build/guest/. Only what changed is built again.
 #
-#   -W	compile the module, and that of selftests/bench/floor, anew in
+#   -W	compile the module, and those of selftests/ (bench/floor, ksocket), anew in
 #	build/KERNEL/check* with W=1 (and sparse, where the release is bookworm), and
 #	fail if that prints any warning
 #
@@ -65,6 +65,21 @@ build_module() {
 	cmp -s "$dir/src/tcpstate.ko" "$dir/tcpstate.ko" || cp "$dir/src/tcpstate.ko" "$dir/tcpstate.ko"
 }
 
+# The module that owners loads beside ours.
+build_ksocket() {
+	local k=$1 tree bind dir=$build/$1 rc=0
+
+	tree=$(tree_path "$(suite_of "$k")")
+	copy_changed "$dir/ksocket" selftests/ksocket
+	mapfile -t bind < <(headers_bind "$k")
+	in_tree "$tree" "$dir/ksocket=/src" "${bind[@]}" -- \
+		make -s -C "$(headers_of "$k")" M=/src/selftests/ksocket modules 2>&1 |
+		relate >"$dir/ksocket.log" || rc=$?
+	cat "$dir/ksocket.log" >&2
+	((rc == 0)) || die "selftests/ksocket does not build for $k"
+	mv "$dir/ksocket/selftests/ksocket/ksocket.ko" "$dir/"
+}
+
 # check_made KERNEL DIR: compile what has been put into DIR.
 check_made() {
 	local k=$1 tree version bind dir=$2 sparse=() suite rc=0
@@ -90,6 +105,9 @@ check_module() {
 	check_made "$1" "$dir"
 	floor_copy "$dir-floor"
 	check_made "$1" "$dir-floor"
+	rm -rf --one-file-system "$dir-ksocket"
+	cp -r "$top/selftests/ksocket" "$dir-ksocket"
+	check_made "$1" "$dir-ksocket"
 }
 
 # The CLI and the selftests: one build serves every kernel.
@@ -141,6 +159,7 @@ for k; do
 		set -e
 	elif [[ -e $top/Kbuild ]]; then
 		locked "$k" build_module "$k"
+		[[ ! -e $top/selftests/ksocket ]] || locked "$k" build_ksocket "$k"
 	else
 		say "Kbuild is not there yet: no module for $k"
 	fi

@@ -314,6 +314,7 @@ pack() {
 		((${#vars[@]} == 0)) || printf 'export %q\n' "${vars[@]}"
 	} >"$stage/tcpstate/run"
 	[[ ! -e $build/$k/tcpstate.ko ]] || cp "$build/$k/tcpstate.ko" "$stage/tcpstate/"
+	[[ ! -e $build/$k/ksocket.ko ]] || cp "$build/$k/ksocket.ko" "$stage/tcpstate/"
 	[[ ! -e $src/tools/tcpstate-cli ]] || cp "$src/tools/tcpstate-cli" "$stage/usr/bin/"
 	[[ ! -e $src/tools/tcpstate-cli.bash ]] || cp "$src/tools/tcpstate-cli.bash" "$stage/tcpstate/"
 	[[ ! -d $src/selftests ]] || cp -r "$src/selftests" "$stage/tcpstate/"

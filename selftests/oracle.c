@@ -217,6 +217,10 @@ static int read_state(struct json_object *row, struct counters *c, unsigned int 
 	if (json_object_object_get_ex(row, "dwell_ms", &dwell) && dwell) {
 		if (json_object_object_get_ex(dwell, "p50", &o))
 			c->dwell_p50_ms[s] = json_object_get_double(o);
+		if (json_object_object_get_ex(dwell, "p90", &o))
+			c->dwell_p90_ms[s] = json_object_get_double(o);
+		if (json_object_object_get_ex(dwell, "p99", &o))
+			c->dwell_p99_ms[s] = json_object_get_double(o);
 		if (json_object_object_get_ex(dwell, "max", &o))
 			c->dwell_max_ms[s] = json_object_get_double(o);
 	}

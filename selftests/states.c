@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -695,6 +696,44 @@ TEST_F_TIMEOUT(states, time_wait_overflow, SECONDS)
 		    "FIN_WAIT1>FIN_WAIT2=3 FIN_WAIT2>TIME_WAIT=1 FIN_WAIT2>CLOSE=2"));
 }
 
+/* What was so before the module came is not counted: overflows are since load. */
+TEST_F_TIMEOUT(states, time_wait_overflow_before_load, SECONDS)
+{
+	uint64_t begun, loaded, after;
+	struct counters c;
+
+	CHECK(module_unload());
+	CHECK(nstat(CLIENT, "TcpExtTCPTimeWaitOverflow", &begun));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "1"));
+	OPEN();
+	EACH(p)
+		CHECK(pair_to_time_wait(p));
+	CHECK(ss_shows(CLIENT, ANY, "TIME_WAIT=1"));
+	CHECK(nstat(CLIENT, "TcpExtTCPTimeWaitOverflow", &loaded));
+	ASSERT_EQ(2, loaded - begun);
+	CHECK(ns_note_seed(CLIENT));
+	CHECK(ns_note_seed(SERVER));
+	CHECK(module_load(NULL));
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(0, c.overflow);
+	ASSERT_EQ(0, c.expired + c.recycled + c.killed);
+	OPEN();
+	EACH(p)
+		CHECK(pair_to_time_wait(p));
+	CHECK(step(CLIENT, ANY, "TIME_WAIT=1"));
+	CHECK(nstat(CLIENT, "TcpExtTCPTimeWaitOverflow", &after));
+	ASSERT_EQ(FAMILIES, after - loaded);
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(FAMILIES, c.overflow);
+	/* The one that was there ends as any other does. */
+	ASSERT_TRUE(WAIT_FOR(!run(CLIENT, "! ss -Htan state time-wait | grep -q ."),
+			     60000 + PATIENCE_MS));
+	CHECK(step(CLIENT, ANY, ""));
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(1, c.expired);
+	ASSERT_EQ(FAMILIES, c.overflow);
+}
+
 /* 11: the server never closes: CLOSE_WAIT grows old. */
 TEST_F_TIMEOUT(states, close_wait, SECONDS)
 {
@@ -729,6 +768,123 @@ TEST_F_TIMEOUT(states, close_wait, SECONDS)
 	ASSERT_GE(after.dwell_p50_ms[ST_CLOSE_WAIT], young.oldest_ms[ST_CLOSE_WAIT]);
 	ASSERT_LE(after.dwell_p50_ms[ST_CLOSE_WAIT], end);
 	EDGES(SERVER, LISTENED ACCEPTED CLOSED_SECOND);
+}
+
+/* A connection whose server's end stays in CLOSE_WAIT, by the clock of who sees to it. */
+struct stay {
+	struct pair pair;
+	uint64_t begins_after, begun_by, ends_after, ended_by;
+	uint64_t least, most;		/* it has been as long as that */
+};
+
+static int stay_begin(const struct net *net, struct stay *stay, int listener)
+{
+	struct pair *p = &stay->pair;
+
+	pair_init(p, IPV4, PORT);
+	p->listener = listener;
+	if (pair_open(net, p))
+		return -1;
+	stay->begins_after = now_ms();
+	if (shutdown(p->client, SHUT_WR))
+		return fail("shutdown: %m");
+	if (!WAIT_FOR(tcp_state(p->server) == ST_CLOSE_WAIT, PATIENCE_MS))
+		return fail("a FIN did not come");
+	stay->begun_by = now_ms();
+	return 0;
+}
+
+static void stay_end(struct stay *stay, uint64_t ms)
+{
+	WAIT_FOR(now_ms() - stay->begun_by >= ms, 2 * ms);
+	stay->ends_after = now_ms();
+	close_fd(&stay->pair.server);
+	stay->ended_by = now_ms();
+	close_fd(&stay->pair.client);
+	/* What the kernel's clock and ours round off, and a time that is a little old. */
+	stay->least = stay->ends_after - stay->begun_by - 2;
+	stay->most = stay->ended_by - stay->begins_after + 2;
+}
+
+static int by_length(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The end of the bucket that holds it: the buckets double in width. */
+static uint64_t bucket_end(uint64_t ms)
+{
+	uint64_t end = 1;
+
+	while (end <= ms)
+		end *= 2;
+	return end;
+}
+
+/*
+ * A percentile is the end of the bucket that holds it, by the nearest rank. 100
+ * connections, so that each falls on the last that has stayed so long: 50 are the
+ * half of them, 90 and 99 likewise.
+ */
+TEST_F_TIMEOUT(states, times_spent, SECONDS)
+{
+	enum { STAYS = 100, GROUPS = 4 };
+	static const struct {
+		unsigned int last, ms;	/* numbers up to @last are to stay for @ms */
+	} groups[GROUPS] = { { 50, 20 }, { 90, 150 }, { 99, 700 }, { 100, 2500 } };
+	struct stay *stays = calloc(STAYS, sizeof(*stays));
+	uint64_t least[STAYS], most[STAYS], told[GROUPS];
+	unsigned int i, g;
+	struct counters c;
+	int listener;
+
+	listener = tcp_listen(SERVER, IPV4, PORT);
+	ASSERT_LE(0, listener) TH_LOG("%s", why());
+	for (i = STAYS; i-- > groups[0].last;)
+		CHECK(stay_begin(NET, &stays[i], listener));
+	for (g = 1; g < GROUPS - 1; g++)
+		for (i = groups[g].last; i-- > groups[g - 1].last;)
+			stay_end(&stays[i], groups[g].ms);
+	for (i = 0; i < groups[0].last; i++) {
+		CHECK(stay_begin(NET, &stays[i], listener));
+		stay_end(&stays[i], groups[0].ms);
+	}
+	stay_end(&stays[STAYS - 1], groups[GROUPS - 1].ms);
+	CHECK(ss_shows(SERVER, ANY, "LISTEN=1"));
+	CHECK(cli_read(SERVER, &c));
+	told[0] = c.dwell_p50_ms[ST_CLOSE_WAIT];
+	told[1] = c.dwell_p90_ms[ST_CLOSE_WAIT];
+	told[2] = c.dwell_p99_ms[ST_CLOSE_WAIT];
+	told[3] = c.dwell_max_ms[ST_CLOSE_WAIT];
+
+	for (i = 0; i < STAYS; i++) {
+		least[i] = stays[i].least;
+		most[i] = stays[i].most;
+	}
+	qsort(least, STAYS, sizeof(*least), by_length);
+	qsort(most, STAYS, sizeof(*most), by_length);
+	for (g = 0; g < GROUPS - 1; g++) {
+		i = groups[g].last - 1;
+		TH_LOG("number %u stayed for %ju to %ju ms: told %ju ms", i + 1,
+		       (uintmax_t)least[i], (uintmax_t)most[i], (uintmax_t)told[g]);
+		ASSERT_LE(bucket_end(least[i]), told[g]);
+		ASSERT_GE(bucket_end(most[i]), told[g]);
+		/* Where it is in time, that leaves one bucket, and the next is another. */
+		if (slowness() > 1)
+			continue;
+		ASSERT_EQ(bucket_end(groups[g].ms), told[g]);
+		ASSERT_LT(most[i], least[i + 1]);
+	}
+	TH_LOG("the longest stayed for %ju to %ju ms: told %ju ms", (uintmax_t)least[STAYS - 1],
+	       (uintmax_t)most[STAYS - 1], (uintmax_t)told[GROUPS - 1]);
+	ASSERT_LE(least[STAYS - 1], told[GROUPS - 1]);
+	ASSERT_GE(most[STAYS - 1], told[GROUPS - 1]);
+	CHECK(edges(SERVER, 1, "CLOSE>LISTEN=1 CLOSE>SYN_RECV=100 SYN_RECV>ESTABLISHED=100 "
+		    "ESTABLISHED>CLOSE_WAIT=100 CLOSE_WAIT>LAST_ACK=100 LAST_ACK>CLOSE=100"));
+	close(listener);
+	free(stays);
 }
 
 /* 12: CLOSE_WAIT that no process has yet: one is accepted late, one never. */

@@ -139,7 +139,7 @@ struct counters {
 	uint64_t entered[NSTATES];
 	uint64_t oldest_ms[NSTATES];
 	uint64_t stuck_after_ms[NSTATES];	/* 0: never */
-	uint64_t dwell_p50_ms[NSTATES];
+	uint64_t dwell_p50_ms[NSTATES], dwell_p90_ms[NSTATES], dwell_p99_ms[NSTATES];
 	uint64_t dwell_max_ms[NSTATES];
 	uint64_t edge[NSTATES][NSTATES];
 	uint64_t limit, overflow, expired, recycled, killed;

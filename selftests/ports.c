@@ -574,13 +574,16 @@ static unsigned int number_of(struct json_object *row, const char *key)
 	return json_object_object_get_ex(row, key, &o) && o ? json_object_get_int(o) : 0;
 }
 
-static int port_uses(const struct ns *ns, struct use *table)
+/* What `tcpstate-cli -j port @which` says; of all ports if it is "". */
+static int port_uses(const struct ns *ns, const char *which, struct use *table)
 {
 	struct json_object *list;
+	char arguments[32];
 	size_t i;
 	int status;
 
-	list = cli_json(ns, "-j port", &status);
+	snprintf(arguments, sizeof(arguments), "-j port %s", which);
+	list = cli_json(ns, arguments, &status);
 	if (!list)
 		return -1;
 	for (i = 0; i < json_object_array_length(list); i++) {
@@ -594,7 +597,7 @@ static int port_uses(const struct ns *ns, struct use *table)
 		};
 	}
 	json_object_put(list);
-	return status ? fail("tcpstate-cli port ended with %d", status) : 0;
+	return status ? fail("tcpstate-cli %s ended with %d", arguments, status) : 0;
 }
 
 static int ss_uses(const struct ns *ns, struct use *table)
@@ -626,7 +629,7 @@ static int uses_as_ss(const struct ns *ns)
 	struct use *cli = calloc(2 * 65536, sizeof(*cli)), *ss = cli + 65536;
 	int rc = 0, i;
 
-	if (port_uses(ns, cli) || ss_uses(ns, ss) < 0)
+	if (port_uses(ns, "", cli) || ss_uses(ns, ss) < 0)
 		rc = -1;
 	for (i = 0; i < 65536 && !rc; i++)
 		if (memcmp(&cli[i], &ss[i], sizeof(*cli)))
@@ -638,14 +641,53 @@ static int uses_as_ss(const struct ns *ns)
 	return rc;
 }
 
+/* One port at a time: those that @one names, and each that ss shows. */
+static int each_as_ss(const struct ns *ns, const char *const *one)
+{
+	struct use *ss = calloc(65536, sizeof(*ss)), *cli = calloc(65536, sizeof(*cli));
+	struct summary summary = { };
+	unsigned int in_use = 0, i;
+	int rc = 0;
+	char which[16];
+
+	if (ss_uses(ns, ss) < 0 || summary_read(ns, &summary))
+		rc = -1;
+	for (i = 0; i < 65536; i++) {
+		in_use += ss[i].sockets > 0;
+		snprintf(which, sizeof(which), "%u", i);
+		if (ss[i].sockets && !rc)
+			rc = port_uses(ns, which, cli);
+	}
+	for (; *one && !rc; one++)
+		rc = port_uses(ns, *one, cli);
+	/* A port that was not asked for has none here, and none there. */
+	if (!rc && memcmp(cli, ss, 65536 * sizeof(*ss)))
+		rc = fail("a port by itself is not what ss has");
+	if (!rc && summary.in_use != in_use)
+		rc = fail("%ju ports in use where ss has %u", (uintmax_t)summary.in_use, in_use);
+	free(cli);
+	free(ss);
+	return rc;
+}
+
 /* 25, 26: what holds a port is what ss shows; the server's own costs no room. */
 TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 {
+	static const char *const some[] = { "1", "2", "7000", "32768", "65534", "65535", NULL };
+	struct pair other, first, last;
 	struct summary summary;
-	struct pair other;
 	int i, fd;
 
 	CHECK(pair_listen(NET, &self->base.pair));
+	/* The ends of what is a port, and a process that has not closed. */
+	pair_init(&first, variant->family, 1);
+	first.from = 65535;
+	CHECK(pair_open(NET, &first));
+	CHECK(close_acknowledged(&first.server));
+	pair_init(&last, variant->family, 65535);
+	last.from = 1;
+	CHECK(pair_open(NET, &last));
+	CHECK(pair_to_time_wait(&last));
 	for (i = 0; i < 4; i++) {
 		CHECK(pair_open(NET, &self->base.pair));
 		CHECK(pair_to_time_wait(&self->base.pair));
@@ -662,11 +704,17 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 	CHECK(crowd_add(CROWD, fd));
 	ASSERT_TRUE(WAIT_FOR(!uses_as_ss(CLIENT), PATIENCE_MS)) TH_LOG("%s", why());
 	ASSERT_TRUE(WAIT_FOR(!uses_as_ss(SERVER), PATIENCE_MS)) TH_LOG("%s", why());
+	ASSERT_TRUE(WAIT_FOR(!each_as_ss(CLIENT, some), PATIENCE_MS)) TH_LOG("%s", why());
+	ASSERT_TRUE(WAIT_FOR(!each_as_ss(SERVER, some), PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(run(SERVER, "tcpstate-cli port 2 | "
+		  "awk 'END { exit !(NR == 2 && $1 == 2 && $2 $3 $4 $5 == \"0000\") }'"));
 	CHECK(run(SERVER, "tcpstate-cli -j dest | grep -qx '\\[\\]'"));
 	CHECK(summary_read(SERVER, &summary));
-	ASSERT_EQ(2, summary.in_use);
+	ASSERT_EQ(4, summary.in_use);
 	ASSERT_EQ(0, summary.destinations);
 	pair_close(&other);
+	pair_close(&first);
+	pair_close(&last);
 }
 
 /* A request and its answer. */
@@ -761,7 +809,7 @@ TEST_F_TIMEOUT(ports, bound_client_again, SECONDS)
 	self->base.pair.from = 12345;
 	CHECK(pair_open(NET, &self->base.pair));
 	CHECK(pair_to_time_wait(&self->base.pair));
-	CHECK(port_uses(CLIENT, table));
+	CHECK(port_uses(CLIENT, "", table));
 	ASSERT_EQ(1, table[12345].sockets);
 	ASSERT_EQ(1, table[12345].time_wait);
 	ASSERT_EQ(EADDRINUSE, bind_to(CLIENT, variant->family, 12345, false, CROWD));
@@ -777,7 +825,7 @@ TEST_F_TIMEOUT(ports, server_again, SECONDS)
 	CHECK(pair_open(NET, &self->base.pair));
 	CHECK(pair_to_server_time_wait(&self->base.pair));
 	pair_close(&self->base.pair);
-	ASSERT_TRUE(WAIT_FOR(!port_uses(SERVER, table) && table[PORT].time_wait == 1 &&
+	ASSERT_TRUE(WAIT_FOR(!port_uses(SERVER, "", table) && table[PORT].time_wait == 1 &&
 			     table[PORT].sockets == 1, PATIENCE_MS));
 	ASSERT_EQ(EADDRINUSE, bind_to(SERVER, variant->family, PORT, false, CROWD));
 	ASSERT_EQ(0, bind_to(SERVER, variant->family, PORT, true, CROWD));

@@ -927,6 +927,62 @@ TEST_F_TIMEOUT(dest, number_used_again, SECONDS)
 	ASSERT_TRUE(again);
 }
 
+/*
+ * The overview has the fullest destinations: which, in what order, and how many
+ * ports are used, is what ss counts. Nobody answers, but for the first.
+ */
+TEST_F_TIMEOUT(dest, fullest_in_overview, SECONDS)
+{
+	static const struct {
+		enum family family;
+		unsigned int port, conns;
+	} to[] = {
+		{ IPV4, PORT + 1, 3 }, { IPV6, PORT + 1, 17 }, { IPV4, PORT + 2, 11 },
+		{ MAPPED, PORT + 3, 5 }, { IPV6, PORT + 2, 1 }, { IPV4, PORT + 4, 8 },
+	};
+	struct pair *p = &self->base.pair;
+	unsigned int i;
+	char expected[512];
+
+	/* In TIME_WAIT, ESTABLISHED and CLOSE_WAIT: 14 are used. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	for (i = 0; i < 13; i++) {
+		CHECK(pair_open(NET, p));
+		if (i < 4) {
+			CHECK(pair_to_time_wait(p));
+			continue;
+		}
+		CHECK(crowd_add(CROWD, p->client));
+		p->client = -1;
+		if (i < 8)
+			CHECK(close_acknowledged(&p->server));
+		else
+			CHECK(crowd_add(CROWD, p->server));
+		p->server = -1;
+	}
+	CHECK(pair_open(NET, p));
+	CHECK(wire(CLIENT, LOSE));
+	for (i = 0; i < ARRAY_SIZE(to); i++) {
+		struct target target = { .family = to[i].family, .port = to[i].port };
+
+		ASSERT_EQ(to[i].conns,
+			  open_until_refused(CLIENT, &target, CROWD, to[i].conns));
+	}
+	CHECK(run(CLIENT, "ss -Htan state connected | "
+		  "awk '{ if (sub(/^\\[::ffff:/, \"\", $5)) sub(/]/, \"\", $5); n[$5]++ } "
+		  "END { for (to in n) print to, n[to] }' | sort -k 2,2nr | head -n 5"));
+	snprintf(expected, sizeof(expected), "%s", output());
+	ASSERT_STREQ("[fd09::2]:7001 17\n10.9.0.2:7000 14\n10.9.0.2:7002 11\n"
+		     "10.9.0.2:7004 8\n10.9.0.2:7003 5\n", expected);
+	CHECK(run(CLIENT, "tcpstate-cli | "
+		  "awk 'on && NF { print $1, $4 } $1 == \"DESTINATION\" { on = 1 }'"));
+	ASSERT_STREQ(expected, output());
+	CHECK(run(CLIENT, "tcpstate-cli -j | jq -r '.dest[] | "
+		  "(if .family == \"ipv6\" then \"[\" + .daddr + \"]\" else .daddr end) + "
+		  "\":\\(.dport) \\(.used)\"'"));
+	ASSERT_STREQ(expected, output());
+}
+
 /* A process that is not root sees the numbers, and no process. */
 TEST_F_TIMEOUT(dest, unprivileged, SECONDS)
 {

@@ -446,8 +446,10 @@ static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
 				    alert.used, alert.capacity, at);
 	WRITE_ONCE(netns->time_wait_limit, alert.capacity);
 	WRITE_ONCE(netns->time_wait_trigger, min_t(u64, next, U32_MAX));
+	/* The one that it was due for may not have been counted yet. */
 	return netns->time_wait_alert.severity ||
-	       (alert.capacity && alert.used >= first);
+	       (alert.capacity &&
+		alert.used + TCPSTATE_MINI_UNCOUNTED >= first);
 }
 
 static bool look_bind(struct tcpstate_netns *netns, struct net *net)

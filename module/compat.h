@@ -78,13 +78,19 @@ typedef struct pt_regs tcpstate_ftrace_regs;
 /*
  * The functions hooked by name. A prototype that is not what the handlers in
  * probe.c read the arguments by must not build.
+ *
+ * TCPSTATE_MINI_UNCOUNTED: how many mini-sockets there will be more than
+ * tcpstate_minis() says where one is born. It is counted when its timer starts:
+ * within that function, or before it.
  */
 #ifdef TCPSTATE_HAVE_HASHDANCE_SCHEDULE
+#define TCPSTATE_MINI_UNCOUNTED	1
 #define TCPSTATE_HASHDANCE	inet_twsk_hashdance_schedule
 typedef void (*tcpstate_hashdance_t)(struct inet_timewait_sock *tw,
 				     struct sock *sk,
 				     struct inet_hashinfo *hashinfo, int timeo);
 #else
+#define TCPSTATE_MINI_UNCOUNTED	0
 #define TCPSTATE_HASHDANCE	inet_twsk_hashdance
 typedef void (*tcpstate_hashdance_t)(struct inet_timewait_sock *tw,
 				     struct sock *sk,

@@ -859,7 +859,7 @@ static __always_inline void count_mini(const struct net *net,
 	unsigned int limit =
 		READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
 
-	if (unlikely(tcpstate_minis(net) >=
+	if (unlikely(tcpstate_minis(net) + TCPSTATE_MINI_UNCOUNTED >=
 		     READ_ONCE(netns->time_wait_trigger) ||
 		     limit != READ_ONCE(netns->time_wait_limit)))
 		tcpstate_alert_due(&netns->watch);

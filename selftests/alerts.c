@@ -675,6 +675,70 @@ TEST_F_TIMEOUT(alerts, time_wait_limit, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/*
+ * Thresholds of this namespace alone, set and set again while connections are in
+ * TIME_WAIT: what is told, and how `check` ends, is by as many as ss shows.
+ */
+#define CHECKED_AS(warning, critical, n) do {						\
+	int __percent = 100 * (n), __ends;						\
+	CHECK(run(CLIENT, "ss -Htan state time-wait | wc -l"));			\
+	ASSERT_EQ(n, atoi(output()));							\
+	__ends = __percent >= LIMIT * (critical) ? 2 : __percent >= LIMIT * (warning);	\
+	ASSERT_EQ(__ends, run_status(CLIENT, "tcpstate-cli check --time-wait %d:%d",	\
+				     warning, critical)) TH_LOG("%s", output());	\
+	/* Without thresholds of its own, by those of the namespace. */		\
+	ASSERT_EQ(__ends, run_status(CLIENT, "tcpstate-cli check"))			\
+		TH_LOG("%s", output());							\
+} while (0)
+
+TEST_F_TIMEOUT(alerts, time_wait_thresholds, SECONDS)
+{
+	/* 10 % and 20 % of them are no whole numbers. */
+	enum { LIMIT = 33, WARNING = 10, CRITICAL = 20, AT_WARNING = 4, AT_CRITICAL = 7 };
+	struct monitor m;
+	char limit[16];
+	int i;
+
+	snprintf(limit, sizeof(limit), "%d", LIMIT);
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", limit));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(monitor_start(&m, CLIENT));
+	CHECK(run(CLIENT, "tcpstate-cli config set time-wait-warning %d time-wait-critical %d",
+		  WARNING, CRITICAL));
+	for (i = 1; i <= AT_CRITICAL; i++) {
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
+		if (i == AT_WARNING - 1) {
+			HEARS(&m, "");
+			CHECKED_AS(WARNING, CRITICAL, i);
+		} else if (i == AT_WARNING || i == AT_CRITICAL - 1) {
+			HEARS(&m, "time-wait-limit/warning");
+			CHECKED_AS(WARNING, CRITICAL, i);
+		}
+	}
+	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical");
+	CHECKED_AS(WARNING, CRITICAL, AT_CRITICAL);
+	ASSERT_EQ(LIMIT, m.edges[1].capacity);
+	ASSERT_EQ(AT_CRITICAL, m.edges[1].used);
+	/* It is 21 %: 10 points and more below a warning that is raised ... */
+	CHECK(run(CLIENT, "tcpstate-cli config set time-wait-critical 60 time-wait-warning 40"));
+	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical time-wait-limit/clear");
+	CHECKED_AS(40, 60, AT_CRITICAL);
+	/* ... and above one that is lowered, without another one being opened. */
+	CHECK(run(CLIENT, "tcpstate-cli config set time-wait-warning 21"));
+	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical time-wait-limit/clear "
+	      "time-wait-limit/warning");
+	CHECKED_AS(21, 60, AT_CRITICAL);
+	/* The one is no percentage, the other would be above the critical. */
+	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set time-wait-critical 101"));
+	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set time-wait-warning 61"));
+	CHECK(run(CLIENT, "tcpstate-cli -j config | jq -e "
+		  "'.time_wait_warning == 21 and .time_wait_critical == 60'"));
+	CHECK(run(SERVER, "tcpstate-cli -j config | jq -e "
+		  "'.time_wait_warning == 80 and .time_wait_critical == 95'"));
+	CHECK(monitor_stop(&m));
+}
+
 /* 19: bind() to port 0. */
 TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
 {

@@ -575,6 +575,104 @@ TEST_F_TIMEOUT(alerts, nobody_listens, SECONDS)
 }
 
 /*
+ * However many destinations fill up, for alerts the bind buckets are read once a
+ * second in each namespace; each of these is looked at as soon as it has a connection.
+ */
+TEST_F_TIMEOUT(alerts, buckets_read_seldom, SECONDS)
+{
+	enum { RANGE = 10, CONNS = 8 };
+	const uint64_t ms = 5000;
+	unsigned int i, nets = 0, least = 0, most = 0, early = 0, looks = 0;
+	uint64_t start, took;
+	int n = CONNS;
+
+	if (access(TRACEFS "/kprobe_events", F_OK))
+		SKIP(return, "this kernel has no kprobe events to see reads by");
+	if (run(NULL, "grep -q ' room_read' /proc/kallsyms"))
+		SKIP(return, "the compiler has made no function of what reads them");
+	CHECK(range_set(CLIENT, LOW, LOW + RANGE - 1));
+	CHECK(range_set(SERVER, LOW, LOW + RANGE - 1));
+	CHECK(cheap_connections(SERVER));
+	CHECK(run(NULL, "cd " TRACEFS " && : >trace && "
+		  "read=$(grep -om1 'room_read[^[:space:]]*' /proc/kallsyms) && "
+		  "echo \"p:reads tcpstate:$read net=\\$arg2\" >>kprobe_events && "
+		  "echo 'p:looks tcpstate:tcpstate_port_room' >>kprobe_events && "
+		  "echo 1 >events/kprobes/reads/enable && echo 1 >events/kprobes/looks/enable"));
+	start = now_ms();
+	for (i = 0; (took = now_ms() - start) < ms; i++) {
+		struct target to = i % 2 ? *BACK : *TARGET;
+
+		to.port += i / 2;
+		n = open_until_refused(i % 2 ? SERVER : CLIENT, &to, CROWD, CONNS);
+		if (n != CONNS)
+			break;
+		usleep(20000);
+	}
+	EXPECT_EQ(CONNS, n) TH_LOG("%s", why());
+	EXPECT_EQ(0, run(NULL, "cd " TRACEFS " && echo 0 >events/kprobes/reads/enable && "
+			 "echo 0 >events/kprobes/looks/enable && "
+			 "grep -c '^ *kworker.*: looks: ' trace")) TH_LOG("%s", why());
+	looks = atoi(output());
+	EXPECT_EQ(0, run(NULL, "sed -n 's/^ *kworker.* \\([0-9.]*\\): reads: .* net=/\\1 /p' "
+			 TRACEFS "/trace | awk '"
+			 "{ early += $2 in n && $1 - last[$2] < .99; last[$2] = $1; n[$2]++ } "
+			 "END { for (net in n) { nets++; if (n[net] > most) most = n[net]; "
+			 "if (!least || n[net] < least) least = n[net] } "
+			 "print nets + 0, least + 0, most + 0, early + 0 }'")) TH_LOG("%s", why());
+	n = sscanf(output(), "%u %u %u %u", &nets, &least, &most, &early);
+	EXPECT_EQ(4, n);
+	TH_LOG("%u destinations in %ju ms, %u looks; in %u namespaces %u to %u reads", i,
+	       (uintmax_t)took, looks, nets, least, most);
+	EXPECT_EQ(2, nets);
+	EXPECT_EQ(0, early);
+	EXPECT_LE(most, took / 1000 + 1);
+	EXPECT_LE(3, least);
+	/* Without that limit it would be one for each of them. */
+	EXPECT_LT(4 * (2 * most), looks);
+	CHECK(run(NULL, "cd " TRACEFS " && echo '-:reads' >>kprobe_events && "
+		  "echo '-:looks' >>kprobe_events && : >trace"));
+}
+
+/* The sum of what it has heard of @event, and in how many messages. */
+static uint64_t refusals_told(struct monitor *m, const char *event, uint64_t *messages)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	*messages = 0;
+	monitor_read(m);
+	for (i = 0; i < m->n; i++)
+		if (!strcmp(m->edges[i].event, event)) {
+			sum += m->edges[i].count;
+			++*messages;
+		}
+	return sum;
+}
+
+/* They were a second apart; *span: from the first to the last. */
+static int told_seldom(const struct monitor *m, const char *event, uint64_t *span)
+{
+	uint64_t first = 0, last = 0, at;
+	unsigned int i;
+
+	for (i = 0; i < m->n; i++) {
+		if (strcmp(m->edges[i].event, event))
+			continue;
+		at = m->edges[i].time_ms;
+		if (!at)
+			return fail("a message without a time");
+		/* Who listens may be a little late with one, not with the next. */
+		if (first && at - last < 950)
+			return fail("%ju ms between two messages", (uintmax_t)(at - last));
+		if (!first)
+			first = at;
+		last = at;
+	}
+	*span = last - first;
+	return 0;
+}
+
+/*
  * Refusals by the thousand: one message a second, and none is lost; one line in
  * the log a minute, likewise. (The machine's clock counts instructions, see
  * settings: it is as fast as that.)
@@ -582,11 +680,10 @@ TEST_F_TIMEOUT(alerts, nobody_listens, SECONDS)
 TEST_F_TIMEOUT(alerts, refusals, SECONDS)
 {
 	const uint64_t seconds = 10, a_second = 1000 / slowness();
-	uint64_t refused = 1, sum = 0, start, messages = 0, took, last = 0, first = 0, gap;
+	uint64_t refused = 1, sum = 0, start, messages = 0, took, span;
 	struct logged logged[4];
 	struct monitor m;
 	struct room room;
-	unsigned int i;
 	int fd, lines;
 
 	CHECK(log_mark());
@@ -609,31 +706,13 @@ TEST_F_TIMEOUT(alerts, refusals, SECONDS)
 	ASSERT_GE(refused, seconds * a_second * 95 / 100)
 		TH_LOG("%ju refusals in %ju ms", (uintmax_t)refused, (uintmax_t)took);
 	ASSERT_EQ(1, lines) TH_LOG("%s", why());
-	ASSERT_TRUE(WAIT_FOR(({
-		sum = 0;
-		messages = 0;
-		monitor_read(&m);
-		for (i = 0; i < m.n; i++)
-			if (!strcmp(m.edges[i].event, "port-exhausted")) {
-				sum += m.edges[i].count;
-				messages++;
-			}
-		sum == refused; }), PATIENCE_MS))
+	ASSERT_TRUE(WAIT_FOR((sum = refusals_told(&m, "port-exhausted", &messages)) == refused,
+			     PATIENCE_MS))
 		TH_LOG("%ju of %ju", (uintmax_t)sum, (uintmax_t)refused);
-	for (i = 0; i < m.n; i++) {
-		if (strcmp(m.edges[i].event, "port-exhausted"))
-			continue;
-		ASSERT_LT(0, m.edges[i].time_ms);
-		gap = first ? m.edges[i].time_ms - last : 1000;
-		last = m.edges[i].time_ms;
-		if (!first)
-			first = last;
-		/* Who listens may be a little late with one, not with the next. */
-		ASSERT_GE(gap, 950) TH_LOG("%ju ms between two messages", (uintmax_t)gap);
-	}
+	CHECK(told_seldom(&m, "port-exhausted", &span));
 	TH_LOG("%ju refusals in %ju ms, told in %ju messages in %ju ms", (uintmax_t)refused,
-	       (uintmax_t)took, (uintmax_t)messages, (uintmax_t)(last - first));
-	ASSERT_LE(messages, (last - first + 500) / 1000 + 1);
+	       (uintmax_t)took, (uintmax_t)messages, (uintmax_t)span);
+	ASSERT_LE(messages, (span + 500) / 1000 + 1);
 	ASSERT_GE(messages, seconds / 2);
 	ASSERT_EQ(refused, m.edges[m.n - 1].total);
 	CHECK(room_read(CLIENT, TARGET, &room));
@@ -760,6 +839,51 @@ TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
 	ASSERT_EQ(1, m.edges[0].count);
 	ASSERT_EQ((uint64_t)getpid(), m.edges[0].pid);
 	ASSERT_STREQ("alerts", m.edges[0].comm);
+	CHECK(monitor_stop(&m));
+}
+
+/* Its refusals, too, are told once a second, and each of them. */
+TEST_F_TIMEOUT(alerts, bind_refusals, SECONDS)
+{
+	const uint64_t ms = 3000, a_second = 500 / slowness();
+	uint64_t refused = 0, start, took, messages, span;
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 0);
+	struct summary summary;
+	struct monitor m;
+	int i, fd;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	CHECK(monitor_start(&m, CLIENT));
+	for (i = 0; i < 11; i++) {
+		fd = tcp_socket(CLIENT, variant->family);
+		CHECK(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0));
+		CHECK(crowd_add(CROWD, fd));
+		if (i < 10)
+			ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sa, len));
+	}
+	start = now_ms();
+	while ((took = now_ms() - start) < ms) {
+		if (refused * 1000 > took * a_second) {
+			usleep(1000);
+			continue;
+		}
+		ASSERT_NE(0, bind(fd, (struct sockaddr *)&sa, len));
+		ASSERT_EQ(EADDRINUSE, errno);
+		refused++;
+	}
+	ASSERT_TRUE(WAIT_FOR(refusals_told(&m, "bind-exhausted", &messages) == refused,
+			     PATIENCE_MS)) TH_LOG("%s", heard(&m));
+	CHECK(told_seldom(&m, "bind-exhausted", &span));
+	TH_LOG("%ju refusals in %ju ms, told in %ju messages in %ju ms", (uintmax_t)refused,
+	       (uintmax_t)took, (uintmax_t)messages, (uintmax_t)span);
+	ASSERT_EQ(refused, m.edges[m.n - 1].total);
+	ASSERT_LE(messages, (span + 500) / 1000 + 1);
+	/* The first is told at once; what came after it, not by one message alone. */
+	ASSERT_LE(3, messages);
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(refused, summary.bind_failures + summary.bind_missed);
+	ASSERT_EQ(0, summary.bind_missed);
 	CHECK(monitor_stop(&m));
 }
 

@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 sizes=${BENCH_SIZES-1000 25000 250000}
-rounds=${BENCH_ROUNDS-3}
+rounds=${BENCH_ROUNDS-6}
 cycles=1000
 
 progress() { echo "progress $*"; }
@@ -70,6 +70,25 @@ measure() {
 
 	cost=$(./cost "$runs" "$@")
 	value "command.$name" "$size" "$(time_wait)" "$runs" "$cost"
+}
+
+# A connection among as many as there are.
+among() {
+	local size=$1 before bare loaded
+
+	progress "$size sockets in TIME_WAIT: a connection among them"
+	before=$(time_wait)
+	bare=$(./cycle $cycles 3)
+	load "$size" >/dev/null
+	loaded=$(./cycle $cycles 3)
+	rmmod tcpstate
+	# unless they began to end in between: that would be measured too
+	if (($(time_wait) == before + 6 * cycles)); then
+		value among.bare "$size $bare"
+		value among.loaded "$size $loaded"
+	else
+		progress "the $size did not last long enough for that: left out"
+	fi
 }
 
 # bpftrace runs a command once all is attached, and prints its counts when that
@@ -192,23 +211,10 @@ for size in $sizes; do
 	measure proc-net-tcp "$size" $runs "$cat" /proc/net/tcp
 	measure ss-list "$size" $runs "$ss" -Htan state time-wait
 	measure netstat "$size" $runs "$netstat" -ant
+	among "$size"
 done
 
 if [[ $sizes ]]; then
-	progress "a connection among the $size"
-	before=$(time_wait)
-	bare=$(./cycle $cycles 3)
-	load "$size" >/dev/null
-	loaded=$(./cycle $cycles 3)
-	rmmod tcpstate
-	# unless they began to end in between: that would be measured too
-	if (($(time_wait) == before + 6 * cycles)); then
-		value among.bare "$before $bare"
-		value among.loaded "$before $loaded"
-	else
-		progress "the $size did not last long enough for that: left out"
-	fi
-
 	destinations=10000
 	progress "$destinations destinations"
 	wait_empty

@@ -104,7 +104,8 @@ $1 == "dests" { dests = $2; dest_bytes = $3 }
 # dests.QUERY BEST WORST CPU
 $1 ~ /^dests\./ { keep($1, $2) }
 
-$1 ~ /^among\./ { among = $2; keep($1, $3) }
+# among.WATCHER SIZE BEST WORST END
+$1 ~ /^among\./ { keep($1 "." $2, $3) }
 
 # NAME SIZE SOCKETS RUNS BEST WORST CPU
 $1 ~ /^command\./ {
@@ -161,10 +162,15 @@ END {
 		printf "  %-46s %13s %10s %11s\n", "the end of its TIME_WAIT, tcpstate", commas(loaded_end), spread("cycle.loaded.end"), \
 			"+" commas(loaded_end - bare_end)
 	}
-	if ("among.bare" in least && "among.loaded" in least) {
-		printf "  %-46s %13s\n", "among " commas(among) " in TIME_WAIT, nothing loaded", commas(least["among.bare"])
-		printf "  %-46s %13s %10s %11s\n", "among " commas(among) " in TIME_WAIT, tcpstate", commas(least["among.loaded"]), "", \
-			sprintf("%+.2f %%", (least["among.loaded"] / least["among.bare"] - 1) * 100)
+	for (i = 1; i <= sizes; i++) {
+		without = "among.bare." size[i]
+		with = "among.loaded." size[i]
+		if (!(without in least) || !(with in least)) continue
+		printf "  %-46s %13s\n", "among " commas(size[i]) " in TIME_WAIT, nothing loaded", commas(least[without])
+		printf "  %-46s %13s %10s %11s\n", "among " commas(size[i]) " in TIME_WAIT, tcpstate", commas(least[with]), "", \
+			sprintf("%+.2f %%", (least[with] / least[without] - 1) * 100)
+		among = among sprintf("%s    {\"time_wait\": %d, \"bare\": %.0f, \"tcpstate\": %.0f}", \
+			among == "" ? "" : ",\n", size[i], least[without], least[with])
 	}
 	if (sizes) {
 		printf "\n%-35s", "SOCKETS IN TIME_WAIT"
@@ -254,7 +260,7 @@ END {
 	printf "\n%-64s %11s %10s\n%s", "FIGURES", "measured", "budget", rows
 	if (missed) printf "\n%d of the budgets missed.\n", missed
 	else print "\nEvery budget is met."
-	printf "{\n  \"kernel\": \"%s\",\n  \"release\": \"%s\",\n  \"figures\": [\n%s\n  ],\n  \"cycles\": [\n%s\n  ],\n  \"queries\": [\n%s\n  ],\n  \"rates\": [\n%s\n  ]\n}\n", \
-		kernel, release, figures, cycles, queries, rates >json
+	printf "{\n  \"kernel\": \"%s\",\n  \"release\": \"%s\",\n  \"figures\": [\n%s\n  ],\n  \"cycles\": [\n%s\n  ],\n  \"cycles_among\": [\n%s\n  ],\n  \"queries\": [\n%s\n  ],\n  \"rates\": [\n%s\n  ]\n}\n", \
+		kernel, release, figures, cycles, among, queries, rates >json
 	exit missed ? 1 : 0
 }

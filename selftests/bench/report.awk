@@ -202,11 +202,10 @@ END {
 	if (("cycle.bare" in least) && ("cycle.loaded" in least)) {
 		over = least["cycle.loaded"] - least["cycle.bare"]
 		figure("cycle_overhead", "a connection, over bare", over / least["cycle.bare"] * 100, "percent", 2.0, "%+.2f %%")
-		# The budget is for the cycle, which ends with the second close(); we hold
-		# ourselves to it to the end.
+		# The budget is for the cycle, which ends with the second close().
 		if (loaded_end)
-			figure("life_overhead", "a connection to the end of its TIME_WAIT, over the same, bare", \
-				(over + loaded_end - bare_end) / (least["cycle.bare"] + bare_end) * 100, "percent", 2, "%+.2f %%")
+			figure("life_overhead", "the same to the end of its TIME_WAIT", \
+				(over + loaded_end - bare_end) / (least["cycle.bare"] + bare_end) * 100, "percent", "", "%+.2f %%")
 	}
 	if (sizes) {
 		for (i = 1; i <= sizes; i++)

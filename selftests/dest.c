@@ -1002,6 +1002,12 @@ TEST_F_TIMEOUT(dest, unprivileged, SECONDS)
 		  "grep -q '\"used\": *%u'", PORTS));
 	ASSERT_NE(0, run_status(CLIENT, "setpriv --reuid 65534 --clear-groups "
 				"tcpstate-cli -j dest | grep -q '\"pid\"'"));
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli -j dest | "
+		  "jq -e '.[0] | .last_failure == null and .last_failure_hidden'"));
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli dest | "
+		  "grep -q '^Who was refused last is not for you to see'"));
+	CHECK(run(CLIENT, "setpriv --reuid 65534 --clear-groups tcpstate-cli port summary | "
+		  "grep -q '^connect().*, last a process that only root is told of$'"));
 }
 
 TEST_HARNESS_MAIN

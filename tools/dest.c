@@ -368,7 +368,9 @@ static void print_row(const struct dest *dest, bool all_netns, bool brief)
 	out_count("outside", more, dest->outside);
 	out_count("own_range_failures", NULL, dest->own_range_failures);
 	process_print("last_failure", &dest->last_failure);
-	out_words(more, process_deed_text(who, &dest->last_failure));
+	out_bool("last_failure_hidden", NULL, NULL, dest->last_failure.hidden);
+	out_words(more, dest->last_failure.hidden ? "hidden" :
+			process_deed_text(who, &dest->last_failure));
 	out_string("severity", NULL, dest_severity(severity));
 	if (all_netns)
 		out_words("%s", netns_name(dest->key.netns_ino.value));
@@ -466,6 +468,16 @@ static int take(unsigned int which, const char *value, void *arg)
 	return OUT_DONE;
 }
 
+static void print_hidden(const struct dest_list *list)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < list->n; i++)
+		n += list->items[i].last_failure.hidden;
+	if (n)
+		out_text("\nWho was refused last is not for you to see: run it as root.\n");
+}
+
 static int run(const struct request *request)
 {
 	struct dest_filter filter = { 0 };
@@ -488,6 +500,7 @@ static int run(const struct request *request)
 		dest_print(&list, request->all_netns || !list.n ?
 			   number_unknown() : list.items[0].key.netns_ino,
 			   NULL, false);
+		print_hidden(&list);
 		out_mute(false);
 	}
 	dest_forget(&list);

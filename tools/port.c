@@ -220,14 +220,25 @@ static struct number left_of(const struct port_summary *sum)
 	return number_known(taken < all ? all - taken : 0);
 }
 
+static void print_last(const char *key, const char *key_hidden,
+		       const struct process *process)
+{
+	char buf[PROCESS_TEXT_MAX];
+	const char *who = process_or_hidden(process_deed_text(buf, process),
+					    process->hidden);
+
+	process_print(key, process);
+	out_bool(key_hidden, NULL, NULL, process->hidden);
+	if (who)
+		out_words(", last %s", who);
+}
+
 /**
  * port_summary_print() - print the range of one network namespace
  * @sum: what to print
  */
 void port_summary_print(const struct port_summary *sum)
 {
-	char who[PROCESS_TEXT_MAX];
-
 	out_object_open(NULL);
 	out_style(OUT_STRONG);
 	out_string("netns", "%s", netns_name(sum->netns_ino.value));
@@ -248,9 +259,8 @@ void port_summary_print(const struct port_summary *sum)
 	out_style(number_positive(sum->failures) ? OUT_WARN : OUT_PLAIN);
 	out_count("connect_failures", "connect()       %s refused for want of a port",
 		  sum->failures);
-	process_print("last_connect_failure", &sum->last_connect_failure);
-	if (process_deed_text(who, &sum->last_connect_failure))
-		out_words(", last %s", who);
+	print_last("last_connect_failure", "last_connect_failure_hidden",
+		   &sum->last_connect_failure);
 	out_count("own_range_failures",
 		  number_positive(sum->own_range_failures) ?
 		  "; %s more in a range of the socket's own" : NULL,
@@ -260,9 +270,8 @@ void port_summary_print(const struct port_summary *sum)
 	out_style(number_positive(sum->bind_failures) ? OUT_WARN : OUT_PLAIN);
 	out_count("bind_failures", "bind() to 0     %s refused for want of a port",
 		  sum->bind_failures);
-	process_print("last_bind_failure", &sum->last_bind_failure);
-	if (process_deed_text(who, &sum->last_bind_failure))
-		out_words(", last %s", who);
+	print_last("last_bind_failure", "last_bind_failure_hidden",
+		   &sum->last_bind_failure);
 	out_style(OUT_PLAIN);
 	out_text("\n");
 	out_remark("bind_missed", OUT_WARN,

@@ -353,10 +353,16 @@ static void put_process(struct reply *reply, int type, const char *comm,
 	reply_nest_end(reply, nest);
 }
 
-static void put_hidden(struct reply *reply, int type)
+static void put_refused(struct reply *reply, int type, const char *scene,
+			const char *comm, uint64_t age_ms)
 {
-	int nest = reply_nest(reply, type);
+	int nest;
 
+	if (!is(scene, "unprivileged")) {
+		put_process(reply, type, comm, age_ms);
+		return;
+	}
+	nest = reply_nest(reply, type);
 	reply_put(reply, TCPSTATE_A_PROCESS_HIDDEN, NULL, 0);
 	reply_nest_end(reply, nest);
 }
@@ -430,8 +436,7 @@ bool reply_dest(struct reply *reply, const char *scene, uint64_t ino,
 	reply_put_u64(reply, TCPSTATE_A_DEST_CONNECT_FAILURES, dest->failures);
 	reply_put_u64(reply, TCPSTATE_A_DEST_OWN_RANGE_FAILURES, 0);
 	if (dest->failures)
-		put_process(reply, TCPSTATE_A_DEST_LAST_FAILURE,
-			    is(scene, "unprivileged") ? NULL :
+		put_refused(reply, TCPSTATE_A_DEST_LAST_FAILURE, scene,
 			    is(scene, "hostile") ? "a\033[2J|\n=" : dest->comm,
 			    dest->age_ms);
 	if (dest->rate_known)
@@ -498,8 +503,8 @@ void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_CONNECT_FAILURES,
 		      quiet ? 0 : 1203);
 	if (!quiet)
-		put_process(reply, TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE,
-			    is(scene, "unprivileged") ? NULL : "curl", 4000);
+		put_refused(reply, TCPSTATE_A_PORT_SUMMARY_LAST_CONNECT_FAILURE,
+			    scene, "curl", 4000);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_FAILURES,
 		      quiet ? 0 : 2);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_FAILURES,
@@ -507,8 +512,8 @@ void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_MISSED,
 		      capped ? 1 : 0);
 	if (!quiet)
-		put_process(reply, TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
-			    is(scene, "unprivileged") ? NULL : "squid", 61000);
+		put_refused(reply, TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
+			    scene, "squid", 61000);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,
 		      capped ? 65536 : 5);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX, 65536);
@@ -629,10 +634,8 @@ bool reply_alert(struct reply *reply, const char *scene, uint64_t ino,
 			      alert->unaccepted);
 		reply_put_u32(reply, TCPSTATE_A_ALERT_TREND, alert->trend);
 	}
-	if (!seq && alert->count && is(scene, "unprivileged"))
-		put_hidden(reply, TCPSTATE_A_ALERT_PROCESS);
-	else if (!seq && alert->count)
-		put_process(reply, TCPSTATE_A_ALERT_PROCESS, "nginx", 3210);
+	if (!seq && alert->count)
+		put_refused(reply, TCPSTATE_A_ALERT_PROCESS, scene, "nginx", 3210);
 	return true;
 }
 

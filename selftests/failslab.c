@@ -219,6 +219,8 @@ FIXTURE_SETUP(failslab)
 		CHECK(choose(kinds[i]));
 	CHECK(debugfs_set("failslab", "cache-filter", 0));
 	CHECK(debugfs_set("fail_page_alloc", "min-order", 0));
+	/* Those of vmalloc(), too. */
+	CHECK(debugfs_set("fail_page_alloc", "ignore-gfp-highmem", 0));
 	if (module_loaded())
 		CHECK(module_unload());
 	/* What one CPU stocks up on, the other does not have. */
@@ -476,23 +478,27 @@ struct batch {
 	int n;
 };
 
-/* With a range of local ports, if @high is not 0. */
-static int batch_open(struct batch *batch, int n, unsigned int low, unsigned int high)
+static int batch_fill(struct batch *batch, int n)
 {
-	int i;
+	for (batch->n = 0; batch->n < n; batch->n++) {
+		struct pair *p = &batch->p[batch->n];
 
-	if (ns_new(&batch->ns, NULL) || (high && range_set(&batch->ns, low, high)))
-		return -1;
-	uncertain(&batch->ns);
-	batch->n = n;
-	for (i = 0; i < n; i++) {
-		pair_init(&batch->p[i], IPV4, PORT);
-		if (i)
-			batch->p[i].listener = batch->p[0].listener;
-		if (pair_open_local(&batch->ns, &batch->p[i]))
+		pair_init(p, IPV4, PORT);
+		if (batch->n)
+			p->listener = batch->p[0].listener;
+		if (pair_open_local(&batch->ns, p))
 			return -1;
 	}
 	return 0;
+}
+
+/* With a range of local ports, if @high is not 0. */
+static int batch_open(struct batch *batch, int n, unsigned int low, unsigned int high)
+{
+	if (ns_new(&batch->ns, NULL) || (high && range_set(&batch->ns, low, high)))
+		return -1;
+	uncertain(&batch->ns);
+	return batch_fill(batch, n);
 }
 
 /* One in TIME_WAIT later on, and one that its peer has closed, with an owner. */
@@ -861,6 +867,33 @@ TEST_F_TIMEOUT(failslab, alerts, SECONDS)
 		CHECK(alert_failing(self->failed * ALERT_STEP, &failed));
 		self->failed += failed;
 	} while (failed);
+	CHECK(all_honest(&self->net));
+}
+
+/* How many pages have not been had. */
+static unsigned int pages_failed(void)
+{
+	return FAILURES - debugfs_get("fail_page_alloc", "times");
+}
+
+/* A look that has no memory for what it reads of the ports is not the last. */
+TEST_F_TIMEOUT(failslab, looks, SECONDS)
+{
+	struct batch batch, first;
+
+	self->path = "looks";
+	CHECK(module_load(NULL));
+	CHECK(batch_open(&first, FEW, 0, 0));	/* stocks up on records */
+	CHECK(batch_open(&batch, 0, 40000, 40000 + FEW));
+	CHECK(arm_any("fail_page_alloc", 0, 1, FAILURES));
+	CHECK(batch_fill(&batch, FEW));			/* 80 % */
+	/* Each fails to get a block, and then a page of another. */
+	ASSERT_TRUE(WAIT_FOR(pages_failed() >= 3 * FEW, PATIENCE_MS));
+	self->failed = FAILURES - disarm_any("fail_page_alloc");
+	ASSERT_TRUE(WAIT_FOR(!run_status(&batch.ns, "tcpstate-cli | grep -q port-room"),
+			     PATIENCE_MS));
+	CHECK(batch_close(&batch));
+	CHECK(batch_close(&first));
 	CHECK(all_honest(&self->net));
 }
 

@@ -297,6 +297,8 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 	int g;
 
 	CHECK(sysctl_set(NULL, "net/ipv4/tcp_max_orphans", "65536"));
+	CHECK(sysctl_set(&net->client, "net/ipv4/tcp_max_tw_buckets", "65536"));
+	CHECK(sysctl_set(&net->server, "net/ipv4/tcp_max_tw_buckets", "65536"));
 	CHECK(sysctl_set(&net->client, "net/ipv4/tcp_fin_timeout", "600"));
 	CHECK(sysctl_set(&net->server, "net/ipv4/tcp_synack_retries", "20"));
 	for (g = 0; g < G_DIALLED; g++)

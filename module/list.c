@@ -202,8 +202,16 @@ static bool is_mini(const struct sock *sk)
 
 static u16 line_sport(const struct sock *sk)
 {
-	return ntohs(is_mini(sk) ? inet_twsk(sk)->tw_sport :
-				   READ_ONCE(inet_sk(sk)->inet_sport));
+	if (is_mini(sk))
+		return ntohs(inet_twsk(sk)->tw_sport);
+	/* inet_csk_clone_lock() writes it after its event. */
+	return ntohs(data_race(READ_ONCE(inet_sk(sk)->inet_sport)));
+}
+
+static u16 line_dport(const struct sock *sk)
+{
+	/* As in line_sport(). */
+	return ntohs(data_race(READ_ONCE(sk->sk_dport)));
 }
 
 /* Does all hold that is read off the record and its object? */
@@ -225,7 +233,7 @@ static bool filter_match(const struct filter *filter, const struct sock *sk,
 		return false;
 	if (filter->cookie && atomic64_read(&sk->sk_cookie) != filter->cookie)
 		return false;
-	if (filter->dport && READ_ONCE(sk->sk_dport) != htons(filter->dport))
+	if (filter->dport && line_dport(sk) != filter->dport)
 		return false;
 	if (filter->sport && line_sport(sk) != filter->sport)
 		return false;
@@ -288,7 +296,7 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 	line->cookie = (u64)cookie[1] << 32 | cookie[0];
 	line->family = READ_ONCE(sk->sk_family);
 	line->ifindex = READ_ONCE(sk->sk_bound_dev_if);
-	line->dport = ntohs(READ_ONCE(sk->sk_dport));
+	line->dport = line_dport(sk);
 	line->sport = line_sport(sk);
 	line_saddr(sk, &line->saddr);
 	line_daddr(sk, &line->daddr);

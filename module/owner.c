@@ -192,6 +192,14 @@ u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk)
 	return owner->id;
 }
 
+static u16 accepted_at(const struct sock *sk)
+{
+	/* What inet_csk_clone_lock() writes after its event was there before,
+	 * too: it is the listener's.
+	 */
+	return data_race(READ_ONCE(sk->sk_num));
+}
+
 /* None is locked: a listener may be closed, and @sk come and go, meanwhile. Who is
  * taken for a listener of @sk then, or not, is of a moment.
  */
@@ -200,7 +208,7 @@ static bool listens_for(const struct sock *listener, const struct sock *sk,
 {
 	if (!net_eq(sock_net(listener), sock_net(sk)) ||
 	    READ_ONCE(listener->sk_family) != READ_ONCE(sk->sk_family) ||
-	    READ_ONCE(listener->sk_num) != READ_ONCE(sk->sk_num))
+	    READ_ONCE(listener->sk_num) != accepted_at(sk))
 		return false;
 #if IS_ENABLED(CONFIG_IPV6)
 	if (READ_ONCE(sk->sk_family) == AF_INET6)
@@ -265,7 +273,7 @@ static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 /* Likewise: what the kernel's own table has for an address and a port. */
 static struct listeners listeners_at(const struct sock *sk, bool any)
 {
-	unsigned int port = READ_ONCE(sk->sk_num);
+	unsigned int port = accepted_at(sk);
 	const struct net *net = sock_net(sk);
 	u32 hash;
 
@@ -318,7 +326,9 @@ struct tcpstate_owner *tcpstate_owner_holder(const struct tcpstate_conn *conn,
 
 	/* Without a file, and never been without: it waits in a queue. */
 	*unaccepted = !owner && state != TCP_TIME_WAIT && state != TCP_LISTEN &&
-		      !READ_ONCE(sk->sk_socket) && !sock_flag(sk, SOCK_DEAD);
+		      !READ_ONCE(sk->sk_socket) &&
+		      /* inet_csk_clone_lock() clears another flag. */
+		      !data_race(sock_flag(sk, SOCK_DEAD));
 	if (!*unaccepted)
 		return owner;
 	return owner_listener(sk);

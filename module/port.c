@@ -150,7 +150,8 @@ static void port_count(struct tcpstate_port *port, int state)
 static void table_visit(int state, const struct sock *sk, void *arg)
 {
 	struct tcpstate_port *table = arg;
-	unsigned int number = READ_ONCE(sk->sk_num);
+	/* inet_csk_clone_lock() writes it after its event: the same. */
+	unsigned int number = data_race(READ_ONCE(sk->sk_num));
 
 	if (number)	/* or connect() is about to choose one */
 		port_count(&table[number], state);
@@ -187,7 +188,7 @@ static void one_visit(int state, const struct sock *sk, void *arg)
 {
 	struct one *one = arg;
 
-	if (READ_ONCE(sk->sk_num) == one->number)
+	if (data_race(READ_ONCE(sk->sk_num)) == one->number)	/* as above */
 		port_count(one->port, state);
 }
 

@@ -195,6 +195,8 @@
  *   sk_num: inet_bind_hash() and inet_put_port(), with the bind bucket's lock.
  *	It is 0 or the port: before connect() has chosen and after it is given
  *	back none is held. inet_sport: inet_hash_connect(), likewise; it stays.
+ *	inet_csk_clone_lock() writes both, sk_dport, and a flag of sk_flags after
+ *	its event, where a data_race() meets it: they do not change by that.
  *   sk_dport, sk_daddr, sk_rcv_saddr and those of IPv6: connect(), before its
  *	event; tcp_v4_syn_recv_sock() and its twin, up to 6.12 after that of the
  *	clone; disconnect(), after the record has ended. line_fill() and

@@ -6,7 +6,8 @@
  * reached a trigger or a call has been refused. A work item looks: it reads
  * what is exact, sends what there is to send, and sets the next trigger. What
  * is near a threshold or has an alert in force is looked at again every second;
- * without such there is no timer.
+ * without such there is no timer. (A warning at the very first TIME_WAIT or so
+ * is always near.)
  *
  * An alert rises through every threshold on its way, and clears when its number
  * is well below the first one. It does not step down: what has been critical
@@ -430,6 +431,20 @@ static void time_wait_numbers(const struct net *net,
 		(u32)READ_ONCE(net->ipv4.tcp_death_row.sysctl_max_tw_buckets);
 }
 
+/* One may be on its way on each CPU. */
+static unsigned int uncounted_minis(void)
+{
+	return TCPSTATE_MINI_UNCOUNTED * num_online_cpus();
+}
+
+/* What a birth compares with counts itself, and none of the others (count_mini()). */
+static u32 trigger_for(u64 minis)
+{
+	unsigned int others = TCPSTATE_MINI_UNCOUNTED * (num_online_cpus() - 1);
+
+	return max_t(s64, min_t(u64, minis, U32_MAX) - others, 1);
+}
+
 static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
 {
 	const u32 *at = &netns->thresholds[TCPSTATE_TIME_WAIT_WARNING];
@@ -445,11 +460,10 @@ static bool look_time_wait(struct tcpstate_netns *netns, struct net *net)
 		next = level_update(net, &netns->time_wait_alert, &alert,
 				    alert.used, alert.capacity, at);
 	WRITE_ONCE(netns->time_wait_limit, alert.capacity);
-	WRITE_ONCE(netns->time_wait_trigger, min_t(u64, next, U32_MAX));
-	/* The one that it was due for may not have been counted yet. */
+	WRITE_ONCE(netns->time_wait_trigger, trigger_for(next));
+	/* Those that it was due for may not have been counted yet. */
 	return netns->time_wait_alert.severity ||
-	       (alert.capacity &&
-		alert.used + TCPSTATE_MINI_UNCOUNTED >= first);
+	       (alert.capacity && alert.used + uncounted_minis() >= first);
 }
 
 static bool look_bind(struct tcpstate_netns *netns, struct net *net)
@@ -690,9 +704,8 @@ void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
 	ratelimit_set_flags(&netns->log, RATELIMIT_MSG_ON_RELEASE);
 	time_wait_numbers(net, &alert);
 	netns->time_wait_limit = alert.capacity;
-	netns->time_wait_trigger =
-		div_u64(alert.capacity *
-			netns->thresholds[TCPSTATE_TIME_WAIT_WARNING] + 99, 100);
+	netns->time_wait_trigger = trigger_for(div_u64(alert.capacity *
+			netns->thresholds[TCPSTATE_TIME_WAIT_WARNING] + 99, 100));
 }
 
 /**

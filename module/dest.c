@@ -90,7 +90,7 @@ static void sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(sweep_work, sweep);
 
 /* Is @sk that of a connection over IPv6, that is not mapped? A walk has not the
- * socket locked, but its chain, where the addresses stay.
+ * socket locked, but its chain, where the addresses stay (but for ip_dynaddr's).
  */
 static __always_inline bool over_ipv6(const struct sock *sk)
 {
@@ -625,7 +625,7 @@ static void use_conn(struct use_walk *walk, const struct tcpstate_conn *conn,
 		if (!sk)
 			return;
 		mini = inet_sk_state_load(sk) == TCP_TIME_WAIT;
-		port = READ_ONCE(sk->sk_num);
+		port = tcpstate_read_racy(sk->sk_num);
 		/* Its port has been taken already: only its record is left. One
 		 * that is still to be hashed has no timer yet.
 		 */

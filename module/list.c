@@ -179,7 +179,7 @@ static void line_daddr(const struct sock *sk, struct in6_addr *daddr)
 		return;
 	}
 #endif
-	ipv6_addr_set_v4mapped(READ_ONCE(sk->sk_daddr), daddr);
+	ipv6_addr_set_v4mapped(tcpstate_read_racy(sk->sk_daddr), daddr);
 }
 
 static void line_saddr(const struct sock *sk, struct in6_addr *saddr)
@@ -191,7 +191,7 @@ static void line_saddr(const struct sock *sk, struct in6_addr *saddr)
 		return;
 	}
 #endif
-	ipv6_addr_set_v4mapped(READ_ONCE(sk->sk_rcv_saddr), saddr);
+	ipv6_addr_set_v4mapped(tcpstate_read_racy(sk->sk_rcv_saddr), saddr);
 }
 
 /* A mini-socket shares the members of struct sock_common with a full one. */
@@ -204,14 +204,12 @@ static u16 line_sport(const struct sock *sk)
 {
 	if (is_mini(sk))
 		return ntohs(inet_twsk(sk)->tw_sport);
-	/* inet_csk_clone_lock() writes it after its event. */
-	return ntohs(data_race(READ_ONCE(inet_sk(sk)->inet_sport)));
+	return ntohs(tcpstate_read_racy(inet_sk(sk)->inet_sport));
 }
 
 static u16 line_dport(const struct sock *sk)
 {
-	/* As in line_sport(). */
-	return ntohs(data_race(READ_ONCE(sk->sk_dport)));
+	return ntohs(tcpstate_read_racy(sk->sk_dport));
 }
 
 /* Does all hold that is read off the record and its object? */
@@ -295,7 +293,7 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 	sock_diag_save_cookie(sk, cookie);
 	line->cookie = (u64)cookie[1] << 32 | cookie[0];
 	line->family = READ_ONCE(sk->sk_family);
-	line->ifindex = READ_ONCE(sk->sk_bound_dev_if);
+	line->ifindex = tcpstate_read_racy(sk->sk_bound_dev_if);
 	line->dport = line_dport(sk);
 	line->sport = line_sport(sk);
 	line_saddr(sk, &line->saddr);

@@ -192,14 +192,6 @@ u16 tcpstate_owner_look_up(struct tcpstate_netns *netns, const struct sock *sk)
 	return owner->id;
 }
 
-static u16 accepted_at(const struct sock *sk)
-{
-	/* What inet_csk_clone_lock() writes after its event was there before,
-	 * too: it is the listener's.
-	 */
-	return data_race(READ_ONCE(sk->sk_num));
-}
-
 /* None is locked: a listener may be closed, and @sk come and go, meanwhile. Who is
  * taken for a listener of @sk then, or not, is of a moment.
  */
@@ -208,7 +200,8 @@ static bool listens_for(const struct sock *listener, const struct sock *sk,
 {
 	if (!net_eq(sock_net(listener), sock_net(sk)) ||
 	    READ_ONCE(listener->sk_family) != READ_ONCE(sk->sk_family) ||
-	    READ_ONCE(listener->sk_num) != accepted_at(sk))
+	    tcpstate_read_racy(listener->sk_num) !=
+	    tcpstate_read_racy(sk->sk_num))
 		return false;
 #if IS_ENABLED(CONFIG_IPV6)
 	if (READ_ONCE(sk->sk_family) == AF_INET6)
@@ -217,8 +210,8 @@ static bool listens_for(const struct sock *listener, const struct sock *sk,
 				       ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
 						       &sk->sk_v6_rcv_saddr));
 #endif
-	return READ_ONCE(listener->sk_rcv_saddr) ==
-	       (any ? 0 : READ_ONCE(sk->sk_rcv_saddr));
+	return tcpstate_read_racy(listener->sk_rcv_saddr) ==
+	       (any ? 0 : tcpstate_read_racy(sk->sk_rcv_saddr));
 }
 
 /**
@@ -261,8 +254,8 @@ static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 	tcpstate_lhash2_for_each_rcu(listener, node, bucket) {
 		if (!listens_for(listener, sk, any))
 			continue;
-		device = READ_ONCE(listener->sk_bound_dev_if);
-		if (device == READ_ONCE(sk->sk_bound_dev_if))
+		device = tcpstate_read_racy(listener->sk_bound_dev_if);
+		if (device == tcpstate_read_racy(sk->sk_bound_dev_if))
 			listeners_add(&of_device, listener);
 		else if (!device)
 			listeners_add(&of_none, listener);
@@ -273,7 +266,7 @@ static struct listeners listeners_in(const struct sock *sk, u32 hash, bool any)
 /* Likewise: what the kernel's own table has for an address and a port. */
 static struct listeners listeners_at(const struct sock *sk, bool any)
 {
-	unsigned int port = accepted_at(sk);
+	unsigned int port = tcpstate_read_racy(sk->sk_num);
 	const struct net *net = sock_net(sk);
 	u32 hash;
 
@@ -285,8 +278,8 @@ static struct listeners listeners_at(const struct sock *sk, bool any)
 		return listeners_in(sk, hash, any);
 	}
 #endif
-	hash = ipv4_portaddr_hash(net, any ? 0 : READ_ONCE(sk->sk_rcv_saddr),
-				  port);
+	hash = ipv4_portaddr_hash(net, any ? 0 :
+				  tcpstate_read_racy(sk->sk_rcv_saddr), port);
 	return listeners_in(sk, hash, any);
 }
 

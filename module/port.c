@@ -150,8 +150,7 @@ static void port_count(struct tcpstate_port *port, int state)
 static void table_visit(int state, const struct sock *sk, void *arg)
 {
 	struct tcpstate_port *table = arg;
-	/* inet_csk_clone_lock() writes it after its event: the same. */
-	unsigned int number = data_race(READ_ONCE(sk->sk_num));
+	unsigned int number = tcpstate_read_racy(sk->sk_num);
 
 	if (number)	/* or connect() is about to choose one */
 		port_count(&table[number], state);
@@ -188,7 +187,7 @@ static void one_visit(int state, const struct sock *sk, void *arg)
 {
 	struct one *one = arg;
 
-	if (data_race(READ_ONCE(sk->sk_num)) == one->number)	/* as above */
+	if (tcpstate_read_racy(sk->sk_num) == one->number)
 		port_count(one->port, state);
 }
 

@@ -97,7 +97,8 @@
  *	the lock of the bucket, the shard or the list of ages may read it that
  *	much early: of a record that is about to leave its state and the list.
  *	Where it was the oldest, and has come out of its inbox only just then,
- *	the oldest seems to be of now; what is behind it is found by the next look.
+ *	the oldest seems to be of now, and what is behind it is found by a look
+ *	that comes a warning's time later.
  *   conn.owner: written before the record is in its chain, and by
  *	conn_accept(), whose smp_store_release() has the entry in
  *	tcpstate_owners[] come first. tcpstate_owner_holder() and tidy_conn()
@@ -194,9 +195,9 @@
  *	addresses of one family stand for those of the other then, mapped.
  *   sk_num: inet_bind_hash() and inet_put_port(), with the bind bucket's lock.
  *	It is 0 or the port: before connect() has chosen and after it is given
- *	back none is held. inet_sport: inet_hash_connect(), likewise; it stays.
- *	inet_csk_clone_lock() writes both, sk_dport, and a flag of sk_flags after
- *	its event, where a data_race() meets it: they do not change by that.
+ *	back none is held. inet_sport: likewise; inet_csk_listen_start() writes
+ *	it after its event. inet_csk_clone_lock() does, both and sk_dport, which
+ *	is 0 until then, and clears a flag of sk_flags that is not asked for.
  *   sk_dport, sk_daddr, sk_rcv_saddr and those of IPv6: connect(), before its
  *	event; tcp_v4_syn_recv_sock() and its twin, up to 6.12 after that of the
  *	clone; disconnect(), after the record has ended. line_fill() and
@@ -735,6 +736,11 @@ struct tcpstate_dest {
 	} seen;
 	struct rcu_head			rcu;
 };
+
+/* Of a socket, what the kernel writes plainly beside this; above is told where it
+ * does, and why whatever is read is good.
+ */
+#define tcpstate_read_racy(x)	data_race(READ_ONCE(x))
 
 /**
  * struct tcpstate_room - the ports of a range, for one l3mdev

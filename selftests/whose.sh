@@ -200,11 +200,11 @@ same "nor does anything else name the process" "0" "$({
 same "though the alert is told to him" "close-wait-leak null true" \
 	"$(unprivileged_monitor -j | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process) \(.process_hidden)"')"
 same "with whose it is left out, and a sentence" 1 \
-	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, of a process that only root is told of, the oldest')"
+	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, of a process that is not for you to see, the oldest')"
 said=$(unprivileged check --close-wait-age 1s:1h)
 same "so it is in the one line of check, which is a WARNING still" "1 1" "$? $(wc -l <<<"$said")"
 check "before its performance data" grep -qE \
-	'^TCPSTATE WARNING: oldest CLOSE_WAIT .*, of a process that only root is told of on port 8001 \| close_wait_age=[0-9]+s;1;3600;0;$' <<<"$said"
+	'^TCPSTATE WARNING: oldest CLOSE_WAIT .*, of a process that is not for you to see on port 8001 \| close_wait_age=[0-9]+s;1;3600;0;$' <<<"$said"
 check "conn says of how many he is not told" grep -q '^The owners of 20 are not for you to see' <(unprivileged conn state close-wait)
 said=$(unprivileged owner 2>&1)
 same "of owners he is told nothing" "3 tcpstate-cli: no permission: to be told of processes needs CAP_NET_ADMIN" "$? $said"

@@ -116,7 +116,7 @@ const char *process_deed_text(char *buf, const struct process *process)
  */
 const char *process_or_hidden(const char *text, bool hidden)
 {
-	return text || !hidden ? text : "a process that only root is told of";
+	return text || !hidden ? text : "a process that is not for you to see";
 }
 
 /**

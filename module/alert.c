@@ -166,14 +166,6 @@ static void watch_put(struct tcpstate_watch *watch)
 		tcpstate_netns_put(tcpstate_alert_netns(watch));
 }
 
-/* Has a sweep left it to who takes it out of the queue? Then it is freed. */
-static bool watch_left(struct tcpstate_watch *watch)
-{
-	return !test_bit(TCPSTATE_WATCH_NETNS, &watch->flags) &&
-	       tcpstate_dest_left(container_of(watch, struct tcpstate_dest,
-					       watch));
-}
-
 /**
  * tcpstate_alert_due() - something deserves a look now
  * @watch: what hangs on it
@@ -631,8 +623,6 @@ static void look_now(struct work_struct *work)
 		 */
 		clear_bit(TCPSTATE_WATCH_DUE, &watch->flags);
 		smp_mb__after_atomic();	/* before what is looked at is read */
-		if (watch_left(watch))
-			continue;
 		look_at(watch);
 		watch_put(watch);
 	}
@@ -753,8 +743,7 @@ void tcpstate_alert_exit(void)
 	tcpstate_leak_exit();
 	mutex_lock(&tcpstate_dest_mutex);
 	llist_for_each_entry_safe(watch, next, llist_del_all(&alert_due), due)
-		if (!watch_left(watch))
-			watch_put(watch);
+		watch_put(watch);
 	list_for_each_entry_safe(watch, next, &alert_watched, watched)
 		tcpstate_alert_forget(watch);
 	mutex_unlock(&tcpstate_dest_mutex);

@@ -242,12 +242,18 @@ static void dest_free(struct tcpstate_dest *dest)
 	call_rcu(&dest->rcu, dest_free_rcu);
 }
 
-/* Count one more record attached; return how many there are now. If that is
- * not above 0, it is about to be freed.
+/* Count one more record attached; return how many there are now, or 0 if it is
+ * about to be freed.
  */
 static __always_inline int dest_take(struct tcpstate_dest *dest)
 {
-	return atomic_inc_return(&dest->conns);
+	int conns = atomic_read(&dest->conns);
+
+	do {
+		if (unlikely(conns < 0))
+			return 0;
+	} while (!atomic_try_cmpxchg(&dest->conns, &conns, conns + 1));
+	return conns + 1;
 }
 
 /* The destination of @sk, with one more record attached. */
@@ -267,7 +273,7 @@ static noinline struct tcpstate_dest *dest_add(struct tcpstate_netns *netns,
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
 	/* One that is about to be freed is still there, behind this one. */
 	dest = chain_find(bucket, netns, &key);
-	if (!dest || dest_take(dest) <= 0) {
+	if (!dest || !dest_take(dest)) {
 		fresh->id = atomic64_inc_return(&dest_last_id);
 		tcpstate_chain_add(bucket, &fresh->node);
 		swap(dest, fresh);
@@ -398,7 +404,7 @@ static __always_inline void attach(struct tcpstate_netns *netns,
 						&key);
 	int conns = likely(dest) ? dest_take(dest) : 0;
 
-	if (likely(conns > 0))
+	if (likely(conns))
 		attach_to(dest, conn, conns, fresh);
 	else
 		attach_slow(netns, conn, sk, fresh);
@@ -477,7 +483,7 @@ static __always_inline void detach(struct tcpstate_conn *conn, int opened,
 	if (early)
 		WRITE_ONCE(shard->early, shard->early + early);
 	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
-	smp_mb__before_atomic();	/* pairs with sweep_bucket() */
+	smp_mb__before_atomic();	/* pairs with take_out() */
 	/* A sweep may free it from here on, after a grace period. */
 	atomic_dec(&dest->conns);
 }
@@ -817,34 +823,45 @@ static bool refused_lately(struct tcpstate_dest *dest)
 	       REFUSED_KEPT_NS;
 }
 
-/* Is @dest, with nothing attached, to be forgotten? */
-static bool forget(struct tcpstate_dest *dest)
+/* Is there something of @dest, with nothing attached, to tell or to remember? */
+static bool kept(struct tcpstate_dest *dest)
 {
-	bool idle = dest->idle;
-
-	dest->idle = true;
 	if (test_bit(TCPSTATE_WATCH_DUE, &dest->watch.flags))
-		return false;
-	if (READ_ONCE(dest->netns->dying))
 		return true;
+	if (READ_ONCE(dest->netns->dying))
+		return false;
 	/* attached_due() may set DUE beside this. */
-	return idle && !READ_ONCE(dest->watch.flags) && !refused_lately(dest);
+	return READ_ONCE(dest->watch.flags) || refused_lately(dest);
 }
 
-/* By the only one who does: take @dest out of its chain. */
-static void unhash(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
+/* Take @dest out of its chain, if nothing is attached and it is not kept. */
+static bool take_out(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
 {
+	bool taken;
+
 	local_irq_disable();
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
-	tcpstate_chain_del(&dest->node);
+	/* What was attached since kept() was asked may have been refused, or
+	 * have found a look due: what it left is seen now. Who finds it taken
+	 * waits for the lock, in dest_add(), and asks again.
+	 */
+	taken = !atomic_cmpxchg(&dest->conns, 0, -1);
+	if (taken && kept(dest)) {
+		atomic_set(&dest->conns, 0);
+		taken = false;
+	}
+	if (taken)
+		tcpstate_chain_del(&dest->node);
 	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_DEST);
 	local_irq_enable();
+	return taken;
 }
 
 static void sweep_bucket(struct hlist_bl_head *bucket)
 {
 	struct hlist_bl_node *pos = tcpstate_chain_first(bucket), *next;
 	struct tcpstate_dest *dest;
+	bool idle;
 
 	for (; pos; pos = next) {
 		dest = hlist_bl_entry(pos, struct tcpstate_dest, node);
@@ -856,35 +873,13 @@ static void sweep_bucket(struct hlist_bl_head *bucket)
 				tcpstate_alert_due(&dest->watch);
 			continue;
 		}
-		if (!forget(dest) ||
-		    atomic_cmpxchg(&dest->conns, 0, INT_MIN / 2))
+		idle = dest->idle || READ_ONCE(dest->netns->dying);
+		dest->idle = true;
+		if (!idle || kept(dest) || !take_out(bucket, dest))
 			continue;
-		unhash(bucket, dest);
 		tcpstate_alert_forget(&dest->watch);
-		/* It may have become due since, before what had been attached
-		 * meanwhile was detached: then it is still in the queue of what
-		 * is to be looked at, and is freed there.
-		 */
-		if (!test_bit(TCPSTATE_WATCH_DUE, &dest->watch.flags))
-			dest_free(dest);
+		dest_free(dest);
 	}
-}
-
-/**
- * tcpstate_dest_left() - free a destination if the sweep has left it to the
- *	caller
- * @dest: the destination, taken out of the queue of what is due
- *
- * Context: process context, tcpstate_dest_mutex held.
- * Return: whether it was left, and is no more.
- */
-bool tcpstate_dest_left(struct tcpstate_dest *dest)
-{
-	lockdep_assert_held(&tcpstate_dest_mutex);
-	if (atomic_read(&dest->conns) >= 0)
-		return false;
-	dest_free(dest);
-	return true;
 }
 
 static void sweep(struct work_struct *work)
@@ -952,19 +947,19 @@ void tcpstate_dest_stop(void)
 /**
  * tcpstate_dest_exit() - undo tcpstate_dest_init()
  *
- * Context: process context. Every record flushed, no alert looked for.
+ * Context: process context. Every record flushed, no alert looked for: nobody
+ * comes to the table any more.
  */
 void tcpstate_dest_exit(void)
 {
-	struct tcpstate_dest *dest;
+	struct hlist_bl_node *pos, *next;
 	unsigned long i;
 
 	for (i = 0; i < dest_buckets; i++) {
-		while (!hlist_bl_empty(&dest_table[i])) {
-			dest = hlist_bl_entry(tcpstate_chain_first(&dest_table[i]),
-					      struct tcpstate_dest, node);
-			unhash(&dest_table[i], dest);
-			dest_free(dest);
+		pos = tcpstate_chain_first(&dest_table[i]);
+		for (; pos; pos = next) {
+			next = rcu_dereference_raw(pos->next);
+			dest_free(hlist_bl_entry(pos, struct tcpstate_dest, node));
 		}
 		if (!(i % 256))
 			cond_resched();

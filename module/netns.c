@@ -408,7 +408,7 @@ static void __net_exit netns_dying(struct net *net)
 	mutex_unlock(&tcpstate_dest_mutex);
 	/* No record is added from here on: the stocks of slots stand still. */
 	WRITE_ONCE(pernet->netns, NULL);
-	/* Pairs with the READ_ONCE()s of tcpstate_netns_block_add() and dest.c's forget(). */
+	/* Pairs with the READ_ONCE()s of tcpstate_netns_block_add() and dest.c's kept(). */
 	WRITE_ONCE(netns->dying, true);
 	smp_mb();	/* see tcpstate_netns_block_add() */
 	block_close(&netns->shared);

@@ -124,8 +124,8 @@
  *	finds NULL misses what has just been counted for the first time.
  *   netns.dying: netns_dying() writes it and reads cpus, and
  *	tcpstate_netns_block_add() the reverse, with smp_mb() between: one of
- *	them closes the block. By an old one forget() leaves a destination to
- *	the next sweep.
+ *	them closes the block. By an old one sweep_bucket() or kept() leaves a
+ *	destination to the next sweep.
  *   netns.thresholds: written under tcpstate_dest_mutex, read without by
  *	leak_check(), tcpstate_alert_room_floor() and fill_config().
  *	tcpstate_alert_thresholds_set() has all looked at afterwards; a
@@ -148,9 +148,9 @@
  *   shards[].opens, early: written under the shard's lock;
  *	tcpstate_dest_opens() and early_ends() add up what each was a moment
  *	ago.
- *   watch.flags: changed by atomic operations on a bit; forget() reads all of
- *	them. Beside it only DUE can be set, without tcpstate_dest_mutex, and
- *	for that sweep_bucket() looks once more.
+ *   watch.flags: changed by atomic operations on a bit; kept() reads all of
+ *	them. Beside it only DUE can be set, without tcpstate_dest_mutex, by
+ *	what is attached: take_out() asks once more when nothing can be.
  *   process.when: written by tcpstate_process_note() with the lock, read without by
  *	refused_lately(), of alert.c and of dest.c, and tcpstate_alert_read(). A
  *	minute is the least that counts; and who has just been refused has it
@@ -1021,7 +1021,6 @@ u64 tcpstate_netns_overflow(const struct net *net);
 extern struct mutex tcpstate_dest_mutex;
 
 int tcpstate_dest_init(void);
-bool tcpstate_dest_left(struct tcpstate_dest *dest);
 void tcpstate_dest_stop(void);
 void tcpstate_dest_exit(void);
 void tcpstate_dest_open(struct tcpstate_netns *netns,

@@ -29,7 +29,7 @@ void tcpstate_process_note(struct tcpstate_process *process)
 	raw_spin_lock_irqsave(&process->lock, flags);
 	swap(process->pid, pid);
 	swap(process->user_ns, user_ns);
-	process->uid = current_uid();
+	process->uid = current_euid();	/* as an owner's */
 	/* Pairs with the READ_ONCE()s of who has not the lock: refused_lately(). */
 	WRITE_ONCE(process->when, ktime_get_ns());
 	/* It may be changing its name this moment: at worst it is a mixture of

@@ -47,7 +47,9 @@
  * @sport: local port; 0 for any
  * @dport: remote port; 0 for any
  * @by_owner: those of owners only that the next five let pass
- * @pid: of this process; 0 for any
+ * @pid: of the process of this number, in the reader's namespace; 0 for any
+ * @process: which that is now, held; NULL if there is none: then of those that
+ *	have had it
  * @by_uid: of this user: @uid
  * @uid: see @by_uid
  * @cgroup: of this cgroup; 0 for any
@@ -68,6 +70,7 @@ struct filter {
 	bool				by_owner;
 	bool				by_uid;
 	u32				pid;
+	struct pid			*process;
 	u32				uid;
 	u64				cgroup;
 	const struct nlattr		*comm;
@@ -260,6 +263,8 @@ static bool filter_owner(const struct filter *filter,
 	if (!filter->by_owner)
 		return true;
 	if (!owner_seen(reader, owner))
+		return false;
+	if (filter->process && owner->tgid != filter->process)
 		return false;
 	if (filter->pid &&
 	    tcpstate_reader_pid(reader, owner->tgid) != filter->pid)
@@ -643,7 +648,7 @@ static int parse_daddr(struct filter *filter, const struct nlattr *attr,
 	return 0;
 }
 
-/* What the request lets pass. */
+/* What the request lets pass; @filter->process is to be put, whatever is returned. */
 static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 			const struct tcpstate_reader *reader,
 			struct netlink_ext_ack *extack)
@@ -712,6 +717,12 @@ static int filter_parse(struct filter *filter, const struct nlmsghdr *nlh,
 		if (err)
 			return err;
 	}
+	if (filter->pid) {
+		rcu_read_lock();
+		filter->process = get_pid(find_pid_ns(filter->pid,
+						      reader->pid_ns));
+		rcu_read_unlock();
+	}
 	if (!daddr && prefix >= 0) {
 		NL_SET_ERR_MSG(extack, "a prefix needs an address");
 		return -EINVAL;
@@ -750,6 +761,7 @@ static struct listing *listing_alloc(struct list_cursor *cursor,
 
 static void listing_free(struct listing *listing)
 {
+	put_pid(listing->filter.process);
 	kfree(listing->pass.lines);
 	kfree(listing);
 }

@@ -290,23 +290,32 @@ static void leak_mark(struct tcpstate_leak *leak)
 	leak->marked_at = jiffies;
 }
 
-/* More, or fewer, than a while ago? */
-static void leak_follow(struct tcpstate_netns *netns)
+/* More, or fewer, than a while ago? That changes no severity, but says what the
+ * one in force is about.
+ */
+static void leak_follow(struct tcpstate_netns *netns, struct net *net)
 {
 	const u32 *at = &netns->thresholds[TCPSTATE_CLOSE_WAIT_WARNING];
 	struct tcpstate_leak *leak = &netns->leak;
 	enum tcpstate_trend was = leak->trend;
+	struct tcpstate_alert alert = {
+		.severity = leak->level.severity,
+		.threshold = tcpstate_leak_in_force(leak, at),
+	};
 
 	if (time_before(jiffies, leak->marked_at + TREND_PERIOD))
 		return;
 	leak->trend = leak_trend(leak);
 	leak_mark(leak);
 	/* Each of the two is said once. */
-	if (leak->trend != was && !(leak->said & BIT(leak->trend))) {
-		leak->said |= BIT(leak->trend);
-		if (leak->trend != TCPSTATE_TREND_STEADY)
-			log_leak(netns, tcpstate_leak_in_force(leak, at));
-	}
+	if (leak->trend == was || leak->trend == TCPSTATE_TREND_STEADY ||
+	    (leak->said & BIT(leak->trend)))
+		return;
+	tcpstate_leak_fill(netns, &alert);
+	if (!tcpstate_netlink_alert(net, &alert))
+		return;	/* no memory; who asks is told all the same */
+	leak->said |= BIT(leak->trend);
+	log_leak(netns, alert.threshold);
 }
 
 /**
@@ -354,7 +363,7 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 	    leak_edge(netns, net, TCPSTATE_SEVERITY_CLEAR, at[0]))
 		tcpstate_leak_check();
 	if (leak->level.severity)
-		leak_follow(netns);
+		leak_follow(netns, net);
 	return !told || leak->level.severity;
 }
 

@@ -270,6 +270,8 @@ TEST_F_TIMEOUT(leak, grows_and_recovers, SECONDS)
 	}
 	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
 			     a.trend == TCPSTATE_TREND_GROWING, 30000));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	EXPECT_EQ(TCPSTATE_TREND_GROWING, a.trend);
 	EXPECT_TRUE(shown(self->ns, "growing"));
 	EXPECT_EQ(1, logged(self->ns, "warning: .*; " LEAKING "$"));
 	EXPECT_EQ(0, logged(self->ns, ".*" RECOVERING));
@@ -277,6 +279,8 @@ TEST_F_TIMEOUT(leak, grows_and_recovers, SECONDS)
 		close_fd(&self->server[i]);
 	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
 			     a.trend == TCPSTATE_TREND_RECOVERING, 30000));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	EXPECT_EQ(TCPSTATE_TREND_RECOVERING, a.trend);
 	EXPECT_TRUE(shown(self->ns, "fewer"));
 	EXPECT_EQ(1, logged(self->ns, "warning: .*; " RECOVERING "$"));
 	close_fd(&self->server[0]);

@@ -236,7 +236,9 @@ static bool is_news(const struct alert *alert)
 	struct alert *old = find(alert);
 	bool clear = alert->severity.value == TCPSTATE_SEVERITY_CLEAR;
 
-	if (old && old->severity.value == alert->severity.value)
+	if (old && old->severity.value == alert->severity.value &&
+	    (old->trend.value == alert->trend.value ||
+	     alert->trend.value == TCPSTATE_TREND_STEADY))
 		return false;
 	if (old && clear)
 		forget(old);

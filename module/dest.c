@@ -590,7 +590,8 @@ struct use_walk {
 	struct tcpstate_dest_use	*use;
 	bool				reuse;	/* tcp_tw_reuse, here */
 	bool				stamps;	/* and there are time stamps */
-	u64				time_wait_ms;	/* in all */
+	u64				time_wait_ms;	/* in all, of so many: */
+	u32				time_waits;
 };
 
 static void use_mini(struct use_walk *walk,
@@ -605,6 +606,7 @@ static void use_mini(struct use_walk *walk,
 			walk->stamps = true;
 			ms = min(ms, tcpstate_tw_reusable_in(tw, walk->net));
 			if (!ms) {
+		walk->time_waits++;
 				use->reusable++;
 				return;
 			}
@@ -731,11 +733,15 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	use->rate = opens;
 	use->rate_known = true;
 
+	/* Who attaches when a mark is due sets it: nobody has since. */
+	if (time_after(jiffies, READ_ONCE(dest->mark_due) +
+		       TCPSTATE_MARK_PERIOD))
+		opens = early = growth = 0;
 	if (walk->stamps)
 		hold_ms = tcpstate_reuse_delay_ms(walk->net);
-	else if (use->time_wait)
+	else if (walk->time_waits)
 		hold_ms = clamp_t(u64, div_u64(walk->time_wait_ms,
-					       use->time_wait), 1,
+					       walk->time_waits), 1,
 				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
 	leaving = entering + early;
 	if (leaving > opens / 20) {	/* as below: else they hardly do */
@@ -760,8 +766,8 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 		}
 		free -= less;
 	}
-	/* A few more or less are no trend. */
-	if (growth > opens / 20)
+	/* A few more or less are no trend, unless they are bound to be. */
+	if (growth > ((u64)opens > use->sustainable ? 0 : opens / 20))
 		use->eta_ms = second * MSEC_PER_SEC +
 			      div64_s64(free * MSEC_PER_SEC, growth);
 }

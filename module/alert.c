@@ -182,17 +182,35 @@ void tcpstate_alert_due(struct tcpstate_watch *watch)
 	schedule_work(&now_work);
 }
 
+/* Of those of one spell no two in a row are further apart. */
+static u64 spell_ns(void)
+{
+	return jiffies_to_nsecs(REFUSED_PERIOD);
+}
+
+/* Is a refusal at @when of the spell that the last look has seen? */
+static bool spell_goes_on(const struct tcpstate_refusals *refusals, u64 when)
+{
+	return READ_ONCE(refusals->since) &&
+	       (s64)(when - READ_ONCE(refusals->seen)) < (s64)spell_ns();
+}
+
 /**
  * tcpstate_alert_refused() - a call has been refused
  * @watch: what hangs on who is told of it
+ * @refusals: among these
  *
  * Context: as tcpstate_alert_due().
  */
-void tcpstate_alert_refused(struct tcpstate_watch *watch)
+void tcpstate_alert_refused(struct tcpstate_watch *watch,
+			    const struct tcpstate_refusals *refusals)
 {
 	smp_mb__after_atomic();	/* it has been counted; pairs with look_at() */
-	/* What is looked at every second need not be hurried. */
-	if (!test_bit(TCPSTATE_WATCH_WATCHED, &watch->flags))
+	/* The first is told at once. The others wait for the next look, where
+	 * there is one every second: looking is not to be most of what is done.
+	 */
+	if (!test_bit(TCPSTATE_WATCH_WATCHED, &watch->flags) ||
+	    !spell_goes_on(refusals, READ_ONCE(refusals->last.when)))
 		tcpstate_alert_due(watch);
 }
 
@@ -311,8 +329,17 @@ static u64 level_update(struct net *net, struct tcpstate_level *level,
 static bool refused_lately(const struct tcpstate_refusals *refusals)
 {
 	return atomic64_read(&refusals->count) &&
-	       ktime_get_ns() - READ_ONCE(refusals->last.when) <
-	       jiffies_to_nsecs(REFUSED_PERIOD);
+	       ktime_get_ns() - READ_ONCE(refusals->last.when) < spell_ns();
+}
+
+/* When the spell began that the last refusal is of: if it began after the last
+ * look, the last is all that is known of it.
+ */
+static u64 refused_since(const struct tcpstate_refusals *refusals)
+{
+	u64 when = READ_ONCE(refusals->last.when);
+
+	return spell_goes_on(refusals, when) ? refusals->since : when;
 }
 
 /* Say how many of @count have been refused since it was said last. Return
@@ -325,6 +352,14 @@ static bool refusals_update(struct net *net, struct tcpstate_refusals *refusals,
 	alert->severity = TCPSTATE_SEVERITY_CRITICAL;
 	alert->total = count;
 	alert->process = &refusals->last;
+	if (count) {
+		u64 when = READ_ONCE(refusals->last.when);
+
+		/* Pair with the READ_ONCE()s of spell_goes_on(). */
+		if (!spell_goes_on(refusals, when))
+			WRITE_ONCE(refusals->since, when);
+		WRITE_ONCE(refusals->seen, when);
+	}
 	if (count != refusals->told &&
 	    (!refusals->told ||
 	     time_after_eq(jiffies, refusals->told_at + HZ))) {
@@ -382,9 +417,12 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	room = tcpstate_port_room(dest->netns, net, device, look_since);
 	if (!room)
 		return true;
-	/* Those in use are not more than there are connections. */
-	next = div_u64((u64)room->capacity * at[0] + 99, 100);
-	near = conns >= next && room->capacity;
+	/* Those in use are not more than there are connections. Where there are
+	 * no ports, none can become fewer: there are refusals alone.
+	 */
+	next = room->capacity ?
+	       div_u64((u64)room->capacity * at[0] + 99, 100) : U64_MAX;
+	near = conns >= next;
 	if (near || refused != dest->refused.told ||
 	    dest->room_alert.severity) {
 		if (tcpstate_dest_use(dest, net, room->read_at, &use))
@@ -399,6 +437,9 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 		if (use.capacity)
 			next = level_update(net, &dest->room_alert, &alert,
 					    busy, use.capacity, at);
+		else if (dest->room_alert.severity && !conns)
+			level_set(net, &dest->room_alert, &alert,
+				  TCPSTATE_SEVERITY_CLEAR, at[0]);
 		/* Those that take no port of these are not in its way. */
 		if (next != U64_MAX)
 			next += conns - min(conns, busy);
@@ -531,7 +572,7 @@ bool tcpstate_alert_read(struct tcpstate_watch *watch,
 	}
 	if (refusals && refused_lately(refusals)) {
 		alert->severity = TCPSTATE_SEVERITY_CRITICAL;
-		alert->since = READ_ONCE(refusals->last.when);
+		alert->since = refused_since(refusals);
 		alert->total = atomic64_read(&refusals->count);
 		alert->process = &refusals->last;
 		return true;
@@ -634,9 +675,10 @@ static void look_now(struct work_struct *work)
 static void look_again(struct work_struct *work)
 {
 	struct tcpstate_watch *watch, *next;
-	unsigned long begin = jiffies;
+	unsigned long begin;
 
 	mutex_lock(&tcpstate_dest_mutex);
+	begin = jiffies;
 	look_since = ktime_get_ns() - jiffies_to_nsecs(LOOK_PERIOD - 1);
 	list_for_each_entry_safe(watch, next, &alert_watched, watched) {
 		watch_get(watch);

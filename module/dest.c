@@ -527,7 +527,7 @@ void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk)
 		if (dest) {
 			tcpstate_process_note(&dest->refused.last);
 			atomic64_inc(&dest->refused.count);
-			tcpstate_alert_refused(&dest->watch);
+			tcpstate_alert_refused(&dest->watch, &dest->refused);
 		}
 	}
 	if (dest)

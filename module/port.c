@@ -225,7 +225,7 @@ void tcpstate_port_refuse(const struct sock *sk)
 	if (netns) {
 		tcpstate_process_note(&netns->bind_refused.last);
 		atomic64_inc(&netns->bind_refused.count);
-		tcpstate_alert_refused(&netns->watch);
+		tcpstate_alert_refused(&netns->watch, &netns->bind_refused);
 	}
 	local_irq_restore(flags);
 }

@@ -155,6 +155,9 @@
  *	refused_lately(), of alert.c and of dest.c, and tcpstate_alert_read(). A
  *	minute is the least that counts; and who has just been refused has it
  *	looked at again (tcpstate_alert_refused()).
+ *   refusals.since, seen: written under tcpstate_dest_mutex by
+ *	refusals_update(), read without by spell_goes_on(): by old ones a look is
+ *	due once more.
  *   owner.past: written under owner.c's lock and tcpstate_owner_mutex, and who
  *	reads it has one of these. owner.unnamed: under that mutex alone.
  *   tcpstate_owners[]: written under owner.c's lock. smp_store_release() of
@@ -355,6 +358,9 @@ struct tcpstate_process {
  * @told_at: jiffies of the last message; likewise
  * @logged: how many of them lines in the log stand for; likewise
  * @logged_at: jiffies of the last line; likewise
+ * @since: when the spell began which the last look has seen, nanoseconds of
+ *	CLOCK_MONOTONIC; 0 before there was one
+ * @seen: when the last was that it has seen, likewise
  * @last: who was refused last
  */
 struct tcpstate_refusals {
@@ -363,6 +369,8 @@ struct tcpstate_refusals {
 	unsigned long		told_at;
 	u64			logged;
 	unsigned long		logged_at;
+	u64			since;
+	u64			seen;
 	struct tcpstate_process	last;
 };
 
@@ -1092,7 +1100,8 @@ void tcpstate_alert_netns_init(struct tcpstate_netns *netns,
 			       const struct net *net);
 void tcpstate_alert_dest_init(struct tcpstate_dest *dest);
 void tcpstate_alert_due(struct tcpstate_watch *watch);
-void tcpstate_alert_refused(struct tcpstate_watch *watch);
+void tcpstate_alert_refused(struct tcpstate_watch *watch,
+			    const struct tcpstate_refusals *refusals);
 void tcpstate_alert_forget(struct tcpstate_watch *watch);
 u32 tcpstate_alert_room_floor(const struct tcpstate_netns *netns, u32 ports);
 const char *tcpstate_alert_thresholds_bad(const u32 *thresholds);

@@ -64,6 +64,8 @@
 #define PEERS_BATCH	64
 /* From so many connections on a sweep has a destination looked at. */
 #define CHECKED_CONNS		8
+/* What is attached, of one that is about to be freed. */
+#define TAKEN_OUT		(INT_MIN / 2)
 /* Opens are too few to tell their rate from before that. */
 #define RATE_MIN_NS	NSEC_PER_SEC
 
@@ -242,18 +244,17 @@ static void dest_free(struct tcpstate_dest *dest)
 	call_rcu(&dest->rcu, dest_free_rcu);
 }
 
-/* Count one more record attached; return how many there are now, or 0 if it is
- * about to be freed.
+/* Count one more record attached; return how many there are now, or 0 if the
+ * sweep is about to free it, and has the lock of its chain. RCU read side.
  */
 static __always_inline int dest_take(struct tcpstate_dest *dest)
 {
-	int conns = atomic_read(&dest->conns);
+	int conns = atomic_inc_return(&dest->conns);
 
-	do {
-		if (unlikely(conns < 0))
-			return 0;
-	} while (!atomic_try_cmpxchg(&dest->conns, &conns, conns + 1));
-	return conns + 1;
+	if (likely(conns > 0))
+		return conns;
+	atomic_dec(&dest->conns);
+	return 0;
 }
 
 /* The destination of @sk, with one more record attached. */
@@ -265,24 +266,24 @@ static noinline struct tcpstate_dest *dest_add(struct tcpstate_netns *netns,
 	struct tcpstate_dest *dest, *fresh;
 
 	fresh = dest_alloc(netns, sock_net(sk), &key);
-	if (!fresh) {
-		atomic64_inc(&netns->dests_dropped);
-		return NULL;
-	}
-	atomic_set(&fresh->conns, 1);
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
-	/* One that is about to be freed is still there, behind this one. */
+	/* Another CPU may have been first, or the sweep have left it here. */
 	dest = chain_find(bucket, netns, &key);
-	if (!dest || !dest_take(dest)) {
+	if (dest) {
+		atomic_inc(&dest->conns);
+	} else if (fresh) {
+		atomic_set(&fresh->conns, 1);
 		fresh->id = atomic64_inc_return(&dest_last_id);
 		tcpstate_chain_add(bucket, &fresh->node);
 		swap(dest, fresh);
-		fresh = NULL;
 	}
 	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_DEST);
 	if (fresh)
 		dest_free(fresh);
-	schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
+	if (!dest)
+		atomic64_inc(&netns->dests_dropped);
+	else
+		schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
 	return dest;
 }
 
@@ -391,8 +392,11 @@ static noinline void attach_slow(struct tcpstate_netns *netns,
 {
 	struct tcpstate_dest *dest = dest_add(netns, sk);
 
-	if (dest)
-		attach_to(dest, conn, atomic_read(&dest->conns), fresh);
+	if (!dest) {
+		dest = &netns->others;
+		atomic_inc(&dest->conns);
+	}
+	attach_to(dest, conn, atomic_read(&dest->conns), fresh);
 }
 
 static __always_inline void attach(struct tcpstate_netns *netns,
@@ -524,7 +528,7 @@ void tcpstate_dest_refuse(struct tcpstate_conn *conn, const struct sock *sk)
 	} else {
 		tcpstate_process_note(&netns->connect_last);
 		atomic64_inc(&netns->connect_refused);
-		if (dest) {
+		if (dest && dest != &netns->others) {
 			tcpstate_process_note(&dest->refused.last);
 			atomic64_inc(&dest->refused.count);
 			tcpstate_alert_refused(&dest->watch, &dest->refused);
@@ -602,11 +606,11 @@ static void use_mini(struct use_walk *walk,
 
 	if (READ_ONCE(tw->tw_substate) == TCP_TIME_WAIT) {
 		walk->time_wait_ms += ms + div_u64(now - since, NSEC_PER_MSEC);
+		walk->time_waits++;
 		if (walk->reuse && tcpstate_tw_stamp(tw)) {
 			walk->stamps = true;
 			ms = min(ms, tcpstate_tw_reusable_in(tw, walk->net));
 			if (!ms) {
-		walk->time_waits++;
 				use->reusable++;
 				return;
 			}
@@ -729,14 +733,14 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	early = div64_s64((s64)(now.early - from.early) * 1000000, period_ms);
 	growth = div64_s64((s64)(now.held - from.held) * 1000000, period_ms);
 	opens = max(opens, 0LL);
-	entering = max(opens - early - growth, 0LL);
-	use->rate = opens;
-	use->rate_known = true;
-
 	/* Who attaches when a mark is due sets it: nobody has since. */
 	if (time_after(jiffies, READ_ONCE(dest->mark_due) +
 		       TCPSTATE_MARK_PERIOD))
 		opens = early = growth = 0;
+	entering = max(opens - early - growth, 0LL);
+	use->rate = opens;
+	use->rate_known = true;
+
 	if (walk->stamps)
 		hold_ms = tcpstate_reuse_delay_ms(walk->net);
 	else if (walk->time_waits)
@@ -849,11 +853,11 @@ static bool take_out(struct hlist_bl_head *bucket, struct tcpstate_dest *dest)
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_DEST);
 	/* What was attached since kept() was asked may have been refused, or
 	 * have found a look due: what it left is seen now. Who finds it taken
-	 * waits for the lock, in dest_add(), and asks again.
+	 * waits for the lock, in dest_add(), and looks for it again.
 	 */
-	taken = !atomic_cmpxchg(&dest->conns, 0, -1);
+	taken = !atomic_cmpxchg(&dest->conns, 0, TAKEN_OUT);
 	if (taken && kept(dest)) {
-		atomic_set(&dest->conns, 0);
+		atomic_sub(TAKEN_OUT, &dest->conns);
 		taken = false;
 	}
 	if (taken)
@@ -902,6 +906,17 @@ static void sweep(struct work_struct *work)
 	mutex_unlock(&tcpstate_dest_mutex);
 	if (atomic_read(&dest_count))
 		schedule_delayed_work(&sweep_work, SWEEP_PERIOD);
+}
+
+/**
+ * tcpstate_dest_netns_init() - prepare a namespace for what has no destination
+ * @netns: the namespace, all of it 0 that is about destinations
+ */
+void tcpstate_dest_netns_init(struct tcpstate_netns *netns)
+{
+	netns->others.netns = netns;
+	netns->others.trigger = U32_MAX;
+	raw_spin_lock_init(&netns->others.mark_lock);
 }
 
 /**

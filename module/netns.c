@@ -361,6 +361,7 @@ static struct tcpstate_netns *netns_alloc(struct net *net)
 	netns->ino = net->ns.inum;
 	refcount_set(&netns->refs, 1);
 	INIT_LIST_HEAD(&netns->rooms);
+	tcpstate_dest_netns_init(netns);
 	tcpstate_alert_netns_init(netns, net);
 	return netns;
 }

@@ -263,6 +263,11 @@ static int fill_summary(struct sk_buff *skb, u32 portid, u32 seq, int flags,
 			     tcpstate_dest_max(netns)) ||
 	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
 			     atomic64_read(&netns->dests_dropped)) ||
+	    tcpstate_put_u64(skb, TCPSTATE_A_PORT_SUMMARY_WITHOUT_DESTINATION,
+			     max(atomic_read(&netns->others.conns), 0)) ||
+	    tcpstate_put_u64(skb,
+			     TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_BIND_FAILURES,
+			     atomic64_read(&netns->own_range_bind_refused)) ||
 	    put_bind(skb, netns, reader))
 		goto cancel;
 	if (walk) {

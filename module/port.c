@@ -222,7 +222,9 @@ void tcpstate_port_refuse(const struct sock *sk)
 	/* Off, so that the namespace's data stays; see tcpstate_netns_of(). */
 	local_irq_save(flags);
 	netns = tcpstate_netns_of(sock_net(sk));
-	if (netns) {
+	if (netns && tcpstate_own_port_range(sk)) {
+		atomic64_inc(&netns->own_range_bind_refused);
+	} else if (netns) {
 		tcpstate_process_note(&netns->bind_refused.last);
 		atomic64_inc(&netns->bind_refused.count);
 		tcpstate_alert_refused(&netns->watch, &netns->bind_refused);

@@ -482,143 +482,6 @@ struct tcpstate_cpu {
 	struct tcpstate_ages	ages[TCPSTATE_AGE_COUNT];
 };
 
-/**
- * struct tcpstate_netns - one network namespace
- * @net: the namespace; valid while this is on the list of namespaces
- * @list: on the list of namespaces; under tcpstate_netns_mutex
- * @id: increases in the order of creation; the cursor of dumps
- * @cpus: each CPU's block, NULL until it first counts here
- * @shared_lock: guards @shared
- * @shared: stands in for a block that could not be allocated
- * @slots: records and the slots CPUs hold in stock; one more until exit
- * @dying: exit has begun: slots go straight back to @slots
- * @untracked: records that could not be added since load
- * @inexact: of these, how many no audit has made good
- * @found_late: objects the second walk or an audit found without a record
- * @overflow_base: TCPTimeWaitOverflow when following began
- * @since: when following began, nanoseconds of CLOCK_MONOTONIC
- * @ino: inode number of @net
- * @refs: destinations and whoever works on it; one more while there are slots
- * @dests: destinations now
- * @dests_dropped: connections that could not be given one
- * @connect_refused: connect() calls for which no port could be chosen
- * @connect_last: whose was the last of them
- * @own_range_refused: of sockets with a range of their own
- * @bind_refused: bind() calls to port 0 likewise
- * @time_wait_limit: tcp_max_tw_buckets when @time_wait_trigger was set
- * @time_wait_trigger: so many mini-sockets are worth a look
- * @thresholds: by enum tcpstate_threshold; written under tcpstate_dest_mutex
- * @watch: what alerts about the namespace as a whole hang on
- * @time_wait_alert: time-wait-limit; under tcpstate_dest_mutex
- * @leak: close-wait-leak
- * @alert_seq: messages sent; under tcpstate_dest_mutex
- * @rooms: what has been read of ports, by l3mdev; under tcpstate_dest_mutex
- * @log: keeps alerts from flooding the log
- * @owners: processes with connections here; under owner.c's lock
- * @owner_count: how many; likewise
- * @past_count: how many of them are histories; likewise
- * @owners_dropped: connections whose owner could not be kept since load
- * @rcu: frees it after the last handler that may still see it
- */
-struct tcpstate_netns {
-	struct net		*net;
-	struct list_head	list;
-	u64			id;
-	struct tcpstate_cpu	*__percpu *cpus;
-	raw_spinlock_t		shared_lock;
-	atomic_t		slots;
-	bool			dying;
-	atomic64_t		untracked;
-	atomic64_t		inexact;
-	atomic64_t		found_late;
-	u64			overflow_base;
-	u64			since;
-	unsigned int		ino;
-	refcount_t		refs;
-	atomic_t		dests;
-	atomic64_t		dests_dropped;
-	atomic64_t		connect_refused;
-	struct tcpstate_process	connect_last;
-	atomic64_t		own_range_refused;
-	struct tcpstate_refusals bind_refused;
-	u32			time_wait_limit;
-	u32			time_wait_trigger;
-	u32			thresholds[TCPSTATE_THRESHOLDS];
-	struct tcpstate_watch	watch;
-	struct tcpstate_level	time_wait_alert;
-	struct tcpstate_leak	leak;
-	u64			alert_seq;
-	struct list_head	rooms;
-	struct ratelimit_state	log;
-	struct hlist_head	owners;
-	unsigned int		owner_count;
-	unsigned int		past_count;
-	atomic64_t		owners_dropped;
-	struct rcu_head		rcu;
-	struct tcpstate_cpu	shared;
-};
-
-/* tcpstate_conn.status */
-#define TCPSTATE_CONN_STATE	0x0000000f	/* TCP_* or _FIN_WAIT2_MINI */
-#define TCPSTATE_CONN_IPV6	0x00000010
-#define TCPSTATE_CONN_SEEDED	0x00000020	/* a walk added it in this state */
-#define TCPSTATE_CONN_LISTED	0x00000040	/* in home->ages[] of its state */
-#define TCPSTATE_CONN_INBOX	0x00000080	/* in home->inbox, or being put */
-#define TCPSTATE_CONN_END	0x00000300	/* enum tcpstate_end, if it ends */
-#define TCPSTATE_CONN_CLOSED	0x00000400	/* set by the common way into a
-						 * state that close() leads to
-						 */
-#define TCPSTATE_CONN_UNMATCHED	0x00ff0000	/* walks of the present audit
-						 * that met no object for it
-						 */
-
-/**
- * struct tcpstate_conn - one connection
- * @node: in the chain of its bucket
- * @obj: struct sock or struct inet_timewait_sock that stands for it; NULL
- *	from its end on
- * @home: the block in whose inbox or lists it is; if in none, the block of
- *	the CPU of its last move
- * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; when it
- *	was found, if it is SEEDED. Written by the owner while it is on no list.
- * @age: in home->ages[]
- * @inbox: in home->inbox, or among the free records of a chunk
- * @unchosen: in SYN_SENT, what tells whether connect() has chosen a port; see
- *	dest.c. Nothing is in a list or an inbox then.
- * @status: TCPSTATE_CONN_*; see DOC: data and locking
- * @epoch: the last walk that met its object, or was under way when it was
- *	handed over in FIN_WAIT2; whatever was there before, in one that has moved
- *	since that walk began
- * @dest: what it is an outgoing connection to; NULL if it is none, or if there
- *	was no room to keep its destination. Written before it is in the chain
- *	and at its end.
- * @peer: in the shard of @dest
- * @owner: who opened or accepted it; a listener's, who called listen(). It is
- *	told by number, as @closer is: 0 if not known, or if it is the kernel.
- *	Both are written by the record's owner.
- * @closer: who closed it, if that was not @owner
- * @generation: of a mini-socket, the listing that had last begun when it took
- *	the record over; 0 if it did not
- */
-struct tcpstate_conn {
-	struct hlist_bl_node		node;
-	const void			*obj;
-	struct tcpstate_cpu		*home;
-	u64				since;
-	union {
-		struct hlist_bl_node	age;
-		struct llist_node	inbox;
-		u32			unchosen;
-	};
-	u32				status;
-	u32				epoch;
-	struct tcpstate_dest		*dest;
-	struct hlist_bl_node		peer;
-	u16				owner;
-	u16				closer;
-	u32				generation;
-};
-
 /* Records attached to a destination are spread over so many lists. */
 #define TCPSTATE_SHARDS		4
 /* The age of the older mark, at which a new one is set: the rate of opens is
@@ -668,36 +531,6 @@ struct tcpstate_dest_mark {
 	s32	held;
 };
 
-/* Ports that are held for longer than so many seconds are not looked for. */
-#define TCPSTATE_HOLD_SECONDS	62
-
-/**
- * struct tcpstate_dest_use - what connections to a destination hold
- * @capacity: ports that connect() could ever get
- * @used: ports of these that are held
- * @reusable: of these, ports that connect() could take again now
- * @outside: connections whose port is none of these
- * @time_wait: connections in TIME_WAIT
- * @back: used ports, not reusable, that will be available, by seconds from now
- * @rate: opens per 1000 seconds
- * @rate_known: that it is known
- * @sustainable: opens per 1000 seconds that the capacity bears; U64_MAX: not
- *	known
- * @eta_ms: until it is full; U64_MAX: never, or not known
- */
-struct tcpstate_dest_use {
-	u32	capacity;
-	u32	used;
-	u32	reusable;
-	u32	outside;
-	u32	time_wait;
-	u32	back[TCPSTATE_HOLD_SECONDS];
-	u64	rate;
-	bool	rate_known;
-	u64	sustainable;
-	u64	eta_ms;
-};
-
 /**
  * struct tcpstate_dest - a destination
  * @node: in the chain of its bucket
@@ -743,6 +576,176 @@ struct tcpstate_dest {
 		u64			eta_ms;
 	} seen;
 	struct rcu_head			rcu;
+};
+
+/**
+ * struct tcpstate_netns - one network namespace
+ * @net: the namespace; valid while this is on the list of namespaces
+ * @list: on the list of namespaces; under tcpstate_netns_mutex
+ * @id: increases in the order of creation; the cursor of dumps
+ * @cpus: each CPU's block, NULL until it first counts here
+ * @shared_lock: guards @shared
+ * @shared: stands in for a block that could not be allocated
+ * @slots: records and the slots CPUs hold in stock; one more until exit
+ * @dying: exit has begun: slots go straight back to @slots
+ * @untracked: records that could not be added since load
+ * @inexact: of these, how many no audit has made good
+ * @found_late: objects the second walk or an audit found without a record
+ * @overflow_base: TCPTimeWaitOverflow when following began
+ * @since: when following began, nanoseconds of CLOCK_MONOTONIC
+ * @ino: inode number of @net
+ * @refs: destinations and whoever works on it; one more while there are slots
+ * @dests: destinations now
+ * @dests_dropped: connections that could not be given one
+ * @others: what these are attached to; in no table, and never looked at
+ * @connect_refused: connect() calls for which no port could be chosen
+ * @connect_last: whose was the last of them
+ * @own_range_refused: of sockets with a range of their own
+ * @bind_refused: bind() calls to port 0 likewise
+ * @own_range_bind_refused: likewise of sockets with a range of their own
+ * @time_wait_limit: tcp_max_tw_buckets when @time_wait_trigger was set
+ * @time_wait_trigger: so many mini-sockets are worth a look
+ * @thresholds: by enum tcpstate_threshold; written under tcpstate_dest_mutex
+ * @watch: what alerts about the namespace as a whole hang on
+ * @time_wait_alert: time-wait-limit; under tcpstate_dest_mutex
+ * @leak: close-wait-leak
+ * @alert_seq: messages sent; under tcpstate_dest_mutex
+ * @rooms: what has been read of ports, by l3mdev; under tcpstate_dest_mutex
+ * @log: keeps alerts from flooding the log
+ * @owners: processes with connections here; under owner.c's lock
+ * @owner_count: how many; likewise
+ * @past_count: how many of them are histories; likewise
+ * @owners_dropped: connections whose owner could not be kept since load
+ * @rcu: frees it after the last handler that may still see it
+ */
+struct tcpstate_netns {
+	struct net		*net;
+	struct list_head	list;
+	u64			id;
+	struct tcpstate_cpu	*__percpu *cpus;
+	raw_spinlock_t		shared_lock;
+	atomic_t		slots;
+	bool			dying;
+	atomic64_t		untracked;
+	atomic64_t		inexact;
+	atomic64_t		found_late;
+	u64			overflow_base;
+	u64			since;
+	unsigned int		ino;
+	refcount_t		refs;
+	atomic_t		dests;
+	atomic64_t		dests_dropped;
+	struct tcpstate_dest	others;
+	atomic64_t		connect_refused;
+	struct tcpstate_process	connect_last;
+	atomic64_t		own_range_refused;
+	struct tcpstate_refusals bind_refused;
+	atomic64_t		own_range_bind_refused;
+	u32			time_wait_limit;
+	u32			time_wait_trigger;
+	u32			thresholds[TCPSTATE_THRESHOLDS];
+	struct tcpstate_watch	watch;
+	struct tcpstate_level	time_wait_alert;
+	struct tcpstate_leak	leak;
+	u64			alert_seq;
+	struct list_head	rooms;
+	struct ratelimit_state	log;
+	struct hlist_head	owners;
+	unsigned int		owner_count;
+	unsigned int		past_count;
+	atomic64_t		owners_dropped;
+	struct rcu_head		rcu;
+	struct tcpstate_cpu	shared;
+};
+
+/* tcpstate_conn.status */
+#define TCPSTATE_CONN_STATE	0x0000000f	/* TCP_* or _FIN_WAIT2_MINI */
+#define TCPSTATE_CONN_IPV6	0x00000010
+#define TCPSTATE_CONN_SEEDED	0x00000020	/* a walk added it in this state */
+#define TCPSTATE_CONN_LISTED	0x00000040	/* in home->ages[] of its state */
+#define TCPSTATE_CONN_INBOX	0x00000080	/* in home->inbox, or being put */
+#define TCPSTATE_CONN_END	0x00000300	/* enum tcpstate_end, if it ends */
+#define TCPSTATE_CONN_CLOSED	0x00000400	/* set by the common way into a
+						 * state that close() leads to
+						 */
+#define TCPSTATE_CONN_UNMATCHED	0x00ff0000	/* walks of the present audit
+						 * that met no object for it
+						 */
+
+/**
+ * struct tcpstate_conn - one connection
+ * @node: in the chain of its bucket
+ * @obj: struct sock or struct inet_timewait_sock that stands for it; NULL
+ *	from its end on
+ * @home: the block in whose inbox or lists it is; if in none, the block of
+ *	the CPU of its last move
+ * @since: when it entered its state, nanoseconds of CLOCK_MONOTONIC; when it
+ *	was found, if it is SEEDED. Written by the owner while it is on no list.
+ * @age: in home->ages[]
+ * @inbox: in home->inbox, or among the free records of a chunk
+ * @unchosen: in SYN_SENT, what tells whether connect() has chosen a port; see
+ *	dest.c. Nothing is in a list or an inbox then.
+ * @status: TCPSTATE_CONN_*; see DOC: data and locking
+ * @epoch: the last walk that met its object, or was under way when it was
+ *	handed over in FIN_WAIT2; whatever was there before, in one that has moved
+ *	since that walk began
+ * @dest: what it is an outgoing connection to; NULL if it is none. Written
+ *	before it is in the chain and at its end.
+ * @peer: in the shard of @dest
+ * @owner: who opened or accepted it; a listener's, who called listen(). It is
+ *	told by number, as @closer is: 0 if not known, or if it is the kernel.
+ *	Both are written by the record's owner.
+ * @closer: who closed it, if that was not @owner
+ * @generation: of a mini-socket, the listing that had last begun when it took
+ *	the record over; 0 if it did not
+ */
+struct tcpstate_conn {
+	struct hlist_bl_node		node;
+	const void			*obj;
+	struct tcpstate_cpu		*home;
+	u64				since;
+	union {
+		struct hlist_bl_node	age;
+		struct llist_node	inbox;
+		u32			unchosen;
+	};
+	u32				status;
+	u32				epoch;
+	struct tcpstate_dest		*dest;
+	struct hlist_bl_node		peer;
+	u16				owner;
+	u16				closer;
+	u32				generation;
+};
+
+/* Ports that are held for longer than so many seconds are not looked for. */
+#define TCPSTATE_HOLD_SECONDS	62
+
+/**
+ * struct tcpstate_dest_use - what connections to a destination hold
+ * @capacity: ports that connect() could ever get
+ * @used: ports of these that are held
+ * @reusable: of these, ports that connect() could take again now
+ * @outside: connections whose port is none of these
+ * @time_wait: connections in TIME_WAIT
+ * @back: used ports, not reusable, that will be available, by seconds from now
+ * @rate: opens per 1000 seconds
+ * @rate_known: that it is known
+ * @sustainable: opens per 1000 seconds that the capacity bears; U64_MAX: not
+ *	known
+ * @eta_ms: until it is full; U64_MAX: never, or not known
+ */
+struct tcpstate_dest_use {
+	u32	capacity;
+	u32	used;
+	u32	reusable;
+	u32	outside;
+	u32	time_wait;
+	u32	back[TCPSTATE_HOLD_SECONDS];
+	u64	rate;
+	bool	rate_known;
+	u64	sustainable;
+	u64	eta_ms;
 };
 
 /* Of a socket, what the kernel writes plainly beside this; above is told where it
@@ -1028,6 +1031,7 @@ u64 tcpstate_netns_overflow(const struct net *net);
 /* dest.c: destinations */
 extern struct mutex tcpstate_dest_mutex;
 
+void tcpstate_dest_netns_init(struct tcpstate_netns *netns);
 int tcpstate_dest_init(void);
 void tcpstate_dest_stop(void);
 void tcpstate_dest_exit(void);

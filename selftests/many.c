@@ -137,6 +137,7 @@ TEST_F_TIMEOUT(many, caps, SECONDS)
 	ASSERT_EQ(12000, summary.destinations_max);
 	ASSERT_EQ(12000, summary.destinations);
 	ASSERT_EQ(1000, summary.destinations_dropped);
+	ASSERT_EQ(1000, summary.without_destination);
 	CHECK(flood(CLIENT, 13000, flooded));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(12000, summary.destinations);
@@ -147,11 +148,14 @@ TEST_F_TIMEOUT(many, caps, SECONDS)
 	CHECK(summary_read(SERVER, &summary));
 	ASSERT_EQ(500, summary.destinations);
 	ASSERT_EQ(0, summary.destinations_dropped);
+	ASSERT_EQ(0, summary.without_destination);
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
 
 	/* What is over is forgotten, and makes room. */
 	crowd_close(CROWD);
+	ASSERT_TRUE(WAIT_FOR(!summary_read(CLIENT, &summary) && !summary.without_destination,
+			     40000));
 	ASSERT_TRUE(WAIT_FOR(!summary_read(CLIENT, &summary) && !summary.destinations, 40000));
 	ASSERT_TRUE(WAIT_FOR(!summary_read(SERVER, &summary) && !summary.destinations, 40000));
 	CHECK(open_to(CLIENT, 20000, 1, CROWD));
@@ -204,8 +208,15 @@ TEST_F_TIMEOUT(few, cap_of_all, SECONDS)
 	EXPECT_EQ(0, summary.destinations_max);
 	EXPECT_EQ(0, summary.destinations);
 	EXPECT_EQ(1, summary.destinations_dropped);
+	EXPECT_EQ(1, summary.without_destination);
 	EXPECT_EQ(3, run_status(&self->third, "tcpstate-cli check --port-room 80:95"));
 	EXPECT_NE(NULL, strstr(output(), "UNKNOWN")) TH_LOG("%s", output());
+	crowd_close(CROWD);
+	EXPECT_TRUE(WAIT_FOR(!run_status(&self->third, "tcpstate-cli check --port-room 80:95"),
+			     40000));
+	CHECK(summary_read(&self->third, &summary));
+	EXPECT_EQ(1, summary.destinations_dropped);
+	EXPECT_EQ(0, summary.without_destination);
 }
 
 /* A refusal keeps its destination for longer. */

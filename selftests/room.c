@@ -147,6 +147,8 @@ int summary_read(const struct ns *ns, struct summary *summary)
 		.destinations = value(o, "destinations"),
 		.destinations_max = value(o, "destinations_max"),
 		.destinations_dropped = value(o, "destinations_dropped"),
+		.without_destination = value(o, "without_destination"),
+		.own_range_bind_failures = value(o, "own_range_bind_failures"),
 	};
 	process_from(o, "last_bind_failure", &summary->bind_pid, &summary->bind_uid,
 		     summary->bind_comm, sizeof(summary->bind_comm));

@@ -40,6 +40,7 @@ struct summary {
 	uint64_t low, high, reserved, bind_blocked, in_use, connect_failures;
 	uint64_t own_range_failures, bind_failures, bind_missed;
 	uint64_t destinations, destinations_max, destinations_dropped;
+	uint64_t without_destination, own_range_bind_failures;
 	uint64_t bind_pid, bind_uid;	/* who was refused last */
 	char bind_comm[32];
 	uint64_t connect_pid, connect_uid;

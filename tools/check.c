@@ -117,13 +117,13 @@ static int check_refusals(const struct dest_filter *filter, bool binds)
 	return code;
 }
 
-/* The module follows no more destinations than it may. */
+/* What is attached to no destination takes ports that none of them counts. */
 static int check_destinations(bool all)
 {
 	struct port_summary_list list = { 0 };
 	const struct port_summary *sum;
 	uint64_t failures = 0;
-	char max[OUT_NUMBER_MAX];
+	char count[OUT_NUMBER_MAX];
 	size_t i;
 	int code;
 
@@ -131,13 +131,11 @@ static int check_destinations(bool all)
 	for (i = 0; !code && i < list.n; i++) {
 		sum = &list.items[i];
 		failures += sum->failures.value;
-		if (!number_positive(sum->destinations_dropped) ||
-		    !sum->destinations.known || !sum->destinations_max.known ||
-		    sum->destinations.value < sum->destinations_max.value)
+		if (!number_positive(sum->without_destination))
 			continue;
 		verdict_find(UNKNOWN, sum->netns_ino,
-			     "more destinations than the %s that are followed",
-			     out_grouped(max, sum->destinations_max.value));
+			     "%s connections are to destinations for which there was no room",
+			     out_grouped(count, sum->without_destination.value));
 		break;
 	}
 	if (!code && all)

@@ -165,6 +165,10 @@ int port_summary_read(struct nlattr *attrs, int len, void *list)
 		attr_number(tb[TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX]);
 	sum->destinations_dropped =
 		attr_number(tb[TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED]);
+	sum->without_destination =
+		attr_number(tb[TCPSTATE_A_PORT_SUMMARY_WITHOUT_DESTINATION]);
+	sum->own_range_bind_failures =
+		attr_number(tb[TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_BIND_FAILURES]);
 	return 0;
 }
 
@@ -272,6 +276,10 @@ void port_summary_print(const struct port_summary *sum)
 		  sum->bind_failures);
 	print_last("last_bind_failure", "last_bind_failure_hidden",
 		   &sum->last_bind_failure);
+	out_count("own_range_bind_failures",
+		  number_positive(sum->own_range_bind_failures) ?
+		  "; %s more in a range of the socket's own" : NULL,
+		  sum->own_range_bind_failures);
 	out_style(OUT_PLAIN);
 	out_text("\n");
 	out_remark("bind_missed", OUT_WARN,
@@ -285,6 +293,9 @@ void port_summary_print(const struct port_summary *sum)
 	out_remark("destinations_dropped", OUT_WARN,
 		   "WARNING: connections without a destination: %s (no memory, or at the cap)\n",
 		   sum->destinations_dropped);
+	out_remark("without_destination", OUT_WARN,
+		   "WARNING: of them there are now: %s; no destination counts their ports\n",
+		   sum->without_destination);
 	out_object_close();
 }
 

@@ -29,6 +29,7 @@ struct port_summary {
 	struct number bind_failures, bind_missed;
 	struct process last_connect_failure, last_bind_failure;
 	struct number destinations, destinations_max, destinations_dropped;
+	struct number without_destination, own_range_bind_failures;
 };
 
 struct port_summary_list {

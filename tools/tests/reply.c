@@ -519,6 +519,10 @@ void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_MAX, 65536);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS_DROPPED,
 		      capped ? 44 : 0);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_WITHOUT_DESTINATION,
+		      capped ? 40 : 0);
+	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_BIND_FAILURES,
+		      quiet ? 0 : 1);
 }
 
 /**

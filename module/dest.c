@@ -735,8 +735,11 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	opens = max(opens, 0LL);
 	/* Who attaches when a mark is due sets it: nobody has since. */
 	if (time_after(jiffies, READ_ONCE(dest->mark_due) +
-		       TCPSTATE_MARK_PERIOD))
-		opens = early = growth = 0;
+		       TCPSTATE_MARK_PERIOD)) {
+		opens = 0;
+		early = 0;
+		growth = 0;
+	}
 	entering = max(opens - early - growth, 0LL);
 	use->rate = opens;
 	use->rate_known = true;

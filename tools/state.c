@@ -81,6 +81,7 @@ static int read_row(struct counters *counters, struct nlattr *nest)
 		[TCPSTATE_A_STATE_ENTRY_DWELL] = { .type = NLA_UNSPEC },
 		[TCPSTATE_A_STATE_ENTRY_DWELL_MAX_US] = { .type = NLA_U64 },
 		[TCPSTATE_A_STATE_ENTRY_STUCK_AFTER_MS] = { .type = NLA_U64 },
+		[TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS] = { .type = NLA_U64 },
 	};
 	struct nlattr *tb[TCPSTATE_A_STATE_ENTRY_MAX + 1];
 	struct state_row *row;
@@ -455,31 +456,64 @@ static void print_time_wait(const struct counters *counters, unsigned int only)
 	out_mute(false);
 }
 
+/*
+ * How long the oldest of a state may be there, and of what that is the limit; NULL
+ * where it is no longer than that. Whether a process still holds it is not known:
+ * of what has been in the teardown for so long mostly none does, and the limit of
+ * an orphan is mostly the lesser.
+ */
+static const char *stuck_limit(const struct state_row *row, unsigned int state,
+			       uint64_t *limit)
+{
+	struct number held = row->stuck_after_ms;
+	struct number orphan = row->stuck_orphan_after_ms;
+	uint64_t age = row->oldest_ms.value;
+
+	if (!held.known || !row->oldest_ms.known)
+		return NULL;
+	*limit = held.value;
+	if (state == TCPSTATE_STATE_FIN_WAIT2)
+		return age > *limit ?
+		       "the limit but for what a process holds half-closed" :
+		       NULL;
+	if (!orphan.known)
+		orphan = held;
+	if (age > held.value && age > orphan.value) {
+		*limit = held.value > orphan.value ? held.value : orphan.value;
+		return "the limit";
+	}
+	if (age > held.value)
+		return "the limit but for an orphan";
+	*limit = orphan.value;
+	return age > *limit ? "an orphan's limit" : NULL;
+}
+
 /* What is longer in a state than the limits on its retransmissions explain. */
 static void print_stuck(const struct counters *counters, unsigned int only)
 {
-	char age[OUT_NUMBER_MAX], limit[OUT_NUMBER_MAX];
+	char age[OUT_NUMBER_MAX], buf[OUT_NUMBER_MAX];
 	const struct state_row *row;
 	unsigned int state, n = 0;
+	const char *of;
+	uint64_t limit;
 
 	for (state = 1; state <= STATE_MAX; state++) {
 		row = &counters->rows[state];
-		if ((only && state != only) || !row->stuck_after_ms.known ||
-		    !row->oldest_ms.known ||
-		    row->oldest_ms.value <= row->stuck_after_ms.value)
+		of = only && state != only ? NULL :
+		     stuck_limit(row, state, &limit);
+		if (!of)
 			continue;
 		out_style(OUT_WARN);
-		out_text("%-16s%s: the oldest for %s%s, when %s is the limit%s\n",
+		out_text("%-16s%s: oldest %s%s, when %s is %s\n",
 			 n++ ? "" : "stuck", state_name(state),
 			 row->oldest_at_least ? "> " : "",
 			 out_ms(age, row->oldest_ms.value),
-			 out_ms(limit, row->stuck_after_ms.value),
-			 state == TCPSTATE_STATE_FIN_WAIT2 ?
-			 " but for what a process holds half-closed" : "");
+			 out_ms(buf, limit), of);
 		out_style(OUT_PLAIN);
 	}
 	if (n)
-		out_text("%-16s'tcpstate-cli conn stuck' lists them\n", "");
+		out_text("%-16s'tcpstate-cli conn stuck' lists those that are\n",
+			 "");
 }
 
 /* Whose the oldest is, and where it comes from. */

@@ -107,6 +107,8 @@ ask inexact state
 ask older state
 ask huge state
 ask newer state Fin-Wait-2
+ask orphan state fin-wait-1
+ask patient state fin-wait-1
 compare state
 
 ask busy -j state

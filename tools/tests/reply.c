@@ -174,6 +174,12 @@ static void put_row(struct reply *reply, const char *scene, uint32_t state)
 	static const struct row none;
 	const struct row *row = is(scene, "quiet") ? &none : &busy[state];
 	bool history = state != TCPSTATE_STATE_NEW_SYN_RECV;
+	/* The same in FIN_WAIT2. */
+	uint64_t orphan_ms = is(scene, "patient") ? 1800000 :
+			     state == TCPSTATE_STATE_FIN_WAIT2 ?
+			     row->stuck_after_ms : row->stuck_after_ms / 4;
+	uint64_t oldest_ms = is(scene, "orphan") && row->oldest_ms > 924600 ?
+			     row->oldest_ms / 2 : row->oldest_ms;
 	uint64_t most = UINT64_MAX;
 	uint64_t dwell[TCPSTATE_DWELL_BUCKETS];
 	int i, nest = reply_nest(reply, TCPSTATE_A_COUNTERS_STATE);
@@ -208,9 +214,9 @@ static void put_row(struct reply *reply, const char *scene, uint32_t state)
 	if (history)
 		reply_put_u64(reply, TCPSTATE_A_STATE_ENTRY_ENTERED,
 			      row->entered);
-	if (row->oldest_ms)
+	if (oldest_ms)
 		reply_put_u64(reply, TCPSTATE_A_STATE_ENTRY_OLDEST_MS,
-			      row->oldest_ms);
+			      oldest_ms);
 	if (row->oldest_at_least)
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_OLDEST_AT_LEAST, NULL,
 			  0);
@@ -219,7 +225,7 @@ static void put_row(struct reply *reply, const char *scene, uint32_t state)
 			      row->stuck_after_ms);
 		reply_put_u64(reply,
 			      TCPSTATE_A_STATE_ENTRY_STUCK_ORPHAN_AFTER_MS,
-			      row->stuck_after_ms / 4);
+			      orphan_ms);
 	}
 	if (row->dwell_max_us) {
 		reply_put(reply, TCPSTATE_A_STATE_ENTRY_DWELL, row->dwell,

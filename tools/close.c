@@ -288,7 +288,8 @@ static int run(const struct request *request)
 	/* Listeners are no connections, unless one says so. */
 	if (!filter.states && !filter.stuck && !filter.orphan)
 		filter.states = STATES & ~LISTENERS;
-	code = module_open() ?: conn_get(false, &filter, &list);
+	code = module_open() ?: conn_get(false, &filter, &list) ?:
+	       (request->options[YES] ? OUT_DONE : conn_judge(false, &list));
 	if (!code && !list.n) {
 		out_text("no such connection\n");
 		out_mute(true);

@@ -148,6 +148,28 @@ int config_get(bool all_netns, struct config_list *list)
 }
 
 /**
+ * config_leak_ms() - from when on a stay in CLOSE_WAIT is worth a word
+ * @list: the thresholds
+ * @netns_ino: in this network namespace, which may have come since
+ *
+ * Return: the time, milliseconds.
+ */
+uint64_t config_leak_ms(const struct config_list *list, uint64_t netns_ino)
+{
+	const struct config *config;
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		config = &list->items[i];
+		if (config->netns_ino.value == netns_ino &&
+		    config->values[CONFIG_CLOSE_WAIT_WARNING].known)
+			return config->values[CONFIG_CLOSE_WAIT_WARNING].value *
+			       1000;
+	}
+	return LEAK_MS;
+}
+
+/**
  * config_print() - print the thresholds of one network namespace
  * @config: what to print
  */

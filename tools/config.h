@@ -9,6 +9,9 @@
 
 struct nlattr;
 
+/* From then on a stay in CLOSE_WAIT is worth a word, where nothing else is known. */
+#define LEAK_MS 60000
+
 enum config_key {
 	CONFIG_PORT_ROOM_WARNING,
 	CONFIG_PORT_ROOM_CRITICAL,
@@ -33,6 +36,7 @@ struct config_list {
 int config_read(struct nlattr *attrs, int len, void *list);
 void config_forget(void *list);
 int config_get(bool all_netns, struct config_list *list);
+uint64_t config_leak_ms(const struct config_list *list, uint64_t netns_ino);
 void config_print(const struct config *config);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "command.h"
+#include "config.h"
 #include "conn.h"
 #include "dest.h"
 #include "holder.h"
@@ -45,6 +46,7 @@ static int read_one(struct conn *conn, struct nlattr **tb)
 	conn->sport = attr_u16(tb[TCPSTATE_A_CONN_SPORT]).value;
 	conn->dport = attr_u16(tb[TCPSTATE_A_CONN_DPORT]).value;
 	conn->mini = tb[TCPSTATE_A_CONN_MINI];
+	conn->late = false;
 	conn->at_least = tb[TCPSTATE_A_CONN_AGE_AT_LEAST];
 	conn->unaccepted = tb[TCPSTATE_A_CONN_UNACCEPTED];
 	conn->hidden = tb[TCPSTATE_A_CONN_OWNER_HIDDEN];
@@ -334,6 +336,38 @@ int conn_get(bool all_netns, const struct conn_filter *filter,
 }
 
 /**
+ * conn_judge() - find out which have been in CLOSE_WAIT for too long
+ * @all_netns: as they were asked for
+ * @list: the connections
+ *
+ * For the text; by the thresholds of their network namespaces.
+ *
+ * Return: OUT_DONE, or the exit code after saying what is wrong.
+ */
+int conn_judge(bool all_netns, struct conn_list *list)
+{
+	struct config_list config = { 0 };
+	struct conn *conn;
+	bool any = false;
+	size_t i;
+	int code;
+
+	for (i = 0; i < list->n && !any; i++)
+		any = list->items[i].state == TCPSTATE_STATE_CLOSE_WAIT;
+	if (!any || out_is_json())
+		return OUT_DONE;
+	code = config_get(all_netns, &config);
+	for (i = 0; !code && i < list->n; i++) {
+		conn = &list->items[i];
+		conn->late = conn->state == TCPSTATE_STATE_CLOSE_WAIT &&
+			     conn->age_ms.known && conn->age_ms.value >=
+			     config_leak_ms(&config, conn->netns_ino);
+	}
+	config_forget(&config);
+	return code;
+}
+
+/**
  * conn_source_text() - the local end of a connection to print
  * @buf: at least ENDPOINT_MAX bytes
  * @conn: the connection
@@ -538,8 +572,7 @@ static void print_row(const struct conn *conn, bool all_netns)
 	char buf[OUT_NUMBER_MAX];
 	struct number cgroup = conn->owner.cgroup;
 
-	out_row_open(true, conn->state == TCPSTATE_STATE_CLOSE_WAIT &&
-		     conn->age_ms.value >= LEAK_MS ? OUT_WARN : OUT_PLAIN);
+	out_row_open(true, conn->late ? OUT_WARN : OUT_PLAIN);
 	conn_print_key(conn);
 	out_age("age_ms", conn->at_least ? "> %s" : "%s", conn->age_ms);
 	out_bool("age_at_least", NULL, NULL, conn->at_least);
@@ -786,7 +819,8 @@ static int run(const struct request *request)
 	code = command_filters(&conn_command, request, &reader);
 	if (code)
 		return code;
-	code = module_open() ?: conn_get(request->all_netns, &filter, &list);
+	code = module_open() ?: conn_get(request->all_netns, &filter, &list) ?:
+	       conn_judge(request->all_netns, &list);
 	module_close();
 	if (!code) {
 		if (!list.n)

@@ -19,6 +19,7 @@ struct conn {
 	uint32_t state, ifindex;
 	uint16_t family, sport, dport;
 	bool mini, at_least, unaccepted, hidden;
+	bool late;			/* in CLOSE_WAIT; see conn_judge() */
 	struct address saddr, daddr;
 	struct number age_ms, timeout_ms;
 	struct process owner, closer;
@@ -81,6 +82,7 @@ int conn_read(struct nlattr *attrs, int len, void *list);
 void conn_forget(void *list);
 int conn_get(bool all_netns, const struct conn_filter *filter,
 	     struct conn_list *list);
+int conn_judge(bool all_netns, struct conn_list *list);
 bool conn_same(const struct conn *a, const struct conn *b);
 void conn_print(const struct conn_list *list, bool all_netns);
 void conn_print_key(const struct conn *conn);

@@ -61,6 +61,7 @@ static int get(bool all_netns, struct overview *overview)
 		filter.top = 0;
 	return module_open() ?:
 	       counters_get(all_netns, &overview->counters) ?:
+	       counters_judge(all_netns, &overview->counters) ?:
 	       get_close_wait(all_netns, overview) ?:
 	       dest_get(all_netns, &filter, &overview->dests) ?:
 	       alert_get(all_netns, &overview->alerts);

@@ -7,6 +7,7 @@
 #include <linux/tcpstate.h>
 
 #include "command.h"
+#include "config.h"
 #include "conn.h"
 #include "netns.h"
 #include "nl.h"
@@ -213,6 +214,7 @@ static struct counters *counters_of(struct counters_list *list,
 	counters += list->n++;
 	memset(counters, 0, sizeof(*counters));
 	counters->netns_ino = netns_ino;
+	counters->leak_ms = LEAK_MS;
 	return counters;
 }
 
@@ -308,6 +310,32 @@ int counters_get(bool all_netns, struct counters_list *list)
 			  &reader);
 	if (!code && !is_complete(list))
 		code = module_mismatch();
+	return code;
+}
+
+/**
+ * counters_judge() - ask for the thresholds that the text goes by
+ * @all_netns: as the counters were asked for
+ * @list: the counters
+ *
+ * Return: OUT_DONE, or the exit code after saying what is wrong.
+ */
+int counters_judge(bool all_netns, struct counters_list *list)
+{
+	struct config_list config = { 0 };
+	bool any = false;
+	size_t i;
+	int code;
+
+	for (i = 0; i < list->n; i++)
+		any |= list->items[i].rows[TCPSTATE_STATE_CLOSE_WAIT].oldest_ms.known;
+	if (!any || out_is_json())
+		return OUT_DONE;
+	code = config_get(all_netns, &config);
+	for (i = 0; !code && i < list->n; i++)
+		list->items[i].leak_ms =
+			config_leak_ms(&config, list->items[i].netns_ino.value);
+	config_forget(&config);
 	return code;
 }
 
@@ -538,7 +566,8 @@ static void print_close_wait(const struct counters *counters)
 	const struct state_row *row = &counters->rows[TCPSTATE_STATE_CLOSE_WAIT];
 	const struct conn *oldest = counters->oldest_close_wait;
 	char count[OUT_NUMBER_MAX], age[OUT_NUMBER_MAX];
-	bool late = row->oldest_ms.known && row->oldest_ms.value >= LEAK_MS;
+	bool late = row->oldest_ms.known &&
+		    row->oldest_ms.value >= counters->leak_ms;
 
 	if (!number_positive(row->sockets) || !row->oldest_ms.known ||
 	    (!late && !oldest))
@@ -632,7 +661,8 @@ static int run(const struct request *request)
 	}
 	if (request->argc > 1)
 		return command_unknown_filter(&state_command, request->argv[1]);
-	code = module_open() ?: counters_get(request->all_netns, &list);
+	code = module_open() ?: counters_get(request->all_netns, &list) ?:
+	       counters_judge(request->all_netns, &list);
 	module_close();
 	if (!code) {
 		if (request->all_netns)

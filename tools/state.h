@@ -12,9 +12,6 @@
 struct conn;
 struct nlattr;
 
-/* From then on a stay in CLOSE_WAIT is worth a word. */
-#define LEAK_MS 60000
-
 /* The quantiles of a stay that are shown, and its maximum; microseconds. */
 struct stay {
 	struct number p50, p90, p99, max;
@@ -43,6 +40,7 @@ struct counters {
 	struct number untracked, inexact, found_late;
 	struct number connections, connections_max;
 	const struct conn *oldest_close_wait;	/* told with it; or NULL */
+	uint64_t leak_ms;		/* of the thresholds, in CLOSE_WAIT */
 };
 
 /* One per network namespace. */
@@ -55,6 +53,7 @@ int counters_read(struct nlattr *attrs, int len, void *list);
 void counters_forget(void *list);
 uint64_t counters_minis(const struct counters *counters);
 int counters_get(bool all_netns, struct counters_list *list);
+int counters_judge(bool all_netns, struct counters_list *list);
 void counters_print(const struct counters *counters, const char *key,
 		    unsigned int only, bool brief);
 

@@ -109,6 +109,7 @@ ask huge state
 ask newer state Fin-Wait-2
 ask orphan state fin-wait-1
 ask patient state fin-wait-1
+ask patient state close-wait
 compare state
 
 ask busy -j state

@@ -21,6 +21,7 @@
  * last-inexact     an audit of three namespaces, the last of them not exact
  * first-no-time-wait  the limit of the first of three namespaces is 0
  * huge-message     larger than the CLI's buffer
+ * patient          an orphan has half an hour, and what is in CLOSE_WAIT 8000 s
  *
  * all others are scenes of reply.c, FAKE_INO the inode of the namespace,
  * FAKE_CGROUP that of the cgroup; with FAKE_STRICT all namespaces but the first
@@ -224,6 +225,8 @@ static void configure(const struct nlmsghdr *request, struct reply *reply, int n
 	const struct nlattr *attr;
 	int i;
 
+	if (scene_is("patient"))
+		thresholds[REPLY_CONFIG_KEYS - 2] = 8000;
 	for (i = 0; i < REPLY_CONFIG_KEYS; i++) {
 		attr = find(request, TCPSTATE_A_CONFIG_PORT_ROOM_WARNING + i);
 		if (attr)

@@ -117,8 +117,22 @@ static int check_refusals(const struct dest_filter *filter, bool binds)
 	return code;
 }
 
+/* That none was refused is not known where the module could not attach to it. */
+static void check_binds(const struct port_summary_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (list->items[i].bind_failures.known)
+			continue;
+		verdict_find(UNKNOWN, number_unknown(),
+			     "bind() calls that are refused are not seen (the kernel's log says why)");
+		return;
+	}
+}
+
 /* What is attached to no destination takes ports that none of them counts. */
-static int check_destinations(bool all)
+static int check_destinations(bool all, bool binds)
 {
 	struct port_summary_list list = { 0 };
 	const struct port_summary *sum;
@@ -140,6 +154,8 @@ static int check_destinations(bool all)
 	}
 	if (!code && all)
 		verdict_total("refused", failures);
+	if (!code && binds)
+		check_binds(&list);
 	port_summary_forget(&list);
 	return code;
 }
@@ -222,7 +238,7 @@ static int check_port_room(const struct wish *wish, struct dest_filter *filter,
 		verdict_total("refused", failures);
 	dest_forget(&list);
 	return code ?: check_refusals(filter, binds) ?:
-	       check_destinations(!filter->by_daddr);
+	       check_destinations(!filter->by_daddr, binds);
 }
 
 static enum status judge_minis(const struct counters *counters,

@@ -358,6 +358,9 @@ FAKE_STRICT=1 ask calm -aj check
 FAKE_STRICT=1 ask calm -a check --port-room 80:95
 FAKE_STRICT=1 ask calm -a check --dest 127.0.0.1:11211
 FAKE_STRICT=1 ask calm check
+ask bind-unseen port summary
+ask bind-unseen check
+ask bind-unseen check --port-room 80:95
 FAKE_FORCE=e ask quiet check
 FAKE_FORCE=e ask quiet check --port-room 80:95
 ask no-time-wait check --time-wait 0:0

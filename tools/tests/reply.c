@@ -169,10 +169,16 @@ static bool is(const char *scene, const char *name)
 	return !strcmp(scene, name);
 }
 
+/* There is nothing, and the module sees all or all but bind(). */
+static bool is_quiet(const char *scene)
+{
+	return is(scene, "quiet") || is(scene, "bind-unseen");
+}
+
 static void put_row(struct reply *reply, const char *scene, uint32_t state)
 {
 	static const struct row none;
-	const struct row *row = is(scene, "quiet") ? &none : &busy[state];
+	const struct row *row = is_quiet(scene) ? &none : &busy[state];
 	bool history = state != TCPSTATE_STATE_NEW_SYN_RECV;
 	/* The same in FIN_WAIT2. */
 	uint64_t orphan_ms = is(scene, "patient") ? 1800000 :
@@ -264,7 +270,7 @@ static void put_transitions(struct reply *reply)
  */
 void reply_state(struct reply *reply, const char *scene, uint64_t ino)
 {
-	bool quiet = is(scene, "quiet"), bad = is(scene, "inexact");
+	bool quiet = is_quiet(scene), bad = is(scene, "inexact");
 	uint32_t state;
 	int nest;
 
@@ -420,7 +426,7 @@ bool reply_dest(struct reply *reply, const char *scene, uint64_t ino,
 
 	if (is(scene, "calm"))
 		i = i ? ARRAY_SIZE(dests) : 4;
-	if (i >= ARRAY_SIZE(dests) || is(scene, "quiet"))
+	if (i >= ARRAY_SIZE(dests) || is_quiet(scene))
 		return false;
 	dest = &dests[i];
 	reply_put_u64(reply, TCPSTATE_A_DEST_NETNS_INO, ino);
@@ -495,7 +501,8 @@ bool reply_port(struct reply *reply, const char *scene, uint64_t ino,
  */
 void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 {
-	bool quiet = is(scene, "quiet"), capped = is(scene, "capped");
+	bool quiet = is_quiet(scene), capped = is(scene, "capped");
+	bool unseen = is(scene, "bind-unseen");
 
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_NETNS_INO, ino);
 	reply_put_u32(reply, TCPSTATE_A_PORT_SUMMARY_LOW, 32768);
@@ -513,11 +520,13 @@ void reply_port_summary(struct reply *reply, const char *scene, uint64_t ino)
 			    scene, "curl", 4000);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_OWN_RANGE_FAILURES,
 		      quiet ? 0 : 2);
-	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_FAILURES,
-		      quiet ? 0 : 17);
-	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_MISSED,
-		      capped ? 1 : 0);
-	if (!quiet)
+	if (!unseen) {
+		reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_FAILURES,
+			      quiet ? 0 : 17);
+		reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_BIND_MISSED,
+			      capped ? 1 : 0);
+	}
+	if (!quiet && !unseen)
 		put_refused(reply, TCPSTATE_A_PORT_SUMMARY_LAST_BIND_FAILURE,
 			    scene, "squid", 61000);
 	reply_put_u64(reply, TCPSTATE_A_PORT_SUMMARY_DESTINATIONS,

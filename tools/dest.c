@@ -322,23 +322,26 @@ void dest_key_print(const struct dest_key *key)
 		   device_name(key, device) : NULL);
 }
 
+/* Without a trend there is no forecast, which alone is no promise. */
 static void print_eta(const struct dest *dest)
 {
 	struct number full = dest_full_tenths(dest), eta = dest->eta_ms;
 	struct number rate = dest->open_rate, most = dest->sustainable_rate;
+	bool known = rate.known && most.known;
+	bool sustainable = known && rate.value <= most.value;
 	const char *word = NULL;
 
 	if (full.known && full.value >= 1000) {
 		eta = number_known(0);
 		word = "now";
-	} else if (rate.known && !eta.known) {
+	} else if (sustainable && !eta.known) {
 		word = "never";
 	}
 	out_seconds("eta_s", word ? NULL : "%s", eta);
 	if (word)
 		out_text("%s", word);
-	if (rate.known && most.known)
-		out_bool("sustainable", NULL, NULL, rate.value <= most.value);
+	if (known)
+		out_bool("sustainable", NULL, NULL, sustainable);
 	else
 		out_null("sustainable", NULL);
 }

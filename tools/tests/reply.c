@@ -390,8 +390,7 @@ static const struct dest {
 	const char *comm;
 } dests[] = {
 	{ .saddr = "10.0.1.4", .daddr = "10.0.3.18", .dport = 5432, .used = 11,
-	  .capacity = 28232, .opens = 12, .rate_known = true,
-	  .sustainable = 0 },
+	  .capacity = 28232, .opens = 12, .rate_known = true },
 	{ .saddr = "10.0.1.4", .daddr = "10.0.3.17", .dport = 8080,
 	  .used = 26999, .time_wait = 26870, .reusable = 120,
 	  .capacity = 28232, .opens = 1912004, .rate = 470533, .rate_known = true,

@@ -200,7 +200,7 @@ same "nor does anything else name the process" "0" "$({
 same "though the alert is told to him" "close-wait-leak null true" \
 	"$(unprivileged_monitor -j | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process) \(.process_hidden)"')"
 same "with whose it is left out, and a sentence" 1 \
-	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, of a process that is not for you to see, the oldest')"
+	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, the oldest for .* on port [0-9]*, of a process that is not for you to see')"
 said=$(unprivileged check --close-wait-age 1s:1h)
 same "so it is in the one line of check, which is a WARNING still" "1 1" "$? $(wc -l <<<"$said")"
 check "before its performance data" grep -qE \

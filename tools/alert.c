@@ -17,17 +17,17 @@
  */
 static const struct wording {
 	const char *name;
-	const char *used, *capacity, *reusable, *count, *total, *eta, *who;
-	bool share;
+	const char *capacity, *reusable, *count, *total, *eta, *who;
+	bool taken;
 } wordings[] = {
 	[ALERT_LOST] = {
 		.name = "lost",
 		.count = "messages that did not fit into the socket: %s",
 	},
 	[TCPSTATE_EVENT_PORT_ROOM] = {
-		.name = "port-room", .used = "%s", .capacity = " of %s ports used",
-		.share = true, .reusable = ", %s of them reusable",
-		.eta = ", full in %s",
+		.name = "port-room", .taken = true,
+		.capacity = " of %s ports taken",
+		.reusable = ", %s more reusable", .eta = ", full in %s",
 	},
 	[TCPSTATE_EVENT_PORT_EXHAUSTED] = {
 		.name = "port-exhausted",
@@ -40,12 +40,12 @@ static const struct wording {
 		.total = ", %s x since load", .who = ", last %s",
 	},
 	[TCPSTATE_EVENT_TIME_WAIT_LIMIT] = {
-		.name = "time-wait-limit", .used = "%s",
-		.capacity = " of %s mini-sockets", .share = true,
+		.name = "time-wait-limit", .taken = true,
+		.capacity = " of %s mini-sockets",
 	},
 	[TCPSTATE_EVENT_CLOSE_WAIT_LEAK] = {
 		.name = "close-wait-leak",
-		.count = "%s in CLOSE_WAIT for too long", .who = ", of %s",
+		.count = "%s in CLOSE_WAIT for too long",
 	},
 };
 
@@ -231,8 +231,11 @@ static uint64_t taken(const struct alert *alert)
 	return used > reusable ? used - reusable : 0;
 }
 
-/* A leak that grows and a handler that is late are different things. */
-static void print_leak(const struct alert *alert, bool brief)
+/*
+ * A leak that grows and a handler that is late are different things. It is known
+ * whose the oldest is, and not whose the others are.
+ */
+static void print_leak(const struct alert *alert, const char *who, bool brief)
 {
 	static const char *const names[] = {
 		[TCPSTATE_TREND_STEADY] = "steady",
@@ -255,6 +258,8 @@ static void print_leak(const struct alert *alert, bool brief)
 		", the oldest for %s" : NULL, alert->oldest_ms);
 	out_number("sport", leak && alert->sport.known ? " on port %s" : NULL,
 		   alert->sport);
+	if (leak && who)
+		out_words(", of %s", who);
 	out_count("unaccepted", leak && number_positive(alert->unaccepted) ?
 		  "; %s never accepted: the accept queue is not being drained" :
 		  NULL, alert->unaccepted);
@@ -293,10 +298,13 @@ static void print_numbers(const struct alert *alert, bool brief)
 	const char *who = process_or_hidden(process_text(buf, &alert->process),
 					    alert->process.hidden);
 
-	out_count("used", alert->used.known ? say->used : NULL, alert->used);
+	/* What a threshold is about, and the percentage of. */
+	out_count("used", NULL, alert->used);
+	if (say->taken && alert->used.known)
+		out_text("%s", out_grouped(share, taken(alert)));
 	out_count("capacity", alert->capacity.known ? say->capacity : NULL,
 		  alert->capacity);
-	if (say->share && alert->used.known && alert->capacity.known)
+	if (say->taken && alert->used.known && alert->capacity.known)
 		out_text(" (%s)", out_share(share, taken(alert),
 					    alert->capacity.value));
 	out_count("reusable", number_positive(alert->reusable) ?
@@ -311,7 +319,7 @@ static void print_numbers(const struct alert *alert, bool brief)
 	out_bool("process_hidden", NULL, NULL, alert->process.hidden);
 	if (!brief && say->who && who)
 		out_words(say->who, who);
-	print_leak(alert, brief);
+	print_leak(alert, who, brief);
 }
 
 /**

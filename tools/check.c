@@ -302,7 +302,7 @@ static void check_time_wait(const struct wish *wish)
 			     "the limit on mini-sockets is not known");
 }
 
-/* Whose the oldest is, as far as we may know. */
+/* Whose the oldest is, as far as we may know, and where it comes from. */
 static int name_close_wait(struct number netns_ino, struct number age_ms,
 			   char *buf, size_t size)
 {
@@ -313,7 +313,7 @@ static int name_close_wait(struct number netns_ino, struct number age_ms,
 	};
 	const struct conn *conn, *oldest = NULL;
 	struct conn_list list = { 0 };
-	char who[PROCESS_TEXT_MAX];
+	char who[PROCESS_TEXT_MAX], peer[ENDPOINT_MAX];
 	const char *text;
 	size_t i;
 	int code;
@@ -329,9 +329,10 @@ static int name_close_wait(struct number netns_ino, struct number age_ms,
 	if (oldest) {
 		text = process_or_hidden(process_text(who, &oldest->owner),
 					 oldest->hidden);
-		snprintf(buf, size, "%s%s on port %u%s", text ? ", of " : "",
-			 text ? text : "", oldest->sport, oldest->unaccepted ?
-			 ", never accepted" : "");
+		snprintf(buf, size, "%s%s on port %u, peer %s%s",
+			 text ? ", of " : "", text ? text : "", oldest->sport,
+			 conn_target_text(peer, oldest),
+			 oldest->unaccepted ? ", never accepted" : "");
 	}
 	conn_forget(&list);
 	return code;
@@ -368,7 +369,7 @@ static int find_age(const struct counters *counters, const struct wish *wish)
 {
 	struct thresholds at = limits(wish, counters->netns_ino);
 	struct number oldest = close_wait_of(counters)->oldest_ms;
-	char age[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX + 64];
+	char age[OUT_NUMBER_MAX], who[PROCESS_TEXT_MAX + ENDPOINT_MAX + 64];
 	int code;
 
 	code = name_close_wait(counters->netns_ino, oldest, who, sizeof(who));

@@ -183,6 +183,35 @@ int alert_get(bool all_netns, struct alert_list *list)
 				      TCPSTATE_A_ALERT_ALL_NETNS), &reader);
 }
 
+/* The worst first; of those, what is in force since last; else as they came. */
+static int by_severity(const void *one, const void *other)
+{
+	const struct alert *a = one, *b = other;
+
+	if (a->severity.value != b->severity.value)
+		return a->severity.value < b->severity.value ? 1 : -1;
+	if (a->age_ms.value != b->age_ms.value)
+		return a->age_ms.value > b->age_ms.value ? 1 : -1;
+	return a->place > b->place ? 1 : -1;
+}
+
+/**
+ * alert_sort() - bring alerts in the order in which they are worth being read
+ * @list: the list
+ *
+ * Where there is no room for all, what is worse must not be hidden by what has
+ * only been there for longer.
+ */
+void alert_sort(struct alert_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		list->items[i].place = i;
+	if (list->n)
+		qsort(list->items, list->n, sizeof(*list->items), by_severity);
+}
+
 static bool same_number(struct number a, struct number b)
 {
 	return a.known == b.known && a.value == b.value;

@@ -22,6 +22,7 @@ struct alert {
 	struct number threshold, eta_ms;
 	struct number oldest_ms, sport, unaccepted, trend;	/* of a leak */
 	struct process process;
+	size_t place;			/* in the list, as it was read */
 };
 
 struct alert_list {
@@ -31,6 +32,7 @@ struct alert_list {
 
 int alert_read(struct nlattr *attrs, int len, void *list);
 void alert_forget(void *list);
+void alert_sort(struct alert_list *list);
 int alert_get(bool all_netns, struct alert_list *list);
 bool alert_same(const struct alert *a, const struct alert *b);
 bool alert_add(struct alert_list *list, const struct alert *alert);

@@ -55,16 +55,19 @@ static int get_close_wait(bool all_netns, struct overview *overview)
 static int get(bool all_netns, struct overview *overview)
 {
 	struct dest_filter filter = { .top = FULLEST };
+	int code;
 
 	/* With more than one namespace, the fullest of each are looked for. */
 	if (all_netns)
 		filter.top = 0;
-	return module_open() ?:
+	code = module_open() ?:
 	       counters_get(all_netns, &overview->counters) ?:
 	       counters_judge(all_netns, &overview->counters) ?:
 	       get_close_wait(all_netns, overview) ?:
 	       dest_get(all_netns, &filter, &overview->dests) ?:
 	       alert_get(all_netns, &overview->alerts);
+	alert_sort(&overview->alerts);
+	return code;
 }
 
 /* The first few of a namespace, in the order of the list. */

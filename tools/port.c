@@ -323,6 +323,18 @@ static int run_summary(const struct request *request)
 	return code;
 }
 
+/* The answer about one port is a row with 0 where nothing is on it. */
+static bool is_nothing(const struct port_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (!list->items[i].sockets.known ||
+		    list->items[i].sockets.value)
+			return false;
+	return true;
+}
+
 static int get(bool all_netns, struct number port, struct port_list *list)
 {
 	struct module_reader reader = {
@@ -378,6 +390,10 @@ static int run(const struct request *request)
 	struct wanted wanted = { 0 };
 	struct filter_reader reader = { .take = take, .arg = &wanted };
 	struct port_list list = { 0 };
+	static const char bound[] =
+		"one that is only bound is not seen;\n"
+		"'tcpstate-cli port summary' counts those in the range";
+	bool nothing;
 	size_t i, n = 0;
 	int code;
 
@@ -398,12 +414,13 @@ static int run(const struct request *request)
 			    list.items[i].port.value == wanted.port.value)
 				list.items[n++] = list.items[i];
 		list.n = n;
-		if (!n && wanted.port.known)
-			out_text("port %u is in use nowhere\n",
-				 (unsigned int)wanted.port.value);
-		else if (!n)
-			out_text("no local port is in use\n");
-		out_mute(!n);
+		nothing = is_nothing(&list);
+		if (nothing && wanted.port.known)
+			out_text("no connection or listener is on port %u (%s)\n",
+				 (unsigned int)wanted.port.value, bound);
+		else if (nothing)
+			out_text("no connection or listener is on any local port\n");
+		out_mute(nothing);
 		port_print(&list, request->all_netns);
 		out_mute(false);
 	}

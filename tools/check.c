@@ -626,6 +626,10 @@ static int run(const struct request *request)
 const struct command check_command = {
 	.name = "check",
 	.summary = "a Monitoring Plugin: OK, WARNING, CRITICAL or UNKNOWN, with perfdata",
+	.notes = "Without options it judges port room, mini-sockets and the age of the oldest in\n"
+		 "CLOSE_WAIT by the thresholds of 'config', orphans by 80:95 where their limit can\n"
+		 "be read, and connect() and bind() to port 0 by whether one was refused in the\n"
+		 "last minute.",
 	.filters = (const struct filter[]){ { 0 } },
 	.options = (const struct filter[]){
 		[PORT_ROOM] = { .name = "port-room", .argument = "W:C",

@@ -27,7 +27,6 @@
 #define LISTENERS STATE_BIT(TCPSTATE_STATE_LISTEN)
 #define TIME_WAIT STATE_BIT(TCPSTATE_STATE_TIME_WAIT)
 #define MINI_STATES (TIME_WAIT | STATE_BIT(TCPSTATE_STATE_FIN_WAIT2))
-#define STATES ((2U << STATE_MAX) - 2)
 
 /* As in the table of options below. */
 enum { YES };
@@ -308,6 +307,9 @@ static int run(const struct request *request)
 const struct command close_command = {
 	.name = "close",
 	.summary = "end connections, by the kernel's SOCK_DESTROY",
+	.notes = "The peer of each gets a reset, and the process an error. Listeners are spared,\n"
+		 "unless 'state' names LISTEN. Who opened or accepted a connection need not be\n"
+		 "who holds it now: that is in the NOTE of what is shown without --yes.",
 	.filters = (const struct filter[]){ CONN_FILTERS, { 0 } },
 	.options = (const struct filter[]){
 		[YES] = { .name = "yes",

@@ -9,11 +9,13 @@
  * @name: the word, or NULL when the argument stands alone
  * @argument: what follows it, as usage shows it; NULL when nothing does
  * @help: what it does
+ * @alternative: excludes the one before it in the table
  */
 struct filter {
 	const char *name;
 	const char *argument;
 	const char *help;
+	bool alternative;
 };
 
 #define COMMAND_OPTIONS 8
@@ -37,6 +39,7 @@ struct request {
  * struct command - an object
  * @name: its name; NULL for what is shown without one
  * @summary: what it shows, one line
+ * @notes: what else is to be known before it is used, lines; NULL: nothing
  * @filters: what it takes, up to one without help
  * @keys: what a KEY among its filters may be, up to one without help; NULL when
  *   there is no such
@@ -48,6 +51,7 @@ struct request {
 struct command {
 	const char *name;
 	const char *summary;
+	const char *notes;
 	const struct filter *filters;
 	const struct filter *keys;
 	const struct filter *options;

@@ -675,9 +675,8 @@ static int take_states(const char *value, uint32_t *states)
 		snprintf(word, sizeof(word), "%.*s", (int)len, value);
 		state = len < sizeof(word) ? state_parse(word) : 0;
 		if (!state)
-			return state_unknown(word);
-		if (state == TCPSTATE_STATE_CLOSE ||
-		    state == TCPSTATE_STATE_NEW_SYN_RECV)
+			return state_unknown(word, CONN_STATES);
+		if (!(STATE_BIT(state) & CONN_STATES))
 			return out_fail(OUT_USAGE,
 					"what is in %s is no connection yet and has no record: 'ss -tan' lists it",
 					state_name(state));
@@ -838,6 +837,8 @@ static int run(const struct request *request)
 const struct command conn_command = {
 	.name = "conn",
 	.summary = "connections: their state, for how long, and whose they are",
+	.notes = "Whose a connection is: who opened or accepted it. Who holds it now, where that\n"
+		 "is another, is in its NOTE.",
 	.filters = (const struct filter[]){ CONN_FILTERS, { 0 } },
 	.run = run,
 };

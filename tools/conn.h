@@ -65,13 +65,13 @@ enum {
 	[CONN_BY_DST] = { .name = "dst", .argument = "ADDR[/LEN]", \
 			  .help = "with one of these remote addresses" }, \
 	[CONN_BY_PID] = { .name = "pid", .argument = "PID", \
-			  .help = "of this process" }, \
+			  .help = "opened or accepted by this process" }, \
 	[CONN_BY_COMM] = { .name = "comm", .argument = "NAME", \
-			   .help = "of processes of this name" }, \
+			   .help = "opened or accepted by processes of this name" }, \
 	[CONN_BY_UID] = { .name = "uid", .argument = "USER", \
-			  .help = "of this user, by name or number" }, \
+			  .help = "opened or accepted by this user, by name or number" }, \
 	[CONN_BY_CGROUP] = { .name = "cgroup", .argument = "PATH", \
-			     .help = "of this cgroup, by path or id" }, \
+			     .help = "opened or accepted in this cgroup, by path or id" }, \
 	[CONN_BY_COOKIE] = { .name = "cookie", .argument = "COOKIE", \
 			     .help = "this one, as 'sk:1a' or in decimal" }, \
 	[CONN_BY_TOP] = { .name = "top", .argument = "N", \

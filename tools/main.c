@@ -80,15 +80,18 @@ static void print_names(char *buf, size_t size, const struct filter *filter,
 static void print_words(const struct filter *filter, const char *before,
 			int begin, int *at)
 {
+	const char *open, *close;
 	char names[64];
 
 	for (; filter && filter->help; filter++) {
 		print_names(names, sizeof(names), filter, before);
-		if (*at + strlen(names) + 3 > 80) {
+		open = filter->alternative ? " | " : " [";
+		close = filter[1].help && filter[1].alternative ? "" : "]";
+		if (*at + strlen(open) + strlen(names) + strlen(close) > 80) {
 			printf("\n%*s", begin, "");
 			*at = begin;
 		}
-		*at += printf(" [%s]", names);
+		*at += printf("%s%s%s", open, names, close);
 	}
 }
 
@@ -140,6 +143,8 @@ static void print_command_usage(const struct command *command)
 	print_synopsis(command);
 	printf("\n\n%c%s.\n", command->summary[0] & ~0x20,
 	       command->summary + 1);
+	if (command->notes)
+		printf("%s\n", command->notes);
 	print_table("Filters", command->filters, "");
 	print_table("Keys", command->keys, "");
 	print_table("Options", command->options, "--");

@@ -442,6 +442,10 @@ static int run(const struct request *request)
 const struct command monitor_command = {
 	.name = "monitor",
 	.summary = "alerts: those in force, then each as it comes and goes",
+	.notes = "The events are port-room (a destination's ports are nearly all taken),\n"
+		 "port-exhausted and bind-exhausted (a call was refused for want of a port),\n"
+		 "time-wait-limit (mini-sockets near tcp_max_tw_buckets), close-wait-leak (an\n"
+		 "application does not close), and lost (messages that this reader missed).",
 	.filters = (const struct filter[]){ { 0 } },
 	.run = run,
 };

@@ -434,7 +434,8 @@ const struct command port_command = {
 	.filters = (const struct filter[]){
 		[SUMMARY] = { .name = "summary",
 			      .help = "the range, what is taken of it, and who was refused" },
-		[ONE] = { .argument = "PORT", .help = "only this one" },
+		[ONE] = { .argument = "PORT", .help = "only this one",
+			  .alternative = true },
 		{ 0 }
 	},
 	.run = run,

@@ -657,7 +657,7 @@ static int run(const struct request *request)
 	if (request->argc) {
 		only = state_parse(request->argv[0]);
 		if (!only)
-			return state_unknown(request->argv[0]);
+			return state_unknown(request->argv[0], STATES);
 	}
 	if (request->argc > 1)
 		return command_unknown_filter(&state_command, request->argv[1]);

@@ -70,20 +70,29 @@ unsigned int state_parse(const char *word)
 /**
  * state_unknown() - refuse a word that is no state
  * @word: as it was typed
+ * @states: those that would do, more than one
  *
  * Return: OUT_USAGE.
  */
-int state_unknown(const char *word)
+int state_unknown(const char *word, uint32_t states)
 {
-	const char *near = word_nearest(word, state_names + 1, STATE_MAX);
+	const char *names[STATE_MAX], *near;
+	char list[STATE_MAX * 16] = "", *end = list;
+	unsigned int state, i, n = 0;
 
+	for (state = 1; state <= STATE_MAX; state++)
+		if (states & STATE_BIT(state))
+			names[n++] = state_names[state];
+	near = word_nearest(word, names, n);
 	if (near)
 		return out_fail(OUT_USAGE,
 				"unknown state '%s': did you mean %s?", word,
 				near);
+	for (i = 0; i < n; i++)
+		end = stpcpy(stpcpy(end, !i ? "" : i < n - 1 ? ", " : " and "),
+			     names[i]);
 	return out_fail(OUT_USAGE,
-			"unknown state '%s': the states are ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING and NEW_SYN_RECV",
-			word);
+			"unknown state '%s': the states are %s", word, list);
 }
 
 #define WORD_MAX 63

@@ -14,9 +14,15 @@
 /* A set of states has this for each. */
 #define STATE_BIT(state) (1U << (state))
 
+#define STATES ((2U << STATE_MAX) - 2)
+
+/* What is in the two others is no connection yet, and has no record. */
+#define CONN_STATES (STATES & ~(STATE_BIT(TCPSTATE_STATE_CLOSE) | \
+				STATE_BIT(TCPSTATE_STATE_NEW_SYN_RECV)))
+
 const char *state_name(unsigned int state);
 unsigned int state_parse(const char *word);
-int state_unknown(const char *word);
+int state_unknown(const char *word, uint32_t states);
 
 const char *word_nearest(const char *word, const char *const *words, size_t n);
 bool word_duration(const char *word, uint64_t *ms);

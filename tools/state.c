@@ -603,7 +603,7 @@ static void print_exactness(const struct counters *counters)
 		   "WARNING: connections missing here: up to %s; 'tcpstate-cli audit' finds them\n",
 		   inexact);
 	out_remark("untracked", OUT_WARN,
-		   "WARNING: connections not followed since load: %s (no memory, or at the cap)\n",
+		   "WARNING: no record for a connection since load: %s x (no memory, or at cap)\n",
 		   counters->untracked);
 	out_remark("found_late", OUT_WARN,
 		   "WARNING: connections whose record came late: %s; please report this\n",

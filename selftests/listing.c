@@ -496,6 +496,21 @@ static int parse_end(char *from, uint32_t *family, struct in6_addr *addr, uint16
 	return inet_pton(AF_INET6, mapped, addr) == 1 ? 0 : fail("ss: no address '%s'", from);
 }
 
+#define MINI_TIMER	"timer:(timewait,"
+
+/* "1min", "1min1sec", "57sec", "9.876ms", "876ms": what ss leaves out is less than 1 s. */
+static uint64_t parse_time(const char *text)
+{
+	uint64_t ms = 0, n;
+	char *end;
+
+	for (; *text >= '0' && *text <= '9'; text = end + strspn(end, "minsec.")) {
+		n = strtoull(text, &end, 10);
+		ms += n * (!strncmp(end, "min", 3) ? 60000 : !strncmp(end, "ms", 2) ? 1 : 1000);
+	}
+	return ms;
+}
+
 static int parse_line(char *line, struct conn_list *list)
 {
 	char *word[6], *rest = line, *extra;
@@ -514,7 +529,11 @@ static int parse_line(char *line, struct conn_list *list)
 	extra = strstr(line, " ino:");
 	if (extra)
 		conn->inode = strtoull(extra + 5, NULL, 10);
-	conn->mini = strstr(line, "timer:(timewait");
+	extra = strstr(line, MINI_TIMER);
+	if (extra) {
+		conn->mini = true;
+		conn->timeout_ms = parse_time(extra + strlen(MINI_TIMER));
+	}
 	for (i = 0; i < 5; i++) {
 		word[i] = strtok_r(rest, " ", &rest);
 		if (!word[i])

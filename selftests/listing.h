@@ -52,8 +52,9 @@ const struct told_conn *conn_list_find(const struct conn_list *list, const struc
 void conn_list_sort(struct conn_list *list);
 /* No connection is there twice; the list is sorted. */
 int conn_list_unique(const struct conn_list *list);
-/* The same from ss -tanoe: no owners, no ages. A request is in SYN_RECV, too, and
- * what is only bound, where ss shows that, in CLOSE.
+/* The same from ss -tanoe: no owners, no ages, of a mini-socket's time-out the whole
+ * seconds. A request is in SYN_RECV, too, and what is only bound, where ss shows that,
+ * in CLOSE.
  */
 int ss_list(const struct ns *ns, struct conn_list *list);
 /* Same set, same cookies, states, addresses, but for what has no record; all lists

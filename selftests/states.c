@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
+#include "listing.h"
 #include "util.h"
 
 #define SECONDS	120
@@ -375,10 +376,33 @@ TEST_F_TIMEOUT(states, fin_wait1_window_closed, SECONDS)
 	EDGES(CLIENT, OPENED CLOSED_FIRST);
 }
 
+/* The shortest and the longest that is left of a TIME_WAIT of any family. */
+static int time_wait_left(const struct ns *ns, uint64_t *least, uint64_t *most)
+{
+	struct conn_list list;
+	size_t i, n = 0;
+
+	if (ss_list(ns, &list))
+		return -1;
+	*least = UINT64_MAX;
+	*most = 0;
+	for (i = 0; i < list.n; i++) {
+		uint64_t left = list.conn[i].timeout_ms;
+
+		if (list.conn[i].state != ST_TIME_WAIT)
+			continue;
+		n++;
+		*least = left < *least ? left : *least;
+		*most = left > *most ? left : *most;
+	}
+	conn_list_free(&list);
+	return n == FAMILIES ? 0 : fail("%zu in TIME_WAIT", n);
+}
+
 /* 7: the last ACK is lost for a while; the re-armed TIME_WAIT is still the same. */
 TEST_F_TIMEOUT(states, last_ack_retransmits, SECONDS)
 {
-	uint64_t before, now;
+	uint64_t before, now, least, most, later;
 
 	OPEN();
 	EACH(p)
@@ -391,6 +415,12 @@ TEST_F_TIMEOUT(states, last_ack_retransmits, SECONDS)
 	STEP("TIME_WAIT=1", "LISTEN=1 LAST_ACK=1");
 	ASSERT_TRUE(WAIT_FOR(!nstat(SERVER, "TcpRetransSegs", &now) &&
 			     now >= before + 2 * FAMILIES, PATIENCE_MS));
+	/* Each of them starts its wait again: there is more left of it than there was. */
+	ASSERT_TRUE(WAIT_FOR(!time_wait_left(CLIENT, &least, &most) && most <= 57000,
+			     PATIENCE_MS));
+	ASSERT_TRUE(WAIT_FOR(!time_wait_left(CLIENT, &least, &later) && least > most,
+			     PATIENCE_MS)) TH_LOG("%ju ms left, %ju before", (uintmax_t)least,
+						  (uintmax_t)most);
 	STEP("TIME_WAIT=1", "LISTEN=1 LAST_ACK=1");
 	CHECK(wire(CLIENT, PASS));
 	STEP("TIME_WAIT=1", "LISTEN=1");

@@ -807,12 +807,14 @@ struct stay {
 	uint64_t least, most;		/* it has been as long as that */
 };
 
-static int stay_begin(const struct net *net, struct stay *stay, int listener)
+/* The @i-th of them. */
+static int stay_begin(const struct net *net, struct stay stays[], unsigned int i,
+		      const struct pair listening[FAMILIES])
 {
+	struct stay *stay = &stays[i];
 	struct pair *p = &stay->pair;
 
-	pair_init(p, IPV4, PORT);
-	p->listener = listener;
+	*p = listening[i % FAMILIES];
 	if (pair_open(net, p))
 		return -1;
 	stay->begins_after = now_ms();
@@ -868,21 +870,20 @@ TEST_F_TIMEOUT(states, times_spent, SECONDS)
 	uint64_t least[STAYS], most[STAYS], told[GROUPS];
 	unsigned int i, g;
 	struct counters c;
-	int listener;
 
-	listener = tcp_listen(SERVER, IPV4, PORT);
-	ASSERT_LE(0, listener) TH_LOG("%s", why());
+	EACH(p)
+		CHECK(pair_listen(NET, p));
 	for (i = STAYS; i-- > groups[0].last;)
-		CHECK(stay_begin(NET, &stays[i], listener));
+		CHECK(stay_begin(NET, stays, i, self->pairs));
 	for (g = 1; g < GROUPS - 1; g++)
 		for (i = groups[g].last; i-- > groups[g - 1].last;)
 			stay_end(&stays[i], groups[g].ms);
 	for (i = 0; i < groups[0].last; i++) {
-		CHECK(stay_begin(NET, &stays[i], listener));
+		CHECK(stay_begin(NET, stays, i, self->pairs));
 		stay_end(&stays[i], groups[0].ms);
 	}
 	stay_end(&stays[STAYS - 1], groups[GROUPS - 1].ms);
-	CHECK(ss_shows(SERVER, ANY, "LISTEN=1"));
+	CHECK(ss_shows(SERVER, EACH_FAMILY, "LISTEN=1"));
 	CHECK(cli_read(SERVER, &c));
 	told[0] = c.dwell_p50_ms[ST_CLOSE_WAIT];
 	told[1] = c.dwell_p90_ms[ST_CLOSE_WAIT];
@@ -911,9 +912,8 @@ TEST_F_TIMEOUT(states, times_spent, SECONDS)
 	       (uintmax_t)most[STAYS - 1], (uintmax_t)told[GROUPS - 1]);
 	ASSERT_LE(least[STAYS - 1], told[GROUPS - 1]);
 	ASSERT_GE(most[STAYS - 1], told[GROUPS - 1]);
-	CHECK(edges(SERVER, 1, "CLOSE>LISTEN=1 CLOSE>SYN_RECV=100 SYN_RECV>ESTABLISHED=100 "
+	CHECK(edges(SERVER, 1, "CLOSE>LISTEN=3 CLOSE>SYN_RECV=100 SYN_RECV>ESTABLISHED=100 "
 		    "ESTABLISHED>CLOSE_WAIT=100 CLOSE_WAIT>LAST_ACK=100 LAST_ACK>CLOSE=100"));
-	close(listener);
 	free(stays);
 }
 

@@ -150,7 +150,7 @@ TEST_F_TIMEOUT(crowd, loads_among_many, 600)
 		.ends = END_ANY, .destinations = 40000, .ipv6_every = 8, .window = 32,
 	};
 	uint64_t start, load_ms, tw, audit_ms;
-	struct every every;
+	struct every every[FAMILIES];
 	struct counters c;
 
 	CHECK(net_new(&self->net));
@@ -163,7 +163,7 @@ TEST_F_TIMEOUT(crowd, loads_among_many, 600)
 	CHECK(traffic_stop(&self->traffic));
 	TH_LOG("%ju in TIME_WAIT after %ju ms", (uintmax_t)time_waits(&self->ns),
 	       (uintmax_t)(now_ms() - start));
-	CHECK(every_state_reach(&self->net, &every, 1));
+	CHECK(every_state_reach(&self->net, every));
 	CHECK(ns_note_seed(&self->net.client));
 	CHECK(ns_note_seed(&self->net.server));
 	CHECK(start_workers(&self->traffic, &self->ns, &churn));
@@ -183,8 +183,8 @@ TEST_F_TIMEOUT(crowd, loads_among_many, 600)
 	       (uintmax_t)audit_ms);
 	ASSERT_GE(in_state(&c.now, ST_ESTABLISHED), ESTABLISHED);
 	ASSERT_EQ(0, c.untracked + c.inexact);
-	CHECK(step(&self->net.client, ONLY_V4, EVERY_CLIENT));
-	CHECK(step(&self->net.server, ONLY_V4, EVERY_SERVER));
+	CHECK(step(&self->net.client, EACH_FAMILY, EVERY_CLIENT));
+	CHECK(step(&self->net.server, EACH_FAMILY, EVERY_SERVER));
 
 	CHECK(traffic_pause(&self->traffic));
 	CHECK(paused_as_ss(&self->ns));

@@ -39,35 +39,34 @@ static int begin(const struct net *net, struct every *e, enum family family)
 	return close_acknowledged(&p[EVERY_MINI].client);
 }
 
-int every_state_reach(const struct net *net, struct every every[], int families)
+int every_state_reach(const struct net *net, struct every every[FAMILIES])
 {
-	enum columns columns = families == FAMILIES ? EACH_FAMILY : ONLY_V4;
 	int f;
 
 	if (sysctl_set(&net->client, "net/ipv4/tcp_fastopen", "5") ||
 	    sysctl_set(&net->server, "net/ipv4/tcp_fastopen", "1538"))
 		return -1;
-	for (f = 0; f < families; f++)
+	for (f = 0; f < FAMILIES; f++)
 		if (begin(net, &every[f], f))
 			return -1;
-	if (ss_shows(&net->client, columns, "ESTABLISHED=3 FIN_WAIT2=2 FIN_WAIT2=1m TIME_WAIT=1 "
-		     "CLOSE_WAIT=1"))
+	if (ss_shows(&net->client, EACH_FAMILY, "ESTABLISHED=3 FIN_WAIT2=2 FIN_WAIT2=1m "
+		     "TIME_WAIT=1 CLOSE_WAIT=1"))
 		return -1;
 	/* FINs that cross; their acknowledgements are held. */
 	if (wire(&net->client, DELAY) || wire(&net->server, DELAY))
 		return -1;
-	for (f = 0; f < families; f++) {
+	for (f = 0; f < FAMILIES; f++) {
 		shutdown(every[f].pair[EVERY_CROSSED].client, SHUT_WR);
 		shutdown(every[f].pair[EVERY_CROSSED].server, SHUT_WR);
 	}
 	if (wire(&net->client, HOLD) || wire(&net->server, HOLD) ||
-	    ss_shows(&net->client, columns, "ESTABLISHED=2 FIN_WAIT2=2 FIN_WAIT2=1m TIME_WAIT=1 "
-		     "CLOSE_WAIT=1 CLOSING=1"))
+	    ss_shows(&net->client, EACH_FAMILY, "ESTABLISHED=2 FIN_WAIT2=2 FIN_WAIT2=1m "
+		     "TIME_WAIT=1 CLOSE_WAIT=1 CLOSING=1"))
 		return -1;
 	/* From here on what the server says is lost. */
 	if (wire(&net->server, LOSE) || wire(&net->client, PASS))
 		return -1;
-	for (f = 0; f < families; f++) {
+	for (f = 0; f < FAMILIES; f++) {
 		struct pair *p = every[f].pair;
 
 		shutdown(p[EVERY_HALF].client, SHUT_WR);
@@ -75,15 +74,15 @@ int every_state_reach(const struct net *net, struct every every[], int families)
 		if (pair_dial(net, &p[EVERY_REQUEST]) || fast_open(net, &p[EVERY_FASTOPEN]))
 			return -1;
 	}
-	return ss_shows(&net->client, columns, EVERY_CLIENT) ||
-	       ss_shows(&net->server, columns, EVERY_SERVER) ? -1 : 0;
+	return ss_shows(&net->client, EACH_FAMILY, EVERY_CLIENT) ||
+	       ss_shows(&net->server, EACH_FAMILY, EVERY_SERVER) ? -1 : 0;
 }
 
-void every_state_close(struct every every[], int families)
+void every_state_close(struct every every[FAMILIES])
 {
 	int f, i;
 
-	for (f = 0; f < families; f++) {
+	for (f = 0; f < FAMILIES; f++) {
 		for (i = 0; i < EVERY_PAIRS; i++) {
 			close_fd(&every[f].pair[i].client);
 			close_fd(&every[f].pair[i].server);

@@ -30,10 +30,10 @@ struct every {
 			"LAST_ACK=1 FIN_WAIT2=1 TIME_WAIT=1"
 
 /*
- * Of @families families, each at its place in @every. Nothing moves for a
- * while afterwards: what could, waits for an answer that is lost.
+ * Of each family, at its place in @every. Nothing moves for a while afterwards:
+ * what could, waits for an answer that is lost.
  */
-int every_state_reach(const struct net *net, struct every every[], int families);
-void every_state_close(struct every every[], int families);
+int every_state_reach(const struct net *net, struct every every[FAMILIES]);
+void every_state_close(struct every every[FAMILIES]);
 
 #endif

@@ -37,7 +37,7 @@ TEST_F_TIMEOUT(seed, every_state, 300)
 	struct counters c;
 	int i;
 
-	CHECK(every_state_reach(&self->net, self->every, FAMILIES));
+	CHECK(every_state_reach(&self->net, self->every));
 	CHECK(ns_note_seed(CLIENT));
 	CHECK(ns_note_seed(SERVER));
 	CHECK(module_load(NULL));
@@ -54,7 +54,7 @@ TEST_F_TIMEOUT(seed, every_state, 300)
 	CHECK(wire(SERVER, PASS));
 	CHECK(step(SERVER, EACH_FAMILY,
 		   "LISTEN=1 ESTABLISHED=3 CLOSE_WAIT=3 TIME_WAIT=1 FIN_WAIT2=1"));
-	every_state_close(self->every, FAMILIES);
+	every_state_close(self->every);
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
 	CHECK(audit_all());

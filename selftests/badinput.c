@@ -814,24 +814,24 @@ static const char *const hooked[] = {
 	"inet6_cleanup_sock",
 };
 
-/* Load a module that asks for another @name, of the same length, in its place. */
-static int load_without(const char *name)
+/*
+ * Load a module that asks for another @name, of the same length, in its place:
+ * *err is what becomes of that, and output() what the log then says with @words.
+ */
+static int load_without(const char *name, const char *words, int *err)
 {
 	const char *ko = from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko");
-	size_t last = strlen(name) - 1;
-	int err;
+	int last = strlen(name) - 1;
 
 	if (run(NULL, "grep -q %s %s && LC_ALL=C sed 's/%s/%.*sX/g' %s >" OTHER_KO, name, ko,
-		name, (int)last, name, ko))
+		name, last, name, ko))
 		return -1;
 	setenv("TCPSTATE_KO", OTHER_KO, 1);
-	err = module_load(NULL);
+	*err = module_load(NULL);
 	setenv("TCPSTATE_KO", ko, 1);
 	unlink(OTHER_KO);
-	if (!err)
-		return fail("it was loaded without %s", name);
-	return run(NULL, "dmesg | grep 'tcpstate: .*\\<%.*sX.*: refusing to load$' | tail -n 1",
-		   (int)last, name) || !*output() ? fail("the log does not name %s", name) : 0;
+	return run(NULL, "dmesg | grep 'tcpstate: .*\\<%.*sX.*%s$' | tail -n 1", last, name,
+		   words) || !*output() ? fail("the log does not name %s", name) : 0;
 }
 
 /* A kernel without one of them is refused, in a sentence that names it. */
@@ -840,12 +840,14 @@ TEST_F_TIMEOUT(badinput, function_missing, SECONDS)
 	struct kmsg_allowed allowed[] = { { .words = ": refusing to load" } };
 	struct ns *client = &self->rig.net.client;
 	unsigned int i;
+	int err;
 
 	CHECK(run(NULL, "mountpoint -q " TRACEFS " || mount -t tracefs tracefs " TRACEFS));
 	CHECK(module_unload());
 	CHECK(kmsg_check(&self->rig.log));
 	for (i = 0; i < ARRAY_SIZE(hooked); i++) {
-		CHECK(load_without(hooked[i]));
+		CHECK(load_without(hooked[i], ": refusing to load", &err));
+		ASSERT_NE(0, err) TH_LOG("it was loaded without %s", hooked[i]);
 		TH_LOG("%.*s", (int)strcspn(output(), "\n"), output());
 		ASSERT_TRUE(WAIT_FOR(nothing_left(), PATIENCE_MS)) TH_LOG("%s", why());
 		ASSERT_EQ(ENOENT, find_family());
@@ -860,6 +862,38 @@ TEST_F_TIMEOUT(badinput, function_missing, SECONDS)
 	CHECK(step(client, ONLY_V4, "TIME_WAIT=2"));
 	CHECK(pair_open(&self->rig.net, &self->p));
 	CHECK(step(client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=2"));
+	CHECK(cli_read(client, &self->before));
+}
+
+/*
+ * Without the one that only tells of bind() calls it is loaded all the same; that it
+ * does not know of them is logged and shown, and what else it counts is exact.
+ */
+TEST_F_TIMEOUT(badinput, return_probe_missing, SECONDS)
+{
+	struct kmsg_allowed allowed[] = { { .words = "are not counted" } };
+	struct ns *client = &self->rig.net.client;
+	int err;
+
+	CHECK(run(client, CLI "-j port summary | grep '\"bind_failures\":0,'"));
+	CHECK(module_unload());
+	CHECK(kmsg_check(&self->rig.log));
+	CHECK(ns_note_seed(client));
+	CHECK(ns_note_seed(&self->rig.net.server));
+	CHECK(load_without("inet_csk_get_port",
+			   ": bind() calls that find no port are not counted", &err));
+	ASSERT_EQ(0, err) TH_LOG("%s", why());
+	TH_LOG("%.*s", (int)strcspn(output(), "\n"), output());
+	CHECK(kmsg_check_allowing(&self->rig.log, allowed, 1));
+	ASSERT_EQ(1, allowed[0].seen);
+	CHECK(run(client, CLI "-j port summary | grep '\"bind_failures\":null,' | "
+		  "grep '\"connect_failures\":0,'"));
+	CHECK(run(client, CLI "port summary | grep '^bind() to 0  *- refused for want of a port'"));
+	CHECK(pair_to_time_wait(&self->p));
+	CHECK(step(client, ONLY_V4, "TIME_WAIT=2"));
+	CHECK(pair_open(&self->rig.net, &self->p));
+	CHECK(step(client, ONLY_V4, "ESTABLISHED=1 TIME_WAIT=2"));
+	CHECK(step(&self->rig.net.server, ONLY_V4, "LISTEN=1 ESTABLISHED=1"));
 	CHECK(cli_read(client, &self->before));
 }
 

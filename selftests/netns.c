@@ -193,6 +193,68 @@ TEST_F_TIMEOUT(netns, death_while_unloading, SECONDS)
 	}
 }
 
+#define LIVES	30
+#define PAIRS	40
+
+/* The first of each family has the listener of the others. */
+static int open_local(const struct ns *ns, struct pair p[], int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		pair_init(&p[i], i % FAMILIES, PORT + i % FAMILIES);
+		if (i >= FAMILIES)
+			p[i].listener = p[i - FAMILIES].listener;
+		if (pair_open_local(ns, &p[i]))
+			return -1;
+	}
+	return 0;
+}
+
+static void close_local(struct pair p[], int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		close_fd(&p[i].client);
+		close_fd(&p[i].server);
+		if (i < FAMILIES)
+			close_fd(&p[i].listener);
+	}
+}
+
+/*
+ * What was in namespaces that are dead, and what their CPUs had in stock, counts
+ * against no cap any more: else there would be nothing left of this one.
+ */
+TEST_F_TIMEOUT(netns, death_gives_back, SECONDS)
+{
+	struct pair p[PAIRS];
+	struct counters c;
+	struct ns ns;
+	int life, i;
+
+	CHECK(module_unload());
+	CHECK(module_load("max_connections=200 max_connections_netns=100"));
+	for (life = 0; life < LIVES; life++) {
+		CHECK(ns_new(&ns, NULL));
+		CHECK(open_local(&ns, p, PAIRS * 3 / 4));
+		for (i = 0; i < PAIRS * 3 / 4; i += 2)
+			CHECK(pair_to_time_wait(&p[i]));
+		ns_drop(&ns);
+		close_local(p, PAIRS * 3 / 4);
+		ASSERT_TRUE(WAIT_FOR(all_gone(&ns, 1), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+	}
+	CHECK(ns_new(&ns, NULL));
+	CHECK(open_local(&ns, p, PAIRS));
+	CHECK(cli_read(&ns, &c));
+	EXPECT_EQ(0, c.untracked) TH_LOG("after %d namespaces", life);
+	EXPECT_OK(step(&ns, ANY, "LISTEN=3 ESTABLISHED=80"));
+	EXPECT_OK(audit(&ns));
+	close_local(p, PAIRS);
+	ns_drop(&ns);
+}
+
 /* Nobody is in the namespace any more and it has no name: its sockets keep it. */
 TEST_F_TIMEOUT(netns, kept_by_its_sockets, SECONDS)
 {
@@ -221,25 +283,33 @@ TEST_F_TIMEOUT(netns, kept_by_its_sockets, SECONDS)
 /* A process accepts and closes in namespaces that its sockets are not of. */
 TEST_F_TIMEOUT(netns, moved_process, SECONDS)
 {
-	CHECK(pair_listen(&self->rig.net, &self->p));
-	CHECK(pair_dial(&self->rig.net, &self->p));
+	struct pair *p = &self->p, *q = &self->q;
+
+	CHECK(pair_listen(&self->rig.net, p));
+	CHECK(pair_listen(&self->rig.net, q));
+	CHECK(pair_dial(&self->rig.net, p));
+	CHECK(pair_dial(&self->rig.net, q));
 	CHECK(ns_enter(NAMED));
-	self->p.server = tcp_accept(self->p.listener);
-	ASSERT_GE(self->p.server, 0) TH_LOG("%s", why());
-	CHECK(step(CLIENT, ONLY_V4, "ESTABLISHED=1"));
-	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 ESTABLISHED=1"));
-	CHECK(step(NAMED, ONLY_V4, ""));
+	p->server = tcp_accept(p->listener);
+	q->server = tcp_accept(q->listener);
+	ASSERT_GE(p->server, 0) TH_LOG("%s", why());
+	ASSERT_GE(q->server, 0) TH_LOG("%s", why());
+	CHECK(step(CLIENT, BOTH, "ESTABLISHED=1"));
+	CHECK(step(SERVER, BOTH, "LISTEN=1 ESTABLISHED=1"));
+	CHECK(step(NAMED, BOTH, ""));
 	CHECK(ns_enter(NAMED));
-	CHECK(close_acknowledged(&self->p.server));
+	CHECK(close_acknowledged(&p->server));
+	CHECK(close_acknowledged(&q->server));
 	CHECK(ns_leave());
-	CHECK(step(CLIENT, ONLY_V4, "CLOSE_WAIT=1"));
-	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 FIN_WAIT2=1m"));
+	CHECK(step(CLIENT, BOTH, "CLOSE_WAIT=1"));
+	CHECK(step(SERVER, BOTH, "LISTEN=1 FIN_WAIT2=1m"));
 	CHECK(ns_enter(SERVER));
-	close_fd(&self->p.client);
+	close_fd(&p->client);
+	close_fd(&q->client);
 	CHECK(ns_leave());
-	CHECK(step(CLIENT, ONLY_V4, ""));
-	CHECK(step(SERVER, ONLY_V4, "LISTEN=1 TIME_WAIT=1"));
-	CHECK(step(NAMED, ONLY_V4, ""));
+	CHECK(step(CLIENT, BOTH, ""));
+	CHECK(step(SERVER, BOTH, "LISTEN=1 TIME_WAIT=1"));
+	CHECK(step(NAMED, BOTH, ""));
 }
 
 /* Namespaces that are older than the module, with and without connections. */
@@ -247,14 +317,16 @@ TEST_F_TIMEOUT(netns, older_than_the_module, SECONDS)
 {
 	CHECK(module_unload());
 	CHECK(pair_open(&self->rig.net, &self->p));
+	CHECK(pair_open(&self->rig.net, &self->q));
 	CHECK(pair_to_time_wait(&self->p));
+	CHECK(pair_to_time_wait(&self->q));
 	CHECK(ns_note_seed(CLIENT));
 	CHECK(ns_note_seed(SERVER));
 	CHECK(module_load(NULL));
-	CHECK(step(CLIENT, ONLY_V4, "TIME_WAIT=1"));
-	CHECK(step(SERVER, ONLY_V4, "LISTEN=1"));
+	CHECK(step(CLIENT, BOTH, "TIME_WAIT=1"));
+	CHECK(step(SERVER, BOTH, "LISTEN=1"));
 	CHECK(step(NAMED, ANY, ""));
-	CHECK(pair_open_local(NAMED, &self->q));
+	CHECK(pair_open_local(NAMED, &self->r));
 	CHECK(step(NAMED, ONLY_V6, "LISTEN=1 ESTABLISHED=2"));
 }
 

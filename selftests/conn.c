@@ -353,51 +353,130 @@ TEST_F_TIMEOUT(conn, same_as_ss, SECONDS)
 	CHECK(wire(&net->server, PASS));
 }
 
-/* Sockets that stay as they are among others that come and go. */
+/* Each ends as a mini-socket, in TIME_WAIT or in FIN_WAIT2, at the client or the server. */
+static int leave_minis(struct pair *p, int n)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < n && !rc; i++, p++) {
+		bool server = i & 1;
+
+		if (i & 2)
+			rc = close_acknowledged(server ? &p->server : &p->client);
+		else
+			rc = server ? pair_to_server_time_wait(p) : pair_to_time_wait(p);
+	}
+	return rc;
+}
+
+struct resumed {
+	size_t most;			/* listed at once */
+	int with_minis;			/* how often those were demanded, too */
+};
+
+/*
+ * What ss has shown is listed once and as it was, mini-sockets at least @until. The
+ * oldest are of it, and no mini-sockets: these are the younger ones.
+ */
+static int resumes(int fd, const struct conn_list *still, uint64_t until, struct resumed *done)
+{
+	const struct told_conn *is, *was;
+	struct conn_list list;
+	bool minis;
+	size_t i;
+	int rc;
+
+	if (conn_list(fd, &(struct conn_filter){ }, &list))
+		return -1;
+	minis = now_ms() < until;
+	done->with_minis += minis;
+	conn_list_sort(&list);
+	rc = list.error ? fail("conn-get: %s", list.sentence) : conn_list_unique(&list);
+	for (i = 0; !rc && i < still->n; i++) {
+		was = &still->conn[i];
+		if (was->mini && !minis)
+			continue;
+		is = conn_list_find(&list, was);
+		if (!is || is->state != was->state || is->mini != was->mini)
+			rc = fail("of port %u, in %s: %s", was->sport, state_name[was->state],
+				  is ? state_name[is->state] : "nothing");
+	}
+	done->most = list.n > done->most ? list.n : done->most;
+	conn_list_free(&list);
+	if (rc)
+		return rc;
+	rc = conn_list(fd, &(struct conn_filter){ .top = OLDEST }, &list);
+	if (rc)
+		return rc;
+	conn_list_sort(&list);
+	rc = list.error ? fail("conn-get: %s", list.sentence) : conn_list_unique(&list);
+	if (!rc && list.n != OLDEST)
+		rc = fail("%zu of the oldest", list.n);
+	for (i = 0; !rc && i < list.n; i++) {
+		was = conn_list_find(still, &list.conn[i]);
+		if (!was || was->mini)
+			rc = fail("port %u is of the oldest", list.conn[i].sport);
+	}
+	conn_list_free(&list);
+	return rc;
+}
+
+/* What stays as it is, mini-sockets of either kind too, among what comes and goes. */
 TEST_F_TIMEOUT(conn, resumes_exactly, SECONDS)
 {
 	static const struct traffic_spec churn = {
 		.ends = END_ANY, .destinations = 200, .ipv6_every = 3, .window = 32,
 	};
-	const struct ns *ns = &self->rig.net.client;
-	struct conn_list still, list;
+	const struct net *net = &self->rig.net;
+	const struct ns *const ns[] = { &net->client, &net->server };
 	/* What is slow has many more there by the time that it has listed some. */
-	int rounds = slowness() > 1 ? 3 : 30, round, fd;
-	size_t most = 0, i;
+	int rounds = slowness() > 1 ? 3 : 30, minis = 600 / slowness() / 4 * 4;
+	struct resumed done[2] = { };
+	struct conn_list still[2];
+	int round, fd[2], i, j;
+	char expected[160];
+	uint64_t until;
 
-	CHECK(traffic_settings(ns));
-	CHECK(open_group(&self->rig.net, self->listener, self->pair[G_ALIVE]));
-	fd = socket_for(ns);
-	ASSERT_LE(0, fd);
-	CHECK(conn_list(fd, &(struct conn_filter){ }, &still));
-	ASSERT_EQ(PER_GROUP, still.n);
-	conn_list_sort(&still);
-	CHECK(traffic_init(&self->traffic));
-	for (i = 0; i < 3; i++)
-		CHECK(traffic_add(&self->traffic, ns, PORT + 100 * (i + 1), &churn));
-	for (round = 0; round < rounds; round++) {
-		CHECK(conn_list(fd, &(struct conn_filter){ }, &list));
-		ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
-		conn_list_sort(&list);
-		CHECK(conn_list_unique(&list));
-		for (i = 0; i < still.n; i++)
-			ASSERT_NE(NULL, conn_list_find(&list, &still.conn[i]));
-		most = list.n > most ? list.n : most;
-		conn_list_free(&list);
+	CHECK(open_group(net, self->listener, self->pair[G_ALIVE]));
+	/* They last for a minute. */
+	until = now_ms() + 59000;
+	for (i = 0; i < minis; i++) {
+		struct pair *p = &self->pair[G_TIMED][i];
 
-		CHECK(conn_list(fd, &(struct conn_filter){ .top = 1000 }, &list));
-		ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
-		ASSERT_EQ(1000, list.n);
-		conn_list_sort(&list);
-		CHECK(conn_list_unique(&list));
-		for (i = 0; i < list.n; i++)
-			ASSERT_NE(NULL, conn_list_find(&still, &list.conn[i]));
-		conn_list_free(&list);
+		p->listener = self->listener[p->family];
+		CHECK(pair_open(net, p));
+		/* The fixture's. */
+		p->listener = -1;
 	}
-	TH_LOG("%zu still ones among up to %zu, %ju came and went", still.n, most,
-	       (uintmax_t)traffic_done(&self->traffic));
-	conn_list_free(&still);
-	close(fd);
+	CHECK(leave_minis(self->pair[G_TIMED], minis));
+	for (i = 0; i < 2; i++) {
+		snprintf(expected, sizeof(expected), "LISTEN=%d ESTABLISHED=%d TIME_WAIT=%d "
+			 "FIN_WAIT2=%dm CLOSE_WAIT=%d", i * FAMILIES, PER_GROUP, minis / 4,
+			 minis / 4, minis / 4);
+		CHECK(ss_shows(ns[i], ANY, expected));
+		CHECK(ss_list(ns[i], &still[i]));
+		ASSERT_EQ(PER_GROUP + minis * 3 / 4 + i * FAMILIES, still[i].n);
+		conn_list_sort(&still[i]);
+		fd[i] = socket_for(ns[i]);
+		ASSERT_LE(0, fd[i]);
+	}
+	CHECK(traffic_init(&self->traffic));
+	for (i = 0; i < 2; i++) {
+		CHECK(traffic_settings(ns[i]));
+		for (j = 0; j < 2; j++)
+			CHECK(traffic_add(&self->traffic, ns[i], PORT + 100 * (j + 1), &churn));
+	}
+	for (round = 0; round < rounds; round++)
+		for (i = 0; i < 2; i++)
+			CHECK(resumes(fd[i], &still[i], until, &done[i]));
+	TH_LOG("%ju came and went", (uintmax_t)traffic_done(&self->traffic));
+	for (i = 0; i < 2; i++) {
+		TH_LOG("%zu still ones among up to %zu; %d of %d times with %d mini-sockets",
+		       still[i].n, done[i].most, done[i].with_minis, rounds, minis / 2);
+		EXPECT_LT(0, done[i].with_minis);
+		conn_list_free(&still[i]);
+		close(fd[i]);
+	}
 }
 
 static size_t count(int fd, struct conn_filter filter)
@@ -447,12 +526,27 @@ static int change(struct pair *p, int state, struct change *change)
 	return 0;
 }
 
+/* Of which ss leaves out what is less than a second; its jiffies are 10 ms or shorter. */
+static int times_out_as_ss_says(const struct told_conn *c, const struct conn_list *before,
+				const struct conn_list *after)
+{
+	const struct told_conn *first = conn_list_find(before, c), *last = conn_list_find(after, c);
+
+	if (!first || !last || !first->mini || !last->timeout_ms)
+		return fail("ss does not show a mini-socket of port %u", c->sport);
+	if (c->timeout_ms > first->timeout_ms + 1000 || c->timeout_ms + 10 < last->timeout_ms)
+		return fail("%ju ms are left, ss had %ju ms before and has %ju after",
+			    (uintmax_t)c->timeout_ms, (uintmax_t)first->timeout_ms,
+			    (uintmax_t)last->timeout_ms);
+	return 0;
+}
+
 TEST_F_TIMEOUT(conn, filters, SECONDS)
 {
 	const struct net *net = &self->rig.net;
 	struct change changes[FAMILIES][2];
 	struct pair p[FAMILIES][3];
-	struct conn_list list;
+	struct conn_list list, before, after;
 	uint64_t asked, told, widest = 0;
 	int fd, f, i;
 	uint32_t both;
@@ -514,9 +608,13 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 
 	/* What has changed since: its age is known to the millisecond. */
 	both = 1 << ST_CLOSE_WAIT | 1 << ST_TIME_WAIT;
+	CHECK(ss_list(&net->client, &before));
 	asked = now_ms();
 	CHECK(conn_list(fd, &(struct conn_filter){ .states = both }, &list));
 	told = now_ms();
+	CHECK(ss_list(&net->client, &after));
+	conn_list_sort(&before);
+	conn_list_sort(&after);
 	ASSERT_EQ(6, list.n);
 	for (i = 0; i < 6; i++) {
 		const struct told_conn *c = &list.conn[i];
@@ -530,13 +628,13 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 			widest = told - asked + ch->to - ch->from;
 		EXPECT_EQ(c->state == ST_TIME_WAIT, c->mini);
 		EXPECT_EQ(c->state == ST_CLOSE_WAIT, !!c->inode);
-		if (c->mini) {
-			EXPECT_GE(62000, c->timeout_ms);
-			EXPECT_LE(59000 - (told - ch->from), c->timeout_ms);
-		}
+		if (c->mini)
+			EXPECT_OK(times_out_as_ss_says(c, &before, &after));
 	}
 	TH_LOG("ages are what a clock says to %ju ms", (uintmax_t)widest);
 	conn_list_free(&list);
+	conn_list_free(&before);
+	conn_list_free(&after);
 	close(fd);
 	for (f = IPV4; f < FAMILIES; f++)
 		for (i = 0; i < 3; i++)

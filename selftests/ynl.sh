@@ -16,9 +16,7 @@ ns=tcpstate-$$-$RANDOM
 [[ -e $cli ]] || skip_all "there is no $cli"
 
 # Checking the specification against its schema takes longer than all else: once will do.
-ynl() {
-	python3 "$cli" --spec "$spec" --no-schema --output-json "$@"
-}
+ynl=(python3 "$cli" --spec "$spec" --no-schema --output-json)
 
 inside() {
 	ip netns exec "$ns" "$@"
@@ -62,10 +60,10 @@ read_all() {
 
 	for _ in 1 2 3 4 5; do
 		before=$(by_ss)
-		inside python3 "$cli" --spec "$spec" --no-schema --output-json --do state-get >"$tmp/raw" ||
+		inside "${ynl[@]}" --do state-get >"$tmp/raw" ||
 			return 1
 		jq -S "$of_ynl" "$tmp/raw" >"$tmp/ynl"
-		ynl --dump state-get >"$tmp/dump" || return 1
+		"${ynl[@]}" --dump state-get >"$tmp/dump" || return 1
 		inside tcpstate-cli -j state | jq -S "$of_cli" >"$tmp/cli"
 		by_ss >"$tmp/ss"
 		[[ $before != "$(<"$tmp/ss")" ]] || return 0
@@ -85,6 +83,49 @@ dump_merged() {
 		diff - "$tmp/ynl"
 }
 
+# same_rows OF OP JSON OBJECT ROW: what ynl dumps of our namespace is what tcpstate-cli
+# lists, row by row: ROW makes a line of either, with the keys as tcpstate-cli has them.
+# OF is "inside", or nothing where only the initial namespace may dump. Between the
+# two a TIME_WAIT may end.
+same_rows() {
+	local of=$1 op=$2 json=$3 object=$4 row=$5
+
+	for _ in 1 2 3; do
+		$of "${ynl[@]}" --dump "$op" --json "$json" >"$tmp/dump" || return
+		jq -r --argjson ino "$ino" "map(select(.\"netns-ino\" == \$ino) |
+			with_entries(.key |= gsub(\"-\"; \"_\"))) | .[] | $row" "$tmp/dump" | sort >"$tmp/ynl.rows"
+		# shellcheck disable=SC2086 # several words
+		inside tcpstate-cli -j $object | jq -r "[.] | flatten | .[] | $row" | sort >"$tmp/cli.rows"
+		[[ -s $tmp/ynl.rows ]] && cmp -s "$tmp/ynl.rows" "$tmp/cli.rows" && return
+	done
+	diff "$tmp/ynl.rows" "$tmp/cli.rows"
+	return 1
+}
+
+leak_told() {
+	inside tcpstate-cli | grep -q close-wait-leak
+}
+
+# The alert of what is in CLOSE_WAIT is cleared and raised again for as long as ynl
+# listens, which it does for so many seconds before it looks what has come.
+edge_heard() {
+	local listener
+
+	inside "${ynl[@]}" --subscribe alerts --sleep $((4 * ${TCPSTATE_SLOW:-1})) >"$tmp/heard" &
+	listener=$!
+	while kill -0 $listener 2>/dev/null; do
+		inside tcpstate-cli config set close-wait-warning 590 || return
+		wait_for 60 eval '! leak_told' || return
+		inside tcpstate-cli config set close-wait-warning 1 || return
+		wait_for 60 leak_told || return
+	done
+	wait $listener || return
+	jq -e '[.[] | select(.name == "alert-ntf") | .msg | select(.event == "close-wait-leak") |
+		.severity] | contains(["warning"])' "$tmp/heard" && return
+	cat "$tmp/heard"
+	return 1
+}
+
 # refused SENTENCE COMMAND...: ynl ends with 1 and shows the kernel's sentence.
 refused() {
 	local sentence=$1 said rc=0
@@ -96,7 +137,7 @@ refused() {
 	return 1
 }
 
-plan 15
+plan 27
 log_begin
 tmp=$(mktemp -d)
 at_exit "rm -rf $tmp"
@@ -145,17 +186,37 @@ same "times of the states left are in its histograms" true "$(jq '
 	[.state[] | select(.dwell) | .state as $s | (.dwell | length == 24) and
 		(.dwell | add) == ([$left[] | select(.key == $s).value] | add)] | length > 5 and all' "$tmp/raw")"
 same "asked for one state, it tells of no other" '["netns-ino","age-ms","state"] ["listen"] 2' "$(
-	inside python3 "$cli" --spec "$spec" --no-schema --output-json \
-		--do state-get --json '{"only": "listen"}' |
+	inside "${ynl[@]}" --do state-get --json '{"only": "listen"}' |
 		jq -r '"\(keys_unsorted) \([.state[].state]) \(.state[0].sockets)"')"
 check "a dump tells of this namespace the same" dump_merged
 same "an audit is exact: it walked what is counted" "1 true true" "$(
-	inside python3 "$cli" --spec "$spec" --no-schema --output-json \
-		--do audit --json '{"rechecks": 3}' |
+	inside "${ynl[@]}" --do audit --json '{"rechecks": 3}' |
 		jq -r '"\(.exact) \(.state | all(.walked == .counted)) \(.state | any(.walked > 0))"')"
 same "a dump of audits is exact, for each namespace" "[1] true" "$(
-	ynl --dump audit --json '{"rechecks": 3}' |
+	"${ynl[@]}" --dump audit --json '{"rechecks": 3}' |
 		jq -r --argjson ino "$ino" '"\(map(.exact) | unique) \(any(."netns-ino" == $ino))"')"
+check "conn-get: what it dumps is what tcpstate-cli lists" \
+	same_rows inside conn-get '{}' conn \
+	'"\(.cookie) \(.state | ascii_upcase | gsub("-"; "_")) \(.sport) \(.dport)"'
+check "conn-get: filtered alike" same_rows inside conn-get '{"states": 256, "sport": 7000}' \
+	"conn state close-wait sport 7000" '"\(.cookie) \(.dport)"'
+same "ss shows as many" "$(inside ss -Htn state close-wait sport = 7000 | wc -l)" "$(wc -l <"$tmp/ynl.rows")"
+check "dest-get: likewise" same_rows inside dest-get '{}' dest '"\(.dport) \(.used) \(.capacity) \(.opens)"'
+check "port-get: likewise" same_rows inside port-get '{}' port '"\(.port) \(.sockets) \(.close_wait) \(.listen)"'
+check "port-summary-get: likewise" same_rows "" port-summary-get '{}' "port summary" \
+	'"\(.low) \(.high) \(.destinations) \(.bind_failures)"'
+same "what its walk counts, too" \
+	"$(inside tcpstate-cli -j port summary | jq -r '"\(.reserved) \(.in_use)"')" "$(
+	inside "${ynl[@]}" --do port-summary-get --json '{"walk": true}' | jq -r '"\(.reserved) \(."in-use")"')"
+check "owner-get: likewise" same_rows inside owner-get '{"by": "pid"}' "owner by pid" \
+	'"\(.pid // .key) \(.connections) \(.close_wait) \(.time_wait_made)"'
+ynl_set=$(inside "${ynl[@]}" --do config --json '{"close-wait-critical": 601}' | jq '."close-wait-critical"')
+same "config: what ynl sets, it is told" 601 "$ynl_set"
+check "config: and so is tcpstate-cli" same_rows "" config '{}' config \
+	'"\(.port_room_warning) \(.time_wait_critical) \(.close_wait_warning) \(.close_wait_critical)"'
+check "alerts: ynl hears an edge" edge_heard
+check "alert-get: what it dumps is what tcpstate-cli shows" same_rows inside alert-get '{}' "" \
+	'(.alerts? // [.] | .[] | "\(.event) \(.severity) \(.threshold)")'
 check "refused: an audit without its attribute" \
 	refused "the attribute rechecks is missing" python3 "$cli" --spec "$spec" --do audit
 check "refused: a state that there is none of" \

@@ -21,6 +21,11 @@
 #error "tcpstate supports Linux 5.10 and later"
 #endif
 
+/* See tcpstate_synchronize_hooks(). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 18, 0) && defined(CONFIG_PREEMPTION)
+#error "tcpstate needs Linux 5.18 or later where the kernel is preemptible (CONFIG_PREEMPTION)"
+#endif
+
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_REGS
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 #error "tcpstate needs CONFIG_DYNAMIC_FTRACE_WITH_ARGS or _REGS to follow mini-sockets"
@@ -151,9 +156,10 @@ static inline bool tcpstate_net_made(const struct net *net)
  *	and what the hook announces
  *
  * The tracepoint fires before the state is stored, possibly in preemptible
- * code. Before 5.18 synchronize_rcu_tasks() is not exported; those kernels
- * as Debian builds them do not preempt the kernel, so that synchronize_rcu()
- * waits for the same.
+ * code. Before 5.18 synchronize_rcu_tasks() is not exported: synchronize_rcu()
+ * waits for the same only where the kernel does not preempt itself, as Debian
+ * builds those. Where it does, the module does not build: a walk could find a
+ * state that a task, preempted before the hooks acted, is about to change.
  */
 static inline void tcpstate_synchronize_hooks(void)
 {

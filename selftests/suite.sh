@@ -8,7 +8,7 @@
 # failed said, and as the last line 'N passed, N failed' (', N skipped' when any were).
 # Exits 0 only if nothing failed and every test was heard of.
 #
-#   -H	test the harness itself, too, on the first of the KERNELs
+#   -H	test the harness itself, too, on the first of the KERNELs, and 'make demo'
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
 #   -q	what takes long on one of the kernels only, that which settings names, and
 #	with smaller numbers in some (TCPSTATE_QUICK in their environment)
@@ -148,6 +148,17 @@ add() {
 	done < <(sed -n 's/^# note: //p' "$out")
 }
 
+# The demo prints no KTAP: it has passed if it ended with 0, having said what it says
+# at its end when all was as it should be.
+demo_verdict() {
+	local ok=1
+
+	grep -q '^At every stop tcpstate and ss agreed' "$work/demo" || ended[demo]=$((ended[demo] ? ended[demo] : 1))
+	((ended[demo] == 0)) || ok=0
+	echo "# results: demo: $ok passed, $((!ok)) failed, 0 skipped
+# $ok passed, $((!ok)) failed" >>"$work/demo"
+}
+
 # Per test and kernel how many of its results passed, failed and were skipped.
 table() {
 	local t k cell
@@ -189,6 +200,9 @@ done
 if ((harness)); then
 	wait_below "$jobs"
 	start harness "$here/vm/selftest.sh" "${kernels[0]}"
+	wait_below "$jobs"
+	# as who types it has it: without what this make was told
+	start demo env -u MAKEFLAGS -u KERNEL make --no-print-directory -C "$here/.." demo
 fi
 if ((plants)); then
 	wait_below "$jobs"
@@ -200,7 +214,11 @@ for k in "${kernels[@]}"; do
 	version=$(sed -n 's/^# \([0-9][^ ]*\): booted.*/\1/p' "$work/$k" | head -n 1)
 	add "$k" "${counts[$k]}" "${version:-$k}"
 done
-((harness == 0)) || add harness 0 harness
+if ((harness)); then
+	add harness 0 harness
+	demo_verdict
+	add demo 1 demo
+fi
 ((plants == 0)) || add plants 0 "planted bugs"
 
 # failures NAME: what the tests of that run that failed said, once more: whoever

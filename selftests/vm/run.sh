@@ -114,6 +114,10 @@ need() {
 total=$# count=0 passed=0 failed=0 skipped=0
 skips=() notes=() logs=() left=() extra=0 reboots=0
 
+# What booting may take on a machine that has nothing else to do; beyond it there is a
+# note.
+boot_seconds=15
+
 # Results of the test that runs now.
 reset_test() {
 	plan='' results=0 bads=() notok=0 skipwhy='' subskips=() test_start=$SECONDS
@@ -215,7 +219,7 @@ trouble='BUG:|WARNING:|Oops|cut here|Kernel panic|rcu.*(stall|detected)|soft loc
 vm() {
 	local smp=$1 mem=$2 mode=$3 append=$4 tests=() names=() limits=() t
 	local token line='' part='' log begun=0 cpus name='' deadline slack=1 verdict=0 status=-1 why blank=0
-	local start=$EPOCHREALTIME
+	local start=$EPOCHREALTIME booted
 	shift 4
 
 	for t; do
@@ -253,7 +257,11 @@ vm() {
 		case $line in
 		"$token boot "*)
 			read -r _ _ _ cpus t <<<"$line"
-			((raw)) || echo "# $t: booted in $(since "$start") s ($cpus CPU, $mem MB${append:+, $append}), log $log"
+			booted=$(since "$start")
+			((raw)) || echo "# $t: booted in $booted s ($cpus CPU, $mem MB${append:+, $append}), log $log"
+			if ((raw == 0 && slow == 1 && ${booted%.*} >= boot_seconds)); then
+				notes+=("it took $booted s from the start of a machine to its first test, more than $boot_seconds")
+			fi
 			if ((cpus != ${smp%%,*})); then
 				echo "# it was to have ${smp%%,*} CPUs"
 				extra=$((extra + 1))

@@ -232,7 +232,9 @@ check_prototypes() {
 }
 
 # What README says of a server, below a DESTDIR: 'make', what 'make install' puts
-# where, that it runs there, and that 'make uninstall' leaves nothing of it.
+# where, that it runs there, and that 'make uninstall' leaves nothing of it; and with
+# DKMS, that what it is given builds by what dkms.conf says. The tree has no DKMS: its
+# part is played as it would (it reads dkms.conf so, with these variables set).
 check_install() {
 	local release prefix root=/out/install/root log=$out/install/log arguments
 
@@ -261,6 +263,23 @@ check_install() {
 		tree make "${arguments[@]}" uninstall >"$log" 2>&1 || { cat "$log"; return 1; }
 		installed
 	done
+	# shellcheck disable=SC2016
+	tree bash -euc '
+		release=$1 dkms_tree=$2 kernel_source_dir=/lib/modules/$1/build
+		. ./dkms.conf
+		given=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build
+		set -- TCPSTATE_BUILD=/out/install/build RELEASE="$release" PREFIX="$dkms_tree/usr" \
+			DKMS=true dkms_source="$given"
+		make "$@" install
+		cd "$given"
+		. ./dkms.conf
+		eval "${MAKE[0]}"
+		test "$(modinfo -F version "$BUILT_MODULE_NAME.ko")" = "$PACKAGE_VERSION"
+		eval "$CLEAN"
+		cd /src
+		make "$@" uninstall-dkms
+		test ! -e "$given"
+	' bash "$release" /out/install/root/dkms >"$log" 2>&1 || { cat "$log"; return 1; }
 }
 
 installed() {

@@ -40,15 +40,24 @@ FIXTURE_TEARDOWN(many)
 	EXPECT_OK(room_down(&self->base));
 }
 
-/* @each connections to destination number @n. */
-static int open_to(const struct ns *ns, unsigned int n, unsigned int each, struct crowd *crowd)
+/* @each connections to destination number @n; in IPv6 it is behind the wire. */
+static int open_in(const struct ns *ns, enum family family, unsigned int n, unsigned int each,
+		   struct crowd *crowd)
 {
 	struct in_addr addr = { htonl(DESTINATION(n)) };
-	char host[INET_ADDRSTRLEN];
-	struct target target = { .family = IPV4, .host = host, .port = PORT, .deferred = true };
+	char host[INET6_ADDRSTRLEN];
+	struct target target = { .family = family, .host = host, .port = PORT, .deferred = true };
 
-	inet_ntop(AF_INET, &addr, host, sizeof(host));
+	if (family == IPV6)
+		snprintf(host, sizeof(host), "fd09::7f01:%x", n);
+	else
+		inet_ntop(AF_INET, &addr, host, sizeof(host));
 	return open_until_refused(ns, &target, crowd, each) == (int)each ? 0 : -1;
+}
+
+static int open_to(const struct ns *ns, unsigned int n, unsigned int each, struct crowd *crowd)
+{
+	return open_in(ns, IPV4, n, each, crowd);
 }
 
 /* @n connections from @ns, each to a destination of its own, and each over at once. */
@@ -90,7 +99,7 @@ static int top(const struct ns *ns, char *all, size_t size)
 	return status ? fail("tcpstate-cli dest top ended with %d", status) : 0;
 }
 
-/* 10,000 destinations, ten of them fuller than the others. */
+/* 10,000 destinations, ten of them fuller than the others; every other one in IPv6. */
 TEST_F_TIMEOUT(many, top, SECONDS)
 {
 	char announced[1024], counted[1024];
@@ -99,18 +108,20 @@ TEST_F_TIMEOUT(many, top, SECONDS)
 
 	CHECK(cheap_connections(CLIENT));
 	for (i = 0; i < 10000; i++)
-		CHECK(open_to(CLIENT, i, i % 1000 == 7 ? 2 + i / 1000 : 1, CROWD));
+		CHECK(open_in(CLIENT, (i + i / 1000) % 2 ? IPV6 : IPV4, i,
+			      i % 1000 == 7 ? 2 + i / 1000 : 1, CROWD));
 	CHECK(summary_read(CLIENT, &summary));
 	ASSERT_EQ(10000, summary.destinations);
 	ASSERT_EQ(0, summary.destinations_dropped);
 	CHECK(top(CLIENT, announced, sizeof(announced)));
-	CHECK(run(CLIENT, "ss -Htn state syn-sent | awk '{ sub(/:[0-9]*$/, \"\", $4); n[$4]++ } "
-		  "END { for (d in n) print n[d], d }' | sort -k1,1nr | head -n %u | tr '\\n' ' '",
+	CHECK(run(CLIENT, "ss -Htn state syn-sent | awk '{ sub(/:[0-9]*$/, \"\", $4); "
+		  "gsub(/[][]/, \"\", $4); n[$4]++ } END { for (d in n) print n[d], d }' | "
+		  "sort -k1,1nr | head -n %u | tr '\\n' ' '",
 		  TOP));
 	snprintf(counted, sizeof(counted), "%s", output());
 	ASSERT_STREQ(counted, announced);
 	/* All of them, once each. */
-	CHECK(run(CLIENT, "tcpstate-cli -j dest | grep -o '\"daddr\": *\"[0-9.]*\"' | sort | "
+	CHECK(run(CLIENT, "tcpstate-cli -j dest | grep -o '\"daddr\": *\"[0-9a-f.:]*\"' | sort | "
 		  "uniq -c | awk '$1 != 1 { exit 1 } END { exit NR != 10000 }'"));
 	CHECK(same_as_ss(CLIENT));
 }

@@ -510,6 +510,46 @@ TEST_F_TIMEOUT(room, time_wait_used_up, SECONDS)
 }
 
 /*
+ * The same with the range as it is by default. connect() tries the ports of one parity
+ * before those of the other, which it would look through again for each of these once
+ * they are used: they are used up first here, by a range that begins with them.
+ */
+TEST_F_TIMEOUT(dest, default_range_in_time_wait, SECONDS)
+{
+	const int ports = 60999 - 32768 + 1;
+	struct target target = { .family = IPV4, .port = PORT };
+	uint64_t start = now_ms();
+	struct room room;
+	int n;
+
+	if (slowness() > 1)
+		SKIP(return, "28,232 connections take longer here than TIME_WAIT does");
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "65536"));
+	CHECK(range_set(CLIENT, 32769, 60999));
+	n = short_until_refused(NET, &target, &self->base.pair, ports / 2);
+	ASSERT_EQ(ports / 2, n) TH_LOG("%s", why());
+	close_fd(&self->base.pair.listener);
+	CHECK(range_set(CLIENT, 32768, 60999));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(ports, room.capacity);
+	ASSERT_EQ(ports / 2, room.used);
+	n = short_until_refused(NET, &target, &self->base.pair, ports);
+	TH_LOG("%d of %ju opened until one was refused, in %ju ms", n, room.capacity - room.used,
+	       (uintmax_t)(now_ms() - start));
+	ASSERT_EQ(room.capacity - room.used, (uint64_t)n) TH_LOG("%s", why());
+	CHECK(run(CLIENT, "ss -Htan state time-wait | wc -l"));
+	ASSERT_EQ(ports, atoi(output()));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_EQ(ports, room.used);
+	ASSERT_EQ(ports, room.time_wait);
+	ASSERT_EQ(0, room.reusable);
+	ASSERT_EQ(ports, room.opens);
+	ASSERT_EQ(1, room.failures);
+	CHECK(same_as_ss(CLIENT));
+}
+
+/*
  * 23: after how long. Of two ports in TIME_WAIT, to two destinations, that of
  * @second is the younger one. What is said to be reusable connect() takes; and
  * when it takes the younger, the older is said to be. Return after how many

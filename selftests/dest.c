@@ -847,6 +847,61 @@ TEST_F_TIMEOUT(dest, minutes_ahead, 600)
 	ASSERT_EQ(1, room.failures);
 }
 
+/*
+ * With TIME_WAIT: for a minute no faster than ports come back, then faster. What is told
+ * then is when connect() is refused.
+ */
+TEST_F_TIMEOUT(dest, forecast_in_time_wait, SECONDS)
+{
+	const unsigned int ports = 2000 / slowness();
+	const unsigned int slow = 20 / slowness(), fast = 50 / slowness();
+	struct target target = { .family = IPV4, .port = PORT };
+	struct pair *p = &self->base.pair;
+	bool refused = false;
+	uint64_t asked;
+	struct room room;
+	double took;
+
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "4096"));
+	CHECK(range_set(CLIENT, 20000, 20000 + ports - 1));
+	AT_PACE(slow, 60000, {
+		CHECK(pair_open(NET, p));
+		CHECK(pair_to_time_wait(p));
+	});
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("%.1f opened per second, %ju of %ju used, full in %.1f s", room.open_rate, room.used,
+	       room.capacity, room.eta_s);
+	ASSERT_LT(room.eta_s, 0);
+	/* Until the rate is that of these alone. */
+	AT_PACE(fast, 11000, {
+		CHECK(pair_open(NET, p));
+		CHECK(pair_to_time_wait(p));
+	});
+	asked = now_ms();
+	CHECK(room_read(CLIENT, &target, &room));
+	AT_PACE(fast, PATIENCE_MS, {
+		int err;
+
+		p->client = target_socket(CLIENT, &target);
+		err = target_dial_blocking(p->client, &target);
+		if (err == EADDRNOTAVAIL) {
+			refused = true;
+			break;
+		}
+		ASSERT_EQ(0, err);
+		p->server = tcp_accept(p->listener);
+		ASSERT_LE(0, p->server) TH_LOG("%s", why());
+		CHECK(pair_to_time_wait(p));
+	});
+	took = (now_ms() - asked) / 1000.;
+	TH_LOG("%.1f opened per second, %ju of %ju used, full in %.1f s; "
+	       "connect() was refused after %.1f s", room.open_rate, room.used, room.capacity,
+	       room.eta_s, took);
+	ASSERT_TRUE(refused);
+	ASSERT_TRUE(about(took, room.eta_s, 10));
+}
+
 /* A rate that can go on for ever is never full; the most that can is told. */
 TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 {

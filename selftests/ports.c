@@ -730,6 +730,53 @@ TEST_F_TIMEOUT(ports, as_ss, SECONDS)
 	pair_close(&last);
 }
 
+/* Bind to @port, and connect from it. */
+static int dial_from(const struct ns *ns, const struct target *target, uint16_t port,
+		     struct crowd *crowd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = client_address(&sa, target->family, port);
+	int fd = target_socket(ns, target), err;
+
+	if (fd < 0 || crowd_add(crowd, fd))
+		return -1;
+	if (bind(fd, (struct sockaddr *)&sa, len))
+		return fail("bind to %u: %m", port);
+	err = target_dial(fd, target);
+	return err ? fail("connect from %u: %s", port, strerror(err)) : 0;
+}
+
+/* A third of them in IPv4, a third in IPv6, and a third in both. How many there are. */
+static int dial_from_all(const struct ns *ns, struct crowd *crowd)
+{
+	struct target v4 = { .family = IPV4, .port = PORT, .deferred = true };
+	struct target v6 = { .family = IPV6, .port = PORT, .deferred = true };
+	unsigned int port;
+	int n = 0;
+
+	for (port = 1; port < 65536; port += slowness(), n++)
+		if ((n % 3 != 1 && dial_from(ns, &v4, port, crowd)) ||
+		    (n % 3 != 2 && dial_from(ns, &v6, port, crowd)))
+			return -1;
+	return n;
+}
+
+/* Every port there is (of slow kernels some), told in many messages. */
+TEST_F_TIMEOUT(common, all_ports, SECONDS)
+{
+	struct rlimit many = { 200000, 200000 };
+	struct summary summary;
+	int n;
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &many));
+	CHECK(cheap_connections(CLIENT));
+	n = dial_from_all(CLIENT, CROWD);
+	ASSERT_LT(0, n) TH_LOG("%s", why());
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(n, summary.in_use);
+	CHECK(uses_as_ss(CLIENT));
+}
+
 /* A request and its answer. */
 static int ask(struct pair *p)
 {

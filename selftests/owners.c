@@ -1240,6 +1240,76 @@ TEST_F_TIMEOUT(owners, history, SECONDS)
 	close(server.listener);
 }
 
+/*
+ * A process opens a connection in @ns, a new one, which is in TIME_WAIT when it has
+ * exited. *told: whether that is told to be its; *dropped: who was no owner for want of
+ * room.
+ */
+static int open_in_new(struct ns *ns, bool *told, uint64_t *dropped)
+{
+	struct dialler d = { ns, PORT, -1 };
+	int listener, server, fd, rc;
+	struct owner_list list;
+	struct actor child;
+	size_t i;
+
+	if (ns_new(ns, NULL))
+		return -1;
+	listener = tcp_listen(ns, IPV4, PORT);
+	if (listener < 0 || actor_start(&child, "opener", dial, &d) || actor_do(&child, 'd'))
+		return -1;
+	server = tcp_accept(listener);
+	if (actor_do(&child, 'c') || close(server) || actor_end(&child) || close(listener) ||
+	    ss_shows(ns, ANY, "TIME_WAIT=1m"))
+		return -1;
+	fd = socket_for(ns);
+	rc = owner_list(fd, BY_COMM, &list);
+	close(fd);
+	if (rc)
+		return -1;
+	*told = row_of_comm(&list, "opener");
+	for (i = 0, *dropped = 0; i < list.n; i++)
+		*dropped += list.owner[i].dropped;
+	owner_list_free(&list);
+	return 0;
+}
+
+/*
+ * More of them than can be told apart, in namespaces that die with all that is left
+ * there: then there is room again.
+ */
+TEST_F_TIMEOUT(owners, namespaces_die, SECONDS)
+{
+	enum { NAMESPACES = 40, OWNERS_MAX = 16 };
+	unsigned int told = 0, i;
+	struct ns ns[NAMESPACES];
+	uint64_t dropped;
+	bool is_told;
+
+	CHECK(module_unload());
+	CHECK(ns_note_seed(&self->rig.net.client));
+	CHECK(ns_note_seed(&self->rig.net.server));
+	CHECK(module_load("max_owners=16"));
+	for (i = 0; i < NAMESPACES; i++) {
+		CHECK(open_in_new(&ns[i], &is_told, &dropped));
+		EXPECT_EQ(!is_told, !!dropped);
+		told += is_told;
+	}
+	TH_LOG("%u of %u told", told, NAMESPACES);
+	EXPECT_LT(0, told);
+	EXPECT_LE(told, OWNERS_MAX);
+	for (i = 0; i < NAMESPACES; i++)
+		ns_drop(&ns[i]);
+	/* What has died goes by and by. */
+	ASSERT_TRUE(WAIT_FOR(({
+		CHECK(open_in_new(&ns[0], &is_told, &dropped));
+		ns_drop(&ns[0]);
+		is_told && !dropped; }), PATIENCE_MS));
+	ASSERT_TRUE(WAIT_FOR(!run_status(NULL, "tcpstate-cli -aj owner by comm | "
+					 "jq -e 'all(.key != \"opener\")'"), PATIENCE_MS))
+		TH_LOG("%s", output());
+}
+
 /* --- who may know? --- */
 
 #define OUTSIDER	"outsider"

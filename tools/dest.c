@@ -327,8 +327,8 @@ static void print_eta(const struct dest *dest)
 {
 	struct number full = dest_full_tenths(dest), eta = dest->eta_ms;
 	struct number rate = dest->open_rate, most = dest->sustainable_rate;
-	bool known = rate.known && most.known;
-	bool sustainable = known && rate.value <= most.value;
+	bool known = rate.known && (most.known || !rate.value);
+	bool sustainable = known && (!rate.value || rate.value <= most.value);
 	const char *word = NULL;
 
 	if (full.known && full.value >= 1000) {

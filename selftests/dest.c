@@ -968,6 +968,69 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 	ASSERT_GT(room.sustainable_rate, 100 * room.open_rate);
 }
 
+/* What holds ports that are in the range no more says nothing of those in it. */
+TEST_F_TIMEOUT(dest, sustainable_in_range, SECONDS)
+{
+	struct target target = { .family = IPV4, .port = PORT };
+	const unsigned int before = 300 / slowness();
+	struct room room;
+	unsigned int n;
+
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", "4096"));
+	CHECK(range_set(CLIENT, LOW + 1000, LOW + 1999));
+	CHECK(make_time_wait(NET, &target, &self->base.pair, before));
+	CHECK(range_set(CLIENT, LOW, HIGH));
+	/* Past what the rate is of. */
+	sleep(15);
+	n = AT_PACE(10, 3000, {
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
+	});
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("%ju used, %ju outside; %.1f opened per second, %.2f sustainable, full in %.1f s",
+	       room.used, room.outside, room.open_rate, room.sustainable_rate, room.eta_s);
+	ASSERT_EQ(before, room.outside);
+	ASSERT_EQ(n, room.used);
+	ASSERT_EQ(before + n, room.time_wait);
+	ASSERT_TRUE(about(room.sustainable_rate, PORTS / 60., 5));
+	ASSERT_TRUE(about(room.eta_s, (PORTS - n) / room.open_rate, 15));
+}
+
+/* A load that is over has no rate any more, whether it is asked for meanwhile or not. */
+TEST_F_TIMEOUT(dest, load_is_over, SECONDS)
+{
+	struct target asked = { .family = IPV4, .port = PORT };
+	struct target not = { .family = IPV4, .port = PORT + 1 };
+	struct room room[2], then;
+	unsigned int i;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 999));
+	CHECK(wire(CLIENT, LOSE));
+	AT_PACE(20, 12000, {
+		ASSERT_EQ(1, open_until_refused(CLIENT, &asked, CROWD, 1));
+		ASSERT_EQ(1, open_until_refused(CLIENT, &not, CROWD, 1));
+	});
+	CHECK(room_read(CLIENT, &asked, &room[0]));
+	CHECK(room_read(CLIENT, &not, &room[1]));
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(about(room[i].open_rate, 20, 10));
+		ASSERT_TRUE(about(room[i].eta_s, (1000 - room[i].used) / 20., 10));
+	}
+	for (i = 0; i < 25; i++) {
+		sleep(1);
+		CHECK(room_read(CLIENT, &asked, &then));
+	}
+	for (i = 0; i < 2; i++) {
+		CHECK(room_read(CLIENT, i ? &not : &asked, &then));
+		TH_LOG("%s meanwhile: %.2f opened per second, then %.2f, full in %.1f s",
+		       i ? "not asked for" : "asked for", room[i].open_rate, then.open_rate,
+		       then.eta_s);
+		EXPECT_LT(then.open_rate, room[i].open_rate * .05);
+		EXPECT_LT(then.eta_s, 0);
+	}
+}
+
 /* 18: all of them ESTABLISHED: just as exhausted; a port given back is room again. */
 TEST_F_TIMEOUT(room, established, SECONDS)
 {

@@ -322,6 +322,25 @@ TEST_F_TIMEOUT(ports, own_range, SECONDS)
 	ASSERT_EQ(0, room.failures);
 	ASSERT_EQ(1, room.used);
 	ASSERT_EQ(PORTS, room.capacity);
+
+	/* Nor does bind() to port 0 that finds none in that. */
+	own += 1 << 16 | 1;
+	for (i = 0, refused = 0; i < 4; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 0);
+
+		fd = tcp_socket(CLIENT, variant->family);
+		CHECK(crowd_add(CROWD, fd));
+		CHECK(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0));
+		ASSERT_EQ(0, setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &own, sizeof(own)));
+		refused += bind(fd, (struct sockaddr *)&sa, len) && errno == EADDRINUSE;
+	}
+	ASSERT_EQ(3, refused);
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ(0, summary.bind_failures);
+	ASSERT_EQ(0, summary.bind_missed);
+	ASSERT_EQ(3, summary.own_range_bind_failures);
+	CHECK(run(CLIENT, "tcpstate-cli -j | jq -e '.alerts == []'"));
 }
 
 /* A process of that name and uid whose deed() is refused with @err; it stays. */

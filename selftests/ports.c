@@ -416,6 +416,38 @@ TEST_F_TIMEOUT(ports, named, SECONDS)
 		  "jq -e '.last_connect_failure == null and .last_connect_failure_hidden'"));
 }
 
+/* The first succeeds, the second does not. */
+static int dial_twice_effectively(const struct ns *ns, const struct target *target)
+{
+	int fd = target_socket(ns, target), refused = target_socket(ns, target);
+
+	if (fd < 0 || refused < 0 || seteuid(REFUSED_UID) || target_dial(fd, target))
+		return -1;
+	return target_dial(refused, target);
+}
+
+/* The user is the effective one, of what is refused and of what is not. */
+TEST_F_TIMEOUT(ports, effective_user, SECONDS)
+{
+	struct summary summary;
+	struct room room;
+	pid_t pid;
+
+	CHECK(wire(CLIENT, LOSE));
+	ASSERT_EQ(PORTS - 1, open_until_refused(CLIENT, TARGET, CROWD, PORTS - 1));
+	pid = refused_process(dial_twice_effectively, CLIENT, TARGET, EADDRNOTAVAIL);
+	ASSERT_LT(0, pid) TH_LOG("%s", why());
+	CHECK(run(CLIENT, "tcpstate-cli -j conn pid %d | jq -e 'map(.owner.uid) == [%d]'", pid,
+		  REFUSED_UID));
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ((uint64_t)pid, room.failed_pid);
+	ASSERT_EQ(REFUSED_UID, room.failed_uid);
+	CHECK(summary_read(CLIENT, &summary));
+	ASSERT_EQ((uint64_t)pid, summary.connect_pid);
+	ASSERT_EQ(REFUSED_UID, summary.connect_uid);
+	CHECK(end_child(pid, SIGKILL));
+}
+
 /* And where there is no room for its destination. */
 TEST_F_TIMEOUT(ports, named_past_the_cap, SECONDS)
 {

@@ -1123,6 +1123,7 @@ TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 	int listener = tcp_listen(self->ns, IPV4, PORT), server;
 	struct actor first, second;
 	struct owner_list list;
+	struct told_conn c;
 	unsigned int gone = 0, living = 0;
 	size_t i;
 
@@ -1133,10 +1134,21 @@ TEST_F_TIMEOUT(owners, pid_reuse, SECONDS)
 	CHECK(actor_do(&first, 'c'));
 	close(server);
 	CHECK(actor_end(&first));
+	/* As long as it is nobody else's, what it left is told by it. */
+	FIND(&c, .pid = first.pid);
+	IS(c.owner, first.pid, "first");
 	CHECK(actor_start_as(&second, first.pid, "second", dial, &d));
 	ASSERT_EQ(first.pid, second.pid);
 	CHECK(actor_do(&second, 'd'));
 	server = tcp_accept(listener);
+	FIND(&c, .pid = second.pid);
+	IS(c.owner, second.pid, "second");
+	EXPECT_EQ(ST_ESTABLISHED, c.state);
+	CHECK(run(self->ns, "tcpstate-cli -j conn pid %d | "
+		  "jq -e 'map(.owner.comm) == [\"second\"]'", second.pid));
+	/* The other one's has not gone. */
+	FIND(&c, .comm = "first");
+	EXPECT_EQ(ST_TIME_WAIT, c.state);
 	CHECK(owner_list(self->fd, BY_PID, &list));
 	for (i = 0; i < list.n; i++) {
 		const struct told_owner *row = &list.owner[i];

@@ -626,6 +626,10 @@ TEST_F_TIMEOUT(alerts, buckets_read_seldom, SECONDS)
 			 "echo 0 >events/kprobes/looks/enable && "
 			 "grep -c '^ *kworker.*: looks: ' trace")) TH_LOG("%s", why());
 	looks = atoi(output());
+	/* And for no one else, as nobody asks: not by what opens. */
+	EXPECT_EQ(0, run(NULL, "grep ': reads: ' " TRACEFS "/trace | grep -vc '^ *kworker' || :"))
+		TH_LOG("%s", why());
+	EXPECT_STREQ("0\n", output());
 	EXPECT_EQ(0, run(NULL, "sed -n 's/^ *kworker.* \\([0-9.]*\\): reads: .* net=/\\1 /p' "
 			 TRACEFS "/trace | awk '"
 			 "{ early += $2 in n && $1 - last[$2] < .99; last[$2] = $1; n[$2]++ } "

@@ -23,8 +23,12 @@ def call_me(name):
         comm.write(name)
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def listener(port, address="127.0.0.1", protocol=0):
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    s = socket.socket(family_of(address), socket.SOCK_STREAM, protocol)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, port))
     s.listen(64)
@@ -32,7 +36,7 @@ def listener(port, address="127.0.0.1", protocol=0):
 
 
 def connected(port, address="127.0.0.1", source=None, protocol=0):
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    s = socket.socket(family_of(address), socket.SOCK_STREAM, protocol)
     if source:
         s.bind((source, 0))
     s.connect((address, port))
@@ -46,11 +50,11 @@ def until_told():
         yield line.strip()
 
 
-def leaky(port):
+def leaky(port, ipv6=0):
     """A small threaded server. Its threads read all, and never close."""
-    call_me("leaky")
+    call_me("leaky6" if ipv6 else "leaky")
     forgotten = []
-    s = listener(port)
+    s = listener(port, "::" if ipv6 else "127.0.0.1")
 
     def handle(conn):
         while conn.recv(4096):
@@ -68,14 +72,16 @@ def leaky(port):
         pass
 
 
-def poke(port, count):
-    """Connect and close; tell when."""
-    call_me("poke")
+def poke(port, count, ipv6=0):
+    """Connect and close; tell when, and who. By IPv6 every other one to a mapped
+    address."""
+    call_me("poke6" if ipv6 else "poke")
+    addresses = ["::1", "::ffff:127.0.0.1"] if ipv6 else ["127.0.0.1"]
     begun = time.monotonic()
-    for _ in range(count):
-        s = connected(port)
+    for i in range(count):
+        s = connected(port, addresses[i % len(addresses)])
         s.close()
-    say([begun, time.monotonic()])
+    say([begun, time.monotonic(), os.getpid()])
 
 
 def upstream(port, size):

@@ -93,7 +93,7 @@ aged() {
 	}'
 }
 
-plan 55
+plan 61
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -227,6 +227,30 @@ finish_it leaky
 rmdir "$home"
 same "what a cgroup that is gone has made is told by its id" "null 20" "$(cli -j owner by cgroup |
 	jq -r --argjson id "$inode" '.[] | select(.cgroup_id == $id) | "\(.key) \(.close_wait_made)"')"
+
+# --- the same by IPv6, and by IPv6's sockets to mapped addresses ---
+
+mkdir "$home" || exit 1
+start leaky6 leaky 8008 1
+leaky6=$pid
+said=$(echo "$BASHPID" >"$home/cgroup.procs" && exec ip netns exec "$ns" ./whose.py poke 8008 20 1)
+poke=$(jq '.[2]' <<<"$said")
+check "by IPv6 it is in CLOSE_WAIT, too" \
+	wait_for 30 counts 20 sport 8008 state close-wait
+same "each is told with the server's pid and name, and its address" \
+	"[[\"::1\",$leaky6,\"leaky6\",10],[\"::ffff:127.0.0.1\",$leaky6,\"leaky6\",10]]" \
+	"$(cli -j conn sport 8008 state close-wait | jq -c 'group_by([.saddr, .owner.pid, .owner.comm]) |
+		map([.[0].saddr, .[0].owner.pid, .[0].owner.comm, length])')"
+for key in "comm poke6" "pid $poke" "uid 0" "cgroup $cgroup"; do
+	# shellcheck disable=SC2086 # words
+	same "where they came from by ${key%% *}: destinations, of either" \
+		'[["127.0.0.1",10],["::1",10]]' \
+		"$(cli -j owner $key | jq -c 'map(.destinations[] | select(.dport == 8008) |
+			[.daddr, .connections]) | sort')"
+done
+show owner comm poke6
+finish_it leaky6
+rmdir "$home"
 
 # --- nginx, whose client does not read ---
 

@@ -904,6 +904,97 @@ TEST_F_TIMEOUT(alerts, bind_refusals, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/*
+ * The first refusal is told at once, too, where there has been a warning already and
+ * it is looked at every second: at whatever time between two looks.
+ */
+TEST_F_TIMEOUT(alerts, refused_when_watched, SECONDS)
+{
+	enum { TIMES = 8 };
+	uint64_t at[TIMES];
+	struct timespec now;
+	struct monitor m;
+	unsigned int i, n;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	CHECK(monitor_start(&m, CLIENT));
+	for (i = 0; i < TIMES; i++) {
+		struct target to = *TARGET;
+
+		to.port += i;
+		ASSERT_EQ(10, open_until_refused(CLIENT, &to, CROWD, 10));
+		ASSERT_TRUE(WAIT_FOR(times_heard(&m, "port-room", "critical") == i + 1,
+				     PATIENCE_MS));
+		usleep(1200000 + i * 130000);
+		ASSERT_EQ(0, open_until_refused(CLIENT, &to, CROWD, 1));
+		clock_gettime(CLOCK_REALTIME, &now);
+		at[i] = now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+		ASSERT_TRUE(WAIT_FOR(times_heard(&m, "port-exhausted", "critical") == i + 1,
+				     PATIENCE_MS));
+	}
+	for (i = 0, n = 0; i < m.n; i++) {
+		if (strcmp(m.edges[i].event, "port-exhausted"))
+			continue;
+		TH_LOG("told %jd ms after it was refused", (intmax_t)(m.edges[i].time_ms - at[n]));
+		EXPECT_LE(m.edges[i].time_ms, at[n] + 100 * slowness());
+		n++;
+	}
+	ASSERT_EQ(TIMES, n);
+	CHECK(monitor_stop(&m));
+}
+
+/* For how long @event has been in force, in milliseconds; -1 if it is not. */
+static int64_t in_force_for(const struct ns *ns, const char *event)
+{
+	if (run(ns, "tcpstate-cli -j | jq -r '[.alerts[] | select(.event == \"%s\") | .age_ms] | "
+		"if length == 1 then .[0] else -1 end'", event))
+		return -2;
+	return atoll(output());
+}
+
+/* The age of refusals is that of the first, as long as one has followed the other. */
+TEST_F_TIMEOUT(alerts, age_of_refusals, SECONDS)
+{
+	static const char *const events[] = { "port-exhausted", "bind-exhausted" };
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 0);
+	uint64_t from = 0, to = 0, before, after;
+	int connects, binds, i, e;
+	int64_t age;
+
+	CHECK(range_set(CLIENT, LOW, LOW + 9));
+	ASSERT_EQ(10, open_until_refused(CLIENT, TARGET, CROWD, 10));
+	connects = target_socket(CLIENT, TARGET);
+	binds = tcp_socket(CLIENT, variant->family);
+	CHECK(set_option(binds, SOL_SOCKET, SO_REUSEADDR, 0));
+	/* The last of them after a minute without any, so that those before are over. */
+	for (i = 0; i < 3; i++) {
+		usleep(i == 2 ? 70000000 : i * 5000000);
+		for (e = 0; e < 2 && i == 2; e++)
+			EXPECT_EQ(-1, in_force_for(CLIENT, events[e]));
+		before = now_ms();
+		ASSERT_EQ(EADDRNOTAVAIL, target_dial(connects, TARGET));
+		ASSERT_NE(0, bind(binds, (struct sockaddr *)&sa, len));
+		ASSERT_EQ(EADDRINUSE, errno);
+		after = now_ms();
+		if (i != 1) {
+			from = before;
+			to = after;
+		}
+		for (e = 0; e < 2; e++) {
+			before = now_ms();
+			age = in_force_for(CLIENT, events[e]);
+			after = now_ms();
+			TH_LOG("%s for %jd ms, refused first %ju ms ago", events[e], (intmax_t)age,
+			       (uintmax_t)(after - from));
+			EXPECT_LE((int64_t)(before - to), age + 1);
+			EXPECT_GE((int64_t)(after - from), age - 1);
+		}
+	}
+	close(connects);
+	close(binds);
+}
+
 /* Thresholds: set, refused, and taken from the module's parameters. */
 TEST_F_TIMEOUT(alerts, thresholds, SECONDS)
 {

@@ -25,6 +25,14 @@ FIXTURE(leak) {
 	int client[LEAKS], server[LEAKS];
 };
 
+FIXTURE_VARIANT(leak) {
+	enum family family;
+};
+
+FIXTURE_VARIANT_ADD(leak, ipv4) { .family = IPV4 };
+FIXTURE_VARIANT_ADD(leak, ipv6) { .family = IPV6 };
+FIXTURE_VARIANT_ADD(leak, mapped) { .family = MAPPED };
+
 FIXTURE_SETUP(leak)
 {
 	int i;
@@ -39,7 +47,7 @@ FIXTURE_SETUP(leak)
 	self->events = socket_for(self->ns);
 	ASSERT_LE(0, self->events);
 	CHECK(alerts_subscribe(self->events));
-	self->listener = tcp_listen(self->ns, IPV4, PORT);
+	self->listener = tcp_listen(self->ns, variant->family, PORT);
 	ASSERT_LE(0, self->listener);
 }
 
@@ -64,9 +72,10 @@ static int thresholds(int fd, uint32_t warning, uint32_t critical)
 }
 
 /* One that its peer has closed, accepted or not. */
-static int leak_one(const struct net *net, int listener, int *client, int *server)
+static int leak_one(const struct net *net, enum family family, int listener, int *client,
+		    int *server)
 {
-	*client = tcp_connect(&net->client, IPV4, PORT, 0);
+	*client = tcp_connect(&net->client, family, PORT, 0);
 	if (*client < 0)
 		return -1;
 	if (server) {
@@ -76,6 +85,9 @@ static int leak_one(const struct net *net, int listener, int *client, int *serve
 	}
 	return shutdown(*client, SHUT_WR);
 }
+
+#define LEAK(i)	CHECK(leak_one(&self->rig.net, variant->family, self->listener,	\
+			       &self->client[i], &self->server[i]))
 
 static int next_alert(int events, struct told_alert *a, int severity)
 {
@@ -99,14 +111,14 @@ TEST_F_TIMEOUT(leak, others_thresholds, SECONDS)
 	ASSERT_LE(0, fd);
 	CHECK(thresholds(fd, 86400, 86400));
 	CHECK(thresholds(self->fd, 3, 6));
-	pair_init(&pair, IPV4, PORT + 1);
+	pair_init(&pair, variant->family, PORT + 1);
 	CHECK(pair_open_local(other, &pair));
 	shutdown(pair.client, SHUT_WR);
 	/* By then the other's has been looked at, and will be again in a day. */
 	start = now_ms();
 	while (now_ms() < start + 3000)
 		nap(start);
-	CHECK(leak_one(&self->rig.net, self->listener, &self->client[0], &self->server[0]));
+	LEAK(0);
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
 	pair_close(&pair);
 	close(fd);
@@ -130,7 +142,7 @@ TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
 
 	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
 	CHECK(thresholds(self->fd, 3, 6));
-	CHECK(leak_one(&self->rig.net, self->listener, &self->client[0], &self->server[0]));
+	LEAK(0);
 	start = now_ms();
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
 	took = now_ms() - start;
@@ -147,8 +159,7 @@ TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
 	/* Each number is of its own threshold: these are not old enough. */
 	later = now_ms();
 	for (i = 1; i < 3; i++)
-		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
-			       &self->server[i]));
+		LEAK(i);
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CRITICAL));
 	EXPECT_EQ(6, a.threshold);
 	EXPECT_EQ(1, a.count);
@@ -194,8 +205,7 @@ TEST_F_TIMEOUT(leak, slow_handler, SECONDS)
 	EXPECT_NE(NULL, strstr(output(), "\"close_wait_critical\":600"));
 	for (i = 0; i < 4; i++) {
 		start = now_ms();
-		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
-			       &self->server[i]));
+		LEAK(i);
 		if (i == 3)
 			break;
 		EXPECT_NE(0, alert_next(self->events, &a, 50000));
@@ -224,7 +234,8 @@ TEST_F_TIMEOUT(leak, never_accepted, SECONDS)
 	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
 	CHECK(thresholds(self->fd, 2, 600));
 	for (i = 0; i < 4; i++)
-		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i], NULL));
+		CHECK(leak_one(&self->rig.net, variant->family, self->listener, &self->client[i],
+			       NULL));
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
 	EXPECT_EQ(a.count, a.unaccepted);
 	EXPECT_EQ(PORT, a.sport);
@@ -262,8 +273,7 @@ TEST_F_TIMEOUT(leak, grows_and_recovers, SECONDS)
 	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
 	CHECK(thresholds(self->fd, 2, 600));
 	for (i = 0; i < LEAKS; i++) {
-		CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
-			       &self->server[i]));
+		LEAK(i);
 		if (!i)
 			CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
 		usleep(2000000);
@@ -304,8 +314,7 @@ TEST_F_TIMEOUT(leak, late_handler, SECONDS)
 	while (now_ms() < start + 120000) {
 		if (now_ms() >= start + opened * every) {
 			i = opened++ % LEAKS;
-			CHECK(leak_one(&self->rig.net, self->listener, &self->client[i],
-				       &self->server[i]));
+			LEAK(i);
 			begun[i] = now_ms();
 		}
 		for (i = 0; i < LEAKS; i++) {

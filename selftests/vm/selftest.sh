@@ -25,6 +25,10 @@ expected=(
 	"warn|not ok|Kernel panic - not syncing: .*panic_on_warn set"
 	"oops|not ok|Kernel panic - not syncing: Fatal exception"
 	"dirty|not ok|kernel log: .*BUG: said by vmtest"
+	"refused|not ok|kernel log: .*Call Trace:"
+	"failslab|ok|"
+	"failslab-bug|not ok|kernel log: .*BUG: said amid what the slab says"
+	"failslab-cut|not ok|kernel log: .*Call Trace:"
 	"hang|not ok|it was not done after 4 s"
 	"stray|ok|"
 	"alone|ok|"
@@ -83,7 +87,7 @@ for k in "${kernels[@]}"; do
 		grep -qE "^(# vm/cases/$name.sh: |ok $i .*)$why" "$out" && ok=1 || ok=0
 		result "$ok" "$k: $name: '$why' is said"
 	done
-	grep -qx '# 4 passed, 11 failed, 1 skipped' "$out" && ok=1 || ok=0
+	grep -qx '# 5 passed, 14 failed, 1 skipped' "$out" && ok=1 || ok=0
 	result "$ok" "$k: the summary counts them"
 	run_cases 0 vm/cases/pass.sh vm/cases/skip.sh
 	grep -qx '# skipped: vm/cases/pass.sh: second: to see it named' "$out" && ok=1 || ok=0

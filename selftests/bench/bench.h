@@ -34,36 +34,72 @@ static inline long number(const char *text)
 	return value;
 }
 
-/* A listener on @host, on a port that is free. */
-static inline int listener(struct sockaddr_in *addr, in_addr_t host)
-{
-	socklen_t len = sizeof(*addr);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+/* Where a listener is, over IPv4 or IPv6. */
+union address {
+	struct sockaddr		any;
+	struct sockaddr_in	ipv4;
+	struct sockaddr_in6	ipv6;
+};
 
-	memset(addr, 0, sizeof(*addr));
-	addr->sin_family = AF_INET;
-	addr->sin_addr.s_addr = htonl(host);
-	if (fd < 0 || bind(fd, (struct sockaddr *)addr, len) ||
-	    listen(fd, 128) || getsockname(fd, (struct sockaddr *)addr, &len))
+static inline socklen_t address_len(const union address *addr)
+{
+	return addr->any.sa_family == AF_INET6 ? sizeof(addr->ipv6) :
+						 sizeof(addr->ipv4);
+}
+
+/* A listener on @addr, on a port that is free. */
+static inline int listener_at(union address *addr)
+{
+	socklen_t len = address_len(addr);
+	int fd = socket(addr->any.sa_family, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, &addr->any, len) ||
+	    listen(fd, 128) || getsockname(fd, &addr->any, &len))
 		err(1, "cannot listen");
 	return fd;
 }
 
+/* The same on @host, of IPv4. */
+static inline int listener(union address *addr, in_addr_t host)
+{
+	*addr = (union address) {
+		.ipv4 = {
+			.sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(host),
+		},
+	};
+	return listener_at(addr);
+}
+
+/* A socket that is connected to @addr. */
+static inline int connect_to(const union address *addr)
+{
+	int fd = socket(addr->any.sa_family, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, &addr->any, address_len(addr)))
+		err(1, "cannot connect");
+	return fd;
+}
+
+static inline int accept_from(int fd)
+{
+	int end = accept(fd, NULL, NULL);
+
+	if (end < 0)
+		err(1, "cannot accept");
+	return end;
+}
+
 /* One connection to the listener @fd at @addr: both of its ends. */
-static inline void connection_open(int fd, const struct sockaddr_in *addr,
+static inline void connection_open(int fd, const union address *addr,
 				   int end[2])
 {
-	end[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (end[0] < 0 || connect(end[0], (const struct sockaddr *)addr,
-				  sizeof(*addr)))
-		err(1, "cannot connect");
-	end[1] = accept(fd, NULL, NULL);
-	if (end[1] < 0)
-		err(1, "cannot accept");
+	end[0] = connect_to(addr);
+	end[1] = accept_from(fd);
 }
 
 /* The same, closed by the client first: 11 transitions, and a mini-socket that stays. */
-static inline void connection(int fd, const struct sockaddr_in *addr)
+static inline void connection(int fd, const union address *addr)
 {
 	int end[2];
 

@@ -8,6 +8,9 @@
 # is run once before it is measured. Waiting otherwise costs nothing here: while
 # nothing runs, the clock jumps to the next timer.
 #
+# BENCH_SIZES: among how many sockets in TIME_WAIT the rest is measured; without
+# any, only a connection among none is.
+#
 # vm-mode: measure
 # vm-mem: 4096
 # vm-timeout: 3600
@@ -15,9 +18,13 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-sizes=${BENCH_SIZES-1000 25000 250000}
+sizes=${BENCH_SIZES-}
 rounds=${BENCH_ROUNDS-6}
 cycles=1000
+# Rounds of so many to a destination near its threshold: a second's worth at least, as
+# the module looks at it every second; and fewer than half of the range, or connect()
+# would look at all of that half before it takes one of the other.
+near="1500 8"
 
 progress() { echo "progress $*"; }
 value() { echo "value $*"; }
@@ -34,13 +41,15 @@ wait_empty() {
 	done
 }
 
-# Load the module, and wait until it has looked at every socket once more, which
-# it does a second later and tells in the log. load-said is what it said before.
+# load SIZE [PARAMETER...]: load the module, and wait until it has looked at every
+# socket once more, which it does a second later and tells in the log. load-said is
+# what it said before.
 load() {
 	local size=$1
+	shift
 
 	dmesg -C
-	value load "$size" "$(time_wait)" "$(./cost 1 "$insmod" /tcpstate/tcpstate.ko)"
+	value load "$size" "$(time_wait)" "$(./cost 1 "$insmod" /tcpstate/tcpstate.ko "$@")"
 	value load-said "$size" "$(dmesg |
 		sed -n 's/.*: \([0-9]*\) connections found at load, in \([0-9]*\) ms/\1 \2/p')"
 	until dmesg | grep -q 'had been missed at load'; do
@@ -72,6 +81,38 @@ measure() {
 	value "command.$name" "$size" "$(time_wait)" "$runs" "$cost"
 }
 
+cycle_long() {
+	# shellcheck disable=SC2086
+	./cycle $near long
+}
+
+# A connection to a destination whose warning is at the first percent, while somebody
+# listens to alerts, and reads them afterwards: that is not the module's. In the first
+# round it reaches the threshold, which is told; after that it is near it.
+near_threshold() {
+	local log=/run/monitor.log monitor
+
+	load 0 port_room_warning=1 >/dev/null
+	"$cli" -j monitor >$log &
+	monitor=$!
+	# a member of a group of generic netlink's
+	until awk '$2 == 16 && $4 ~ /[1-9a-f]/ { n++ } END { exit !n }' /proc/net/netlink; do
+		sleep 0.1
+	done
+	kill -STOP $monitor
+	value cycle.near.loaded "$(cycle_long)"
+	kill -CONT $monitor
+	# it takes no time here, but that of who has something to do
+	sleep 1
+	kill $monitor
+	wait $monitor || :
+	if ! grep -q '"port-room"' $log; then
+		echo "no alert was told: the destination was not near its threshold"
+		exit 1
+	fi
+	rmmod tcpstate
+}
+
 # A connection among as many as there are.
 among() {
 	local size=$1 before bare loaded
@@ -87,7 +128,7 @@ among() {
 		value among.bare "$size $bare"
 		value among.loaded "$size $loaded"
 	else
-		progress "the $size did not last long enough for that: left out"
+		progress "the $size did not last long enough for that: not measured"
 	fi
 }
 
@@ -101,7 +142,7 @@ cycle_watched() {
 	if [[ $cost ]] && grep -q '^@' $log; then
 		value cycle.bpftrace "$cost"
 	else
-		progress "bpftrace does not work here: left out"
+		progress "bpftrace does not work here: not measured"
 	fi
 }
 
@@ -151,6 +192,21 @@ for ((round = 1; round <= rounds; round++)); do
 	load 0
 	value cycle.loaded "$(./cycle $cycles 3 "${ends[@]}")"
 	rmmod tcpstate
+done
+for round in 1 2; do
+	progress "a connection over IPv6, between processes, near a threshold: $round of 2"
+	for how in ipv6 apart; do
+		wait_empty
+		value cycle.$how.bare "$(./cycle $cycles 3 $how)"
+		wait_empty
+		load 0 >/dev/null
+		value cycle.$how.loaded "$(./cycle $cycles 3 $how)"
+		rmmod tcpstate
+	done
+	wait_empty
+	value cycle.near.bare "$(cycle_long)"
+	wait_empty
+	near_threshold
 done
 if [[ ${BENCH_BPFTRACE-1} == 1 ]]; then
 	progress "a connection while bpftrace counts"

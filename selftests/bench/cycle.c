@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cycle CYCLES ROUNDS [end]: the cost of a connection over loopback, from its
- * socket() to the second close(). Prints
+ * cycle CYCLES ROUNDS [end|ipv6|apart|long]: the cost of a connection over loopback,
+ * from its socket() to the second close(). Prints
  *
  *	BEST WORST END
  *
  * nanoseconds (see bench.h) per connection, of the cheapest and of the dearest
- * round of CYCLES connections. With "end", END is what the end of its TIME_WAIT
- * takes by itself, else 0. That happens in interrupts, for all of them at once, a
- * minute later: the program waits until shortly before, then does nothing but
- * look at the clock, and adds up the time that is missing there.
+ * round of CYCLES connections. END is 0 unless asked for:
+ *
+ *	end	END is what the end of its TIME_WAIT takes by itself. That happens
+ *		in interrupts, for all of them at once, a minute later: the program
+ *		waits until shortly before, then does nothing but look at the clock,
+ *		and adds up the time that is missing there.
+ *	ipv6	over IPv6
+ *	apart	client and server are two processes, and the CPU changes between
+ *		them within each connection: the client, once it has shut down its
+ *		side, waits for the server to close.
+ *	long	all rounds but the first are one, so that what is done beside the
+ *		connections now and then is in it
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include "bench.h"
 
@@ -75,27 +86,89 @@ static long long ends(long long first)
 	errx(1, "TIME_WAIT does not end");
 }
 
+/* What the server of two processes does: it closes what the client has shut down,
+ * until it is killed.
+ */
+static void serve(int fd)
+{
+	char byte;
+	int end;
+
+	for (;;) {
+		end = accept_from(fd);
+		if (read(end, &byte, sizeof(byte)))
+			errx(1, "the client has not closed");
+		close(end);
+	}
+}
+
+/* Its client's part of a connection. */
+static void connection_apart(const union address *addr)
+{
+	int fd = connect_to(addr);
+	char byte;
+
+	if (shutdown(fd, SHUT_WR) || read(fd, &byte, sizeof(byte)))
+		err(1, "the server has not closed");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
-	long long best = LLONG_MAX, worst = 0, first = now();
-	struct sockaddr_in addr;
-	int fd = listener(&addr, INADDR_LOOPBACK);
-	long cycles, rounds, i;
+	long long best = LLONG_MAX, worst = 0, first = now(), sum = 0;
+	const char *how = argc == 4 ? argv[3] : "";
+	bool end = !strcmp(how, "end"), ipv6 = !strcmp(how, "ipv6"),
+	     apart = !strcmp(how, "apart"), whole = !strcmp(how, "long");
+	union address addr = {
+		.ipv6 = {
+			.sin6_family = AF_INET6,
+			.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+		},
+	};
+	long cycles, rounds, round, i;
+	pid_t server = 0;
+	int fd;
 
-	if (argc != 3 && (argc != 4 || strcmp(argv[3], "end")))
-		errx(2, "usage: cycle CYCLES ROUNDS [end]");
+	if (argc < 3 || argc > 4 ||
+	    (*how && !end && !ipv6 && !apart && !whole))
+		errx(2, "usage: cycle CYCLES ROUNDS [end|ipv6|apart|long]");
 	cycles = number(argv[1]);
-	for (rounds = number(argv[2]); rounds; rounds--) {
+	rounds = number(argv[2]);
+	if (whole && rounds < 2)
+		errx(2, "after the first round there must be others");
+	fd = ipv6 ? listener_at(&addr) : listener(&addr, INADDR_LOOPBACK);
+	if (apart) {
+		server = fork();
+		if (server < 0)
+			err(1, "cannot fork");
+		if (!server)
+			serve(fd);
+	}
+	for (round = 0; round < rounds; round++) {
 		long long begin = now(), took;
 
-		for (i = 0; i < cycles; i++)
-			connection(fd, &addr);
+		for (i = 0; i < cycles; i++) {
+			if (apart)
+				connection_apart(&addr);
+			else
+				connection(fd, &addr);
+		}
 		took = (now() - begin) / cycles;
+		if (whole) {
+			if (!round)
+				continue;
+			sum += took;
+			best = sum / round;
+			worst = best;
+			continue;
+		}
 		if (took < best)
 			best = took;
 		if (took > worst)
 			worst = took;
 	}
-	printf("%lld %lld %lld\n", best, worst, argc == 4 ? ends(first) : 0);
+	if (apart && (kill(server, SIGKILL) || waitpid(server, NULL, 0) < 0))
+		err(1, "the server has ended");
+	printf("%lld %lld %lld\n", best, worst, end ? ends(first) : 0);
 	return 0;
 }

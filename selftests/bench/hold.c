@@ -10,7 +10,7 @@
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in addr;
+	union address addr;
 	struct rlimit limit;
 	int fd, end[2];
 	long n;

@@ -28,7 +28,7 @@ static void use(void)
 {
 	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	long cpu, cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct sockaddr_in addr;
+	union address addr;
 	int fd = listener(&addr, INADDR_LOOPBACK);
 
 	for (cpu = 0; cpu < cpus; cpu++) {
@@ -42,7 +42,7 @@ static void use(void)
 		if (client < 0 ||
 		    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset,
 			       sizeof(reset)) ||
-		    connect(client, (struct sockaddr *)&addr, sizeof(addr)))
+		    connect(client, &addr.any, address_len(&addr)))
 			err(1, "cannot connect");
 		server = accept(fd, NULL, NULL);
 		if (server < 0)

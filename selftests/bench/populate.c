@@ -12,7 +12,7 @@
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in addr;
+	union address addr;
 	int fd = listener(&addr, INADDR_ANY);
 	long n, i, destinations = DESTINATIONS;
 
@@ -22,7 +22,7 @@ int main(int argc, char **argv)
 	if (argc == 3)
 		destinations = number(argv[2]);
 	for (i = 0; i < n; i++) {
-		addr.sin_addr.s_addr = htonl(0x7f010001 + i % destinations);
+		addr.ipv4.sin_addr.s_addr = htonl(0x7f010001 + i % destinations);
 		connection(fd, &addr);
 		if (i && i % TELL_EVERY == 0) {
 			printf("progress %ld of %ld connections made and closed\n",

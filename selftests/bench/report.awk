@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# awk -v kernel=KERNEL -v json=FILE -f report.awk VALUES: the table and the JSON
-# of what was measured. Exits 1 if a budget is missed.
+# awk -v kernel=KERNEL -v json=FILE -v wanted="SIZE..." -f report.awk VALUES: the
+# table and the JSON of what was measured. Exits 1 if a budget is missed or something is
+# missing: without any SIZE only what a connection costs is asked for.
 #
 # A command whose cost is to be shown at each number of sockets is a measure line
-# in costs.sh and a command_row() here; what has a budget is a figure().
+# in costs.sh and a command_row() here; what has a budget is a figure(). report-test.sh
+# has a value of each kind.
 
 # 1234567 as 1,234,567
 function commas(n,    s, out) {
@@ -37,53 +39,81 @@ function spread(name) {
 	return sprintf("%.1f %%", (most[name] / least[name] - 1) * 100)
 }
 
-# One figure; BUDGET is "" where there is none.
-function figure(name, title, value, unit, budget, format,    met, shown) {
-	shown = sprintf(format, value)
-	if (unit == "instructions" || unit == "bytes") shown = commas(value)
-	met = value <= budget
-	figures = figures sprintf("%s    {\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\"", \
-		figures == "" ? "" : ",\n", name, sprintf(unit == "percent" || unit == "ratio" ? "%.3f" : "%.0f", value), unit)
-	if (budget != "") {
-		figures = figures sprintf(", \"budget\": %s, \"met\": %s", budget, met ? "true" : "false")
-		if (!met) missed++
+# One figure; BUDGET is "" where there is none, VALUE where it was not to be had.
+function figure(name, title, value, unit, budget, format,    met, verdict, exact, shown) {
+	exact = unit == "instructions" || unit == "bytes"
+	if (value == "") {
+		missing++
+		shown = "-"
+		verdict = "MISSING"
+	} else {
+		shown = exact ? commas(value) : sprintf(format, value)
+		met = value + 0 <= budget + 0
+		verdict = budget == "" ? "" : met ? "ok" : "MISSED"
+		if (budget != "" && !met) missed++
 	}
+	figures = figures sprintf("%s    {\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\"", figures == "" ? "" : ",\n", name, \
+		value == "" ? "null" : sprintf(unit == "percent" || unit == "ratio" ? "%.3f" : "%.0f", value), unit)
+	if (budget != "") figures = figures sprintf(", \"budget\": %s, \"met\": %s", budget, met ? "true" : "false")
 	figures = figures "}"
-	rows = rows sprintf("  %-62s %11s %10s  %s\n", title, shown, budget == "" ? "" : \
-		unit == "instructions" || unit == "bytes" ? commas(budget) : sprintf(format, budget), \
-		budget == "" ? "" : met ? "ok" : "MISSED")
+	rows = rows sprintf("  %-62s %11s %10s  %s\n", title, shown, \
+		budget == "" ? "" : exact ? commas(budget) : sprintf(format, budget), verdict)
 }
 
-function cycle_row(title, name,    over) {
-	if (!(name in least)) return
-	over = name == "cycle.bare" ? "" : sprintf("%+.2f %%", (least[name] / least["cycle.bare"] - 1) * 100)
-	printf "  %-46s %13s %10s %11s\n", title, commas(least[name]), spread(name), over
+# What is measured only to be compared with, or told beside a figure.
+function lost(title) {
+	missing++
+	printf "  %-46s %13s\n", title, "MISSING"
+}
+
+# "" if one of the two is missing. over() is how much more A is, in percent.
+function ratio(a, b) { return a == "" || b == "" ? "" : a / b }
+function over(a, b) { return a == "" || b == "" ? "" : (a / b - 1) * 100 }
+function sum(a, b) { return a == "" || b == "" ? "" : a + b }
+function less(a, b) { return a == "" || b == "" ? "" : a - b }
+function of(name) { return (name in least) ? least[name] : "" }
+function cost_of(name, n) { return ((name, n) in cost) ? cost[name, n] : "" }
+
+# BARE is what it is compared with.
+function cycle_row(title, name, bare,    more) {
+	if (!(name in least)) {
+		lost(title)
+		return
+	}
+	more = name == bare || !(bare in least) ? "" : sprintf("%+.2f %%", over(least[name], least[bare]))
+	printf "  %-46s %13s %10s %11s\n", title, commas(least[name]), spread(name), more
 	cycles = cycles sprintf("%s    {\"watcher\": \"%s\", \"instructions\": %.0f, \"worst\": %.0f", \
 		cycles == "" ? "" : ",\n", title, least[name], most[name])
 	if ((name ".end") in least) cycles = cycles sprintf(", \"end_of_time_wait\": %.0f", least[name ".end"])
 	cycles = cycles "}"
 }
 
-function command_row(title, name,    i, line, any) {
+# Where there are more sockets than UPTO, if that is given, it is not measured.
+function command_row(title, name, upto,    i, line) {
 	line = sprintf("  %-33s", title)
 	for (i = 1; i <= sizes; i++) {
 		if (!((name, size[i]) in cost)) {
-			line = line sprintf(" %12s", "-")
+			if (!upto || size[i] <= upto) missing++
+			line = line sprintf(" %12s", !upto || size[i] <= upto ? "MISSING" : "-")
 			continue
 		}
-		any = 1
 		line = line sprintf(" %12s", short(cost[name, size[i]]))
 		queries = queries sprintf("%s    {\"command\": \"%s\", \"sockets\": %.0f, \"instructions\": %.0f, \"worst\": %.0f, \"runs\": %d}", \
 			queries == "" ? "" : ",\n", title, there[name, size[i]], cost[name, size[i]], dear[name, size[i]], runs[name, size[i]])
 	}
-	if (any) print line
+	print line
 }
 
+# What each one more costs, by the two smaller numbers of sockets.
 function each(name) {
-	return (cost[name, size[2]] - cost[name, small]) / (there[name, size[2]] - there[name, small])
+	return ratio(less(cost_of(name, size[2]), cost_of(name, small)), there[name, size[2]] - there[name, small])
 }
 
 function rate_row(title, name) {
+	if (!(name in rate_with)) {
+		lost(title)
+		return
+	}
 	printf "  %-46s %13s %10s %11s\n", title, commas(rate_without[name]), commas(rate_with[name]), \
 		sprintf("%+.1f %%", (rate_with[name] / rate_without[name] - 1) * 100)
 	rates = rates sprintf("%s    {\"destinations\": \"%s\", \"cpus\": %d, \"turns\": %d, \"without\": %.0f, \"with\": %.0f}", \
@@ -110,7 +140,6 @@ $1 ~ /^among\./ { keep($1 "." $2, $3) }
 # NAME SIZE SOCKETS RUNS BEST WORST CPU
 $1 ~ /^command\./ {
 	name = substr($1, 9)
-	if (!($2 in seen)) { seen[$2] = 1; size[++sizes] = $2 }
 	cost[name, $2] = $5
 	dear[name, $2] = $6
 	cpu[name, $2] = $7
@@ -140,7 +169,7 @@ $1 ~ /^rate\./ {
 }
 
 END {
-	if (release == "") exit 1
+	sizes = split(wanted, size, " ")
 	big = size[sizes]
 	small = size[1]
 	printf "\nWhat tcpstate costs on Linux %s, in instructions, but where said otherwise.\n", release
@@ -148,13 +177,13 @@ END {
 	print "nothing else that the host does is in it. The cheapest of several runs; spread: how much"
 	print "dearer the dearest of them was."
 	printf "\n%-48s %13s %10s %11s\n", "A CONNECTION OVER LOOPBACK, FROM SOCKET TO CLOSE", "instructions", "spread", "over bare"
-	cycle_row("nothing loaded", "cycle.bare")
-	cycle_row("its hooks, with handlers that only count", "cycle.floor")
-	cycle_row("tcpstate", "cycle.loaded")
-	cycle_row("bpftrace, one count() per transition", "cycle.bpftrace")
-	if ("cycle.bare.end" in least && "cycle.loaded.end" in least) {
-		bare_end = least["cycle.bare.end"]
-		loaded_end = least["cycle.loaded.end"]
+	cycle_row("nothing loaded", "cycle.bare", "cycle.bare")
+	cycle_row("its hooks, with handlers that only count", "cycle.floor", "cycle.bare")
+	cycle_row("tcpstate", "cycle.loaded", "cycle.bare")
+	cycle_row("bpftrace, one count() per transition", "cycle.bpftrace", "cycle.bare")
+	bare_end = of("cycle.bare.end")
+	loaded_end = of("cycle.loaded.end")
+	if (bare_end != "" && loaded_end != "") {
 		printf "  %-46s %13s %10s\n", "the end of its TIME_WAIT, nothing loaded", commas(bare_end), spread("cycle.bare.end")
 		if ("cycle.floor.end" in least)
 			printf "  %-46s %13s %10s %11s\n", "the end of its TIME_WAIT, the hooks", commas(least["cycle.floor.end"]), \
@@ -162,15 +191,22 @@ END {
 		printf "  %-46s %13s %10s %11s\n", "the end of its TIME_WAIT, tcpstate", commas(loaded_end), spread("cycle.loaded.end"), \
 			"+" commas(loaded_end - bare_end)
 	}
+	cycle_row("over IPv6, nothing loaded", "cycle.ipv6.bare", "cycle.ipv6.bare")
+	cycle_row("over IPv6, tcpstate", "cycle.ipv6.loaded", "cycle.ipv6.bare")
+	cycle_row("between two processes, nothing loaded", "cycle.apart.bare", "cycle.apart.bare")
+	cycle_row("between two processes, tcpstate", "cycle.apart.loaded", "cycle.apart.bare")
+	cycle_row("near a threshold, nothing loaded", "cycle.near.bare", "cycle.near.bare")
+	cycle_row("near a threshold, tcpstate", "cycle.near.loaded", "cycle.near.bare")
 	for (i = 1; i <= sizes; i++) {
-		without = "among.bare." size[i]
-		with = "among.loaded." size[i]
-		if (!(without in least) || !(with in least)) continue
-		printf "  %-46s %13s\n", "among " commas(size[i]) " in TIME_WAIT, nothing loaded", commas(least[without])
-		printf "  %-46s %13s %10s %11s\n", "among " commas(size[i]) " in TIME_WAIT, tcpstate", commas(least[with]), "", \
-			sprintf("%+.2f %%", (least[with] / least[without] - 1) * 100)
+		without = of("among.bare." size[i])
+		with = of("among.loaded." size[i])
+		# told below, as a figure
+		if (without == "" || with == "") continue
+		printf "  %-46s %13s\n", "among " commas(size[i]) " in TIME_WAIT, nothing loaded", commas(without)
+		printf "  %-46s %13s %10s %11s\n", "among " commas(size[i]) " in TIME_WAIT, tcpstate", commas(with), "", \
+			sprintf("%+.2f %%", over(with, without))
 		among = among sprintf("%s    {\"time_wait\": %d, \"bare\": %.0f, \"tcpstate\": %.0f}", \
-			among == "" ? "" : ",\n", size[i], least[without], least[with])
+			among == "" ? "" : ",\n", size[i], without, with)
 	}
 	if (sizes) {
 		printf "\n%-35s", "SOCKETS IN TIME_WAIT"
@@ -186,80 +222,68 @@ END {
 		command_row("cat /proc/net/tcp", "proc-net-tcp")
 		command_row("ss -Htan state time-wait", "ss-list")
 		command_row("netstat -ant", "netstat")
-		command_row("conn-get, only read", "list")
-		command_row("tcpstate-cli conn (TIME_WAIT)", "conn")
-		command_row("tcpstate-cli -j conn (TIME_WAIT)", "conn-json")
+		command_row("conn-get, only read", "list", 100000)
+		command_row("tcpstate-cli conn (TIME_WAIT)", "conn", 100000)
+		command_row("tcpstate-cli -j conn (TIME_WAIT)", "conn-json", 100000)
 		command_row("tcpstate-cli conn top 10", "conn-top")
 		command_row("tcpstate-cli owner", "owner")
 		command_row("tcpstate-cli audit", "audit")
 		for (i = 1; i <= sizes; i++)
-			if (least["there." size[i]] != size[i] || most["there." size[i]] != size[i])
+			if (of("there." size[i]) != size[i] || most["there." size[i]] != size[i])
 				printf "  (instead of %s there were %s to %s when that was measured)\n", commas(size[i]), \
-					commas(least["there." size[i]]), commas(most["there." size[i]])
-		n = loaded[big]
+					commas(of("there." size[i])), commas(most["there." size[i]])
 	}
 
-	if (("cycle.bare" in least) && ("cycle.loaded" in least)) {
-		over = least["cycle.loaded"] - least["cycle.bare"]
-		figure("cycle_overhead", "a connection, over bare", over / least["cycle.bare"] * 100, "percent", 2.0, "%+.2f %%")
-		# The budget is for the cycle, which ends with the second close().
-		if (loaded_end)
-			figure("life_overhead", "the same to the end of its TIME_WAIT", \
-				(over + loaded_end - bare_end) / (least["cycle.bare"] + bare_end) * 100, "percent", "", "%+.2f %%")
-	}
+	# The budget of a connection is for the cycle, which ends with the second close().
+	bare = of("cycle.bare")
+	loaded_cycle = of("cycle.loaded")
+	figure("cycle_overhead", "a connection, over bare", over(loaded_cycle, bare), "percent", 2.0, "%+.2f %%")
+	figure("cycle_ipv6_overhead", "over IPv6", over(of("cycle.ipv6.loaded"), of("cycle.ipv6.bare")), "percent", 2.0, "%+.2f %%")
+	figure("cycle_apart_overhead", "between two processes", over(of("cycle.apart.loaded"), of("cycle.apart.bare")), "percent", 2.0, "%+.2f %%")
+	figure("cycle_near_overhead", "to a destination near its threshold", over(of("cycle.near.loaded"), of("cycle.near.bare")), \
+		"percent", 2.0, "%+.2f %%")
+	for (i = 1; i <= sizes; i++)
+		figure("cycle_among_" size[i] "_overhead", "among " commas(size[i]) " in TIME_WAIT", \
+			over(of("among.loaded." size[i]), of("among.bare." size[i])), "percent", 2.0, "%+.2f %%")
+	figure("life_overhead", "the first to the end of its TIME_WAIT", \
+		over(sum(loaded_cycle, loaded_end), sum(bare, bare_end)), "percent", "", "%+.2f %%")
 	if (sizes) {
 		for (i = 1; i <= sizes; i++)
-			if (("state", size[i]) in cost)
-				figure("state_" size[i], "tcpstate-cli state, at " commas(size[i]) " sockets", cost["state", size[i]], \
-					"instructions", 3000000, "%s")
-		if (sizes > 1 && (("state", big) in cost))
-			figure("state_growth", "tcpstate-cli state, at " commas(big) " over at " commas(small), \
-				cost["state", big] / cost["state", small], "ratio", 1.05, "%.3f x")
-		if (("load." big) in least) {
-			figure("load_per_socket", "loading, for each of " commas(n) " sockets found", \
-				(least["load." big] - least["load.0"]) / n, "instructions", 2000, "%s")
-			figure("load_empty", "loading where there are none: hooking functions, in the main", least["load.0"], "instructions", "", "%s")
-			figure("load_walk", "the walk over " commas(n) " sockets", least["load-ms." big] * 1e6, "instructions", "", "%s")
-		}
-		if (("load-memory." big) in least) {
-			figure("memory_per_connection", "memory per connection: all of the module's, for " commas(resident[big]), \
-				least["load-memory." big] / resident[big], "bytes", 128, "%s")
-			figure("record", "of which records (pages of slab tcpstate_conn)", slab[big], "bytes", "", "%s")
-		}
-		# What each one more costs, by the two smaller numbers of sockets.
-		if (sizes > 1 && (("conn", size[2]) in cost)) {
-			figure("conn_told", "listing connections, for each, told and read", each("list"), "instructions", 4000, "%s")
-			figure("conn_per_line", "tcpstate-cli conn, for each, with its text", each("conn"), "instructions", "", "%s")
-			figure("conn_json_per_line", "tcpstate-cli -j conn, for each", each("conn-json"), "instructions", "", "%s")
-		}
-		if (sizes > 1 && (("ss-list", size[2]) in cost))
-			figure("ss_per_line", "ss -Htan state time-wait, for each", each("ss-list"), "instructions", "", "%s")
-		if (("audit", big) in cost)
-			figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \
-				cost["audit", big] / there["audit", big], "instructions", "", "%s")
-	}
-	if (dests) {
-		figure("dest_top", "tcpstate-cli dest top 10, of " commas(dests) " destinations", least["dests.top"], "instructions", "", "%s")
-		figure("dest_one", "tcpstate-cli dest dst ADDRESS, of as many", least["dests.one"], "instructions", "", "%s")
-		figure("dest_all", "tcpstate-cli -j dest, all of them, for each", least["dests.all"] / dests, "instructions", "", "%s")
+			figure("state_" size[i], "tcpstate-cli state, at " commas(size[i]) " sockets", cost_of("state", size[i]), \
+				"instructions", 3000000, "%s")
+		figure("state_growth", "tcpstate-cli state, at " commas(big) " over at " commas(small), \
+			ratio(cost_of("state", big), cost_of("state", small)), "ratio", 1.05, "%.3f x")
+		figure("load_per_socket", "loading, for each of " commas(loaded[big]) " sockets found", \
+			ratio(less(of("load." big), of("load.0")), loaded[big]), "instructions", 2000, "%s")
+		figure("load_empty", "loading where there are none: hooking functions, in the main", of("load.0"), "instructions", "", "%s")
+		figure("load_walk", "the walk over " commas(loaded[big]) " sockets", \
+			(("load-ms." big) in least) ? least["load-ms." big] * 1e6 : "", "instructions", "", "%s")
+		figure("memory_per_connection", "memory per connection: all of the module's, for " commas(resident[big]), \
+			ratio(of("load-memory." big), resident[big]), "bytes", 128, "%s")
+		figure("record", "of which records (pages of slab tcpstate_conn)", slab[big], "bytes", "", "%s")
+		figure("conn_told", "listing connections, for each, told and read", each("list"), "instructions", 4000, "%s")
+		figure("conn_per_line", "tcpstate-cli conn, for each, with its text", each("conn"), "instructions", "", "%s")
+		figure("conn_json_per_line", "tcpstate-cli -j conn, for each", each("conn-json"), "instructions", "", "%s")
+		figure("ss_per_line", "ss -Htan state time-wait, for each", each("ss-list"), "instructions", "", "%s")
+		figure("audit_per_socket", "tcpstate-cli audit, per socket at " commas(big), \
+			ratio(cost_of("audit", big), there["audit", big]), "instructions", "", "%s")
+		figure("dest_top", "tcpstate-cli dest top 10, of " commas(dests) " destinations", of("dests.top"), "instructions", "", "%s")
+		figure("dest_one", "tcpstate-cli dest dst ADDRESS, of as many", of("dests.one"), "instructions", "", "%s")
+		figure("dest_all", "tcpstate-cli -j dest, all of them, for each", ratio(of("dests.all"), dests), "instructions", "", "%s")
 		figure("dest_memory", "memory of a destination (pages of slab tcpstate_dest)", dest_bytes, "bytes", "", "%s")
-	}
-	if (few)
-		figure("memory_per_connection_" few, "the same for " commas(few) " on " possible " CPUs", few_bytes, "bytes", 128, "%s")
-	if (idle) {
+		figure("memory_per_connection_" (few ? few : "few"), "the same for " commas(few) " on " possible " CPUs", few_bytes, "bytes", 128, "%s")
 		figure("namespace_idle", "memory of an idle namespace, " possible " CPUs", idle, "bytes", 16384, "%s")
-		figure("namespace_cpu", "and for each CPU that was active in it", (used - idle) / online, "bytes", "", "%s")
-	}
-	if ("rate.one" in rate_with) {
+		figure("namespace_cpu", "and for each CPU that was active in it", ratio(less(used, idle), online), "bytes", "", "%s")
 		printf "\n%-48s %13s %10s %11s\n", "CONNECTIONS A SECOND, " rate_cpus " CPUs AT ONCE", "without", "with", "difference"
 		rate_row("all to one destination", "rate.one")
 		rate_row("each to another destination", "rate.many")
 		print "  (medians of " rate_rounds " turns each, in real time: they depend on what the host does)"
 	}
-	printf "\n%-64s %11s %10s\n%s", "FIGURES", "measured", "budget", rows
-	if (missed) printf "\n%d of the budgets missed.\n", missed
-	else print "\nEvery budget is met."
+	printf "\n%-64s %11s %10s\n%s\n", "FIGURES", "measured", "budget", rows
+	if (missed) printf "%d of the budgets missed.\n", missed
+	if (missing) printf "%d of what was to be measured are MISSING.\n", missing
+	if (!missed && !missing) print "Every budget is met."
 	printf "{\n  \"kernel\": \"%s\",\n  \"release\": \"%s\",\n  \"figures\": [\n%s\n  ],\n  \"cycles\": [\n%s\n  ],\n  \"cycles_among\": [\n%s\n  ],\n  \"queries\": [\n%s\n  ],\n  \"rates\": [\n%s\n  ]\n}\n", \
 		kernel, release, figures, cycles, among, queries, rates >json
-	exit missed ? 1 : 0
+	exit missed || missing ? 1 : 0
 }

@@ -183,6 +183,11 @@ check_selftests() {
 	tree make -s -C selftests/bench O=/out/bench
 }
 
+# The budgets are judged, and what is not measured is missed.
+check_bench() {
+	tree selftests/bench/report-test.sh
+}
+
 # The manual has every key of the JSON and every parameter of the module.
 check_manual() {
 	local f name manual
@@ -315,7 +320,7 @@ check_house() {
 }
 
 all_steps=(module prototypes versions checkpatch kernel-doc netlink tools asan install
-	selftests manual shellcheck python house)
+	selftests bench manual shellcheck python house)
 steps=("$@")
 ((${#steps[@]})) || steps=("${all_steps[@]}")
 for s in "${steps[@]}"; do

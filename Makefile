@@ -49,7 +49,7 @@ demo: ## show it on real traffic, in a virtual machine (3 minutes)
 test: ## run the tests on kernels 6.1 and 6.12, what takes long on one of them; or on KERNEL=; TESTS= picks some
 	@selftests/suite.sh $(if $(KERNEL),,-q) $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_TEST))" $(TESTS)
 
-test-all: ## run the tests on every supported kernel and on those that look for bugs, and those of the harness
+test-all: ## run the tests on every supported kernel and on those that look for bugs, and those of the harness, and the demo
 	@selftests/suite.sh -H -P $(if $(JOBS),-j $(JOBS)) -k "$(or $(KERNEL),$(KERNELS_ALL))" $(TESTS)
 
 plant: ## plant a bug of each kind, or BUG=, in a copy of the sources, and see it caught

@@ -24,6 +24,9 @@
 /* What has been read of ports and not been asked for since is dropped. */
 #define ROOM_KEPT	(60 * (u64)NSEC_PER_SEC)
 
+/* Bind buckets looked at before something else may have its turn. */
+#define BUCKETS_BATCH	256
+
 /* As inet_sk_bound_l3mdev() says of a socket bound to @ifindex. */
 static int bound_l3mdev(struct net *net, int ifindex)
 {
@@ -34,25 +37,40 @@ static int bound_l3mdev(struct net *net, int ifindex)
 	return 0;
 }
 
-/* Take the ports of one bind bucket's chain out of @room. */
+/* Take the reserved ports out of @room. */
+static void room_read_reserved(struct tcpstate_room *room,
+			       const struct net *net)
+{
+#ifdef CONFIG_SYSCTL
+	/* As inet_is_local_reserved_port() does, but for all at once. */
+	const unsigned long *reserved = net->ipv4.sysctl_local_reserved_ports;
+
+	if (reserved)
+		bitmap_andnot(room->inside, room->inside, reserved,
+			      TCPSTATE_PORTS);
+#endif
+}
+
+/* Take the ports of one bind bucket's chain out of @room. Bottom halves off. */
 static void room_read_bucket(struct tcpstate_room *room, struct net *net,
 			     struct inet_bind_hashbucket *head)
 {
 	struct inet_bind_bucket *tb;
 
-	spin_lock_bh(&head->lock);
+	spin_lock(&head->lock);
 	inet_bind_bucket_for_each(tb, &head->chain)
 		if (net_eq(ib_net(tb), net) && tb->l3mdev == room->l3mdev &&
 		    (tb->fastreuse >= 0 || tb->fastreuseport >= 0))
 			__clear_bit(tb->port, room->inside);
-	spin_unlock_bh(&head->lock);
+	spin_unlock(&head->lock);
 }
 
 static void room_read(struct tcpstate_room *room, struct net *net)
 {
 	struct inet_hashinfo *hashinfo = net->ipv4.tcp_death_row.hashinfo;
+	unsigned int mask = hashinfo->bhash_size - 1;
 	struct inet_bind_hashbucket *head;
-	unsigned int ports, i;
+	unsigned int ports, first, i;
 	int low, high;
 
 	room->read_at = ktime_get_ns();
@@ -63,22 +81,25 @@ static void room_read(struct tcpstate_room *room, struct net *net)
 
 	bitmap_zero(room->inside, TCPSTATE_PORTS);
 	bitmap_set(room->inside, low, ports);
-	for (i = low; i <= high; i++)
-		if (inet_is_local_reserved_port(net, i))
-			__clear_bit(i, room->inside);
+	room_read_reserved(room, net);
 	room->reserved = ports - bitmap_weight(room->inside, TCPSTATE_PORTS);
 
 	/* Ports next to each other hash to buckets next to each other: this
 	 * meets each bucket once that the range could be in.
 	 */
+	first = inet_bhashfn(net, low, hashinfo->bhash_size);
+	local_bh_disable();
 	for (i = 0; i < min(ports, hashinfo->bhash_size); i++) {
-		head = &hashinfo->bhash[inet_bhashfn(net, low + i,
-						     hashinfo->bhash_size)];
+		head = &hashinfo->bhash[(first + i) & mask];
 		if (!hlist_empty(&head->chain))
 			room_read_bucket(room, net, head);
-		if (!(i % 256))
+		if (i % BUCKETS_BATCH == BUCKETS_BATCH - 1) {
+			local_bh_enable();
 			cond_resched();
+			local_bh_disable();
+		}
 	}
+	local_bh_enable();
 	room->capacity = bitmap_weight(room->inside, TCPSTATE_PORTS);
 	room->blocked = ports - room->reserved - room->capacity;
 }

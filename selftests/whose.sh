@@ -113,7 +113,7 @@ start leaky leaky 8001
 home=$into into=
 same "a threaded server is there" ready "$said"
 leaky=$pid
-cli config set close-wait-warning 2s close-wait-critical 60s >/dev/null
+cli config set close-wait-warning 2s close-wait-critical 600s >/dev/null
 tcpstate-cli -n "$ns" -j monitor >"$work/monitor" 2>&1 &
 monitor=$!
 said=$(inside ./whose.py poke 8001 20)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/tcpstate.h>
@@ -7,17 +8,42 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "disturb.h"
 
-static const char *const commands[] = {
-	"tcpstate-cli -j -a state", "tcpstate-cli state", "tcpstate-cli -a audit",
-	"tcpstate-cli", "tcpstate-cli -a conn", "tcpstate-cli -a conn top 10",
-	"tcpstate-cli -j -a conn stuck", "tcpstate-cli -a owner", "tcpstate-cli -j -a owner by pid",
-	"tcpstate-cli -a dest", "tcpstate-cli -a port", "tcpstate-cli -a port summary",
-	"tcpstate-cli config",
+/* Those that ask, and those that set. */
+static const struct {
+	const char *line;
+	/* What else but 0 is an answer, and what none; 3 is that there is no module. */
+	unsigned char answers[2], none;
+} commands[] = {
+	{ .line = "tcpstate-cli -j -a state" },
+	{ .line = "tcpstate-cli state" },
+	{ .line = "tcpstate-cli -a audit" },
+	{ .line = "tcpstate-cli" },
+	{ .line = "tcpstate-cli -a conn" },
+	{ .line = "tcpstate-cli -a conn top 10" },
+	{ .line = "tcpstate-cli -j -a conn stuck" },
+	{ .line = "tcpstate-cli -a conn pid 1" },
+	{ .line = "tcpstate-cli -a owner" },
+	{ .line = "tcpstate-cli -j -a owner by pid" },
+	{ .line = "tcpstate-cli owner comm sh" },
+	{ .line = "tcpstate-cli -a dest" },
+	{ .line = "tcpstate-cli -a port" },
+	{ .line = "tcpstate-cli port 7000" },
+	{ .line = "tcpstate-cli -a port summary" },
+	{ .line = "tcpstate-cli config" },
+	{ .line = "tcpstate-cli config set close-wait-warning 60" },
+	{ .line = "tcpstate-cli -a check", .answers = { 1, 2 } },
+	/*
+	 * It ends with 3 when the module goes, too; with 130 where the signal comes
+	 * before it is heeded.
+	 */
+	{ .line = "timeout --preserve-status -s INT ${TCPSTATE_SLOW:-1} tcpstate-cli -a monitor",
+	  .answers = { 3 }, .none = 130 },
 };
 
 #define COMMANDS	(sizeof(commands) / sizeof(*commands))
@@ -42,21 +68,26 @@ struct tally {
 	char trouble[300];
 };
 
-static const char *const names[DISTURBERS] = { "answers", "half-read dumps", "dead namespaces" };
+static const char *const names[DISTURBERS] = {
+	"answers", "half-read dumps", "dead namespaces", "refused connect()",
+};
 
 /* A command that asks: it is answered, or told that there is no module. */
 static int ask(struct tally *t)
 {
 	static unsigned int turn;
-	unsigned int i = turn++ % COMMANDS;
-	int status = run_status(NULL, "%s", commands[i]);
+	unsigned int i = turn % COMMANDS;
+	int status = run_status(NULL, "%s", commands[i].line);
 
-	if (!status) {
+	if (!status || status == commands[i].answers[0] || status == commands[i].answers[1]) {
 		t->done[DISTURB_ASK]++;
 		t->answered[i]++;
+		turn++;
+		return 0;
 	}
-	return status == 0 || status == 3 ? 0 :
-	       fail("'%s' ended with %d: %.200s", commands[i], status, output());
+	/* Once more, or what follows the monitor would always find the module gone. */
+	return status == 3 || status == commands[i].none ? 0 :
+	       fail("'%s' ended with %d: %.200s", commands[i].line, status, output());
 }
 
 struct request {
@@ -176,9 +207,89 @@ static int die(struct tally *t)
 	return 0;
 }
 
+#define STARVED_RANGE	"40000 40003"
+#define STARVED_PORTS	4
+#define LEAK_MS		3000
+
+/* A namespace with these ports only; a time-out of 1 s where there is a module to take it. */
+static int starve_begin(struct ns *ns, struct pair leaks[2])
+{
+	int status;
+
+	pair_init(&leaks[0], IPV4, PORT);
+	pair_init(&leaks[1], IPV6, PORT + 1);
+	if (ns_new(ns, NULL) ||
+	    sysctl_set(ns, "net/ipv4/ip_local_port_range", STARVED_RANGE))
+		return -1;
+	status = run_status(ns, "tcpstate-cli config set close-wait-warning 1");
+	return status && status != 3 ? fail("config set: %s", output()) : 0;
+}
+
+/* Connect to one destination until a port is refused; then reset them all. */
+static int starve_once(const struct ns *ns, const struct pair *leak, bool *refused)
+{
+	int client[STARVED_PORTS + 1], server[STARVED_PORTS + 1], n = 0, rc = 0;
+	struct sockaddr_storage sa;
+	socklen_t len = local_address(&sa, leak->family, leak->port);
+
+	*refused = false;
+	while (!rc && !*refused && n <= STARVED_PORTS) {
+		client[n] = tcp_socket(ns, leak->family);
+		if (client[n] < 0)
+			return -1;
+		if (!connect(client[n], (struct sockaddr *)&sa, len)) {
+			server[n] = tcp_accept(leak->listener);
+			rc = server[n] < 0 ? -1 : 0;
+			n++;
+			continue;
+		}
+		*refused = errno == EADDRNOTAVAIL;
+		rc = *refused ? 0 : fail("connect: %m");
+		close(client[n]);
+	}
+	while (n--) {
+		rc = close_reset(&client[n]) || rc ? -1 : 0;
+		close_fd(&server[n]);
+	}
+	return rc;
+}
+
+/*
+ * connect() that finds no port, and a connection that is left in CLOSE_WAIT for
+ * three times as long as the threshold.
+ */
+static int starve(struct tally *t)
+{
+	static struct ns ns = { .fd = -1 };
+	static struct pair leaks[2];
+	static unsigned int turn;
+	static uint64_t since;
+	struct pair *leak;
+	bool refused;
+
+	if (ns.fd < 0 && starve_begin(&ns, leaks))
+		return -1;
+	leak = &leaks[turn % 2];
+	if (leak->client < 0) {
+		if (pair_open_local(&ns, leak) || shutdown(leak->client, SHUT_WR))
+			return -1;
+		since = now_ms();
+	}
+	if (starve_once(&ns, leak, &refused))
+		return -1;
+	t->done[DISTURB_STARVE] += refused;
+	if (now_ms() < since + LEAK_MS)
+		return 0;
+	if (close_reset(&leak->server))
+		return -1;
+	close_fd(&leak->client);
+	turn++;
+	return 0;
+}
+
 static void disturb(int what, struct tally *t)
 {
-	static int (*const how[DISTURBERS])(struct tally *t) = { ask, half_read, die };
+	static int (*const how[DISTURBERS])(struct tally *t) = { ask, half_read, die, starve };
 
 	/* A moment for the others between two turns. */
 	while (!how[what](t))
@@ -218,7 +329,7 @@ int disturb_all_done(const struct disturb *d)
 
 	for (i = 0; i < COMMANDS; i++)
 		if (!__atomic_load_n(&d->tally->answered[i], __ATOMIC_RELAXED))
-			return fail("'%s' was never answered", commands[i]);
+			return fail("'%s' was never answered", commands[i].line);
 	for (i = 0; i < DUMPS; i++)
 		if (!__atomic_load_n(&d->tally->half_read[i], __ATOMIC_RELAXED))
 			return fail("no dump of command %d was half read", dumps[i].cmd);

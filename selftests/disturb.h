@@ -6,9 +6,10 @@
 #include "util.h"
 
 enum {
-	DISTURB_ASK,		/* commands that ask, answered or told that there is no module */
+	DISTURB_ASK,		/* commands, answered or told that there is no module */
 	DISTURB_HALF_READ,	/* dumps that their reader leaves half read */
 	DISTURB_DIE,		/* namespaces that die with connections in them */
+	DISTURB_STARVE,		/* connect() that finds no port, beside CLOSE_WAIT for too long */
 	DISTURBERS,
 };
 

@@ -345,6 +345,29 @@ TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/* Where no port is left in the range at all, a warning ends with what it was of. */
+TEST_F_TIMEOUT(alerts, room_vanishes, SECONDS)
+{
+	struct monitor m;
+	struct room room;
+	char all[32];
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(80, open_until_refused(CLIENT, TARGET, CROWD, 80));
+	HEARS(&m, "port-room/warning");
+	snprintf(all, sizeof(all), "%d-%d", LOW, LOW + PORTS - 1);
+	CHECK(sysctl_set(CLIENT, "net/ipv4/ip_local_reserved_ports", all));
+	HEARS(&m, "port-room/warning");
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(0, room.capacity);
+	ASSERT_EQ(80, room.outside);
+	ASSERT_EQ(0, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	HEARS(&m, "port-room/warning port-exhausted/critical");
+	crowd_close(CROWD);
+	HEARS(&m, "port-room/warning port-exhausted/critical port-room/clear");
+	CHECK(monitor_stop(&m));
+}
+
 /* Where the log of this test begins: another's namespace may have had the same number. */
 static int log_mark(void)
 {

@@ -215,15 +215,15 @@ static inline unsigned int tcpstate_minis(const struct net *net)
 #endif
 }
 
-/* How long a mini-socket has left. Its timer tells once it is pending: that is a
- * moment after it has taken the record over.
+/* How long a mini-socket has left, in jiffies. Its timer tells once it is pending:
+ * that is a moment after it has taken the record over.
  */
-static inline u32 tcpstate_tw_left_ms(const struct inet_timewait_sock *tw)
+static inline unsigned long
+tcpstate_tw_left(const struct inet_timewait_sock *tw)
 {
 	long left = READ_ONCE(tw->tw_timer.expires) - jiffies;
 
-	return timer_pending(&tw->tw_timer) ?
-	       jiffies_to_msecs(max(left, 0L)) : 0;
+	return timer_pending(&tw->tw_timer) ? max(left, 0L) : 0;
 }
 
 static inline u32 tcpstate_tw_stamp(const struct inet_timewait_sock *tw)

@@ -594,29 +594,33 @@ struct use_walk {
 	struct tcpstate_dest_use	*use;
 	bool				reuse;	/* tcp_tw_reuse, here */
 	bool				stamps;	/* and there are time stamps */
-	u64				time_wait_ms;	/* in all, of so many: */
-	u32				time_waits;
+	u64				stayed_ns;	/* in TIME_WAIT, in all */
+	u64				left;		/* jiffies, likewise */
+	u32				time_waits;	/* so many */
 };
 
 static void use_mini(struct use_walk *walk,
 		     const struct inet_timewait_sock *tw, u64 since, u64 now)
 {
 	struct tcpstate_dest_use *use = walk->use;
-	u32 ms = tcpstate_tw_left_ms(tw);
+	unsigned long left = tcpstate_tw_left(tw);
+	u32 second = left / HZ, ms;
 
 	if (READ_ONCE(tw->tw_substate) == TCP_TIME_WAIT) {
-		walk->time_wait_ms += ms + div_u64(now - since, NSEC_PER_MSEC);
+		walk->stayed_ns += now - since;
+		walk->left += left;
 		walk->time_waits++;
 		if (walk->reuse && tcpstate_tw_stamp(tw)) {
 			walk->stamps = true;
-			ms = min(ms, tcpstate_tw_reusable_in(tw, walk->net));
-			if (!ms) {
+			ms = tcpstate_tw_reusable_in(tw, walk->net);
+			if (!ms || !left) {
 				use->reusable++;
 				return;
 			}
+			second = min_t(u32, second, ms / MSEC_PER_SEC);
 		}
 	}
-	use->back[min_t(u32, ms / MSEC_PER_SEC, TCPSTATE_HOLD_SECONDS - 1)]++;
+	use->back[min_t(u32, second, TCPSTATE_HOLD_SECONDS - 1)]++;
 }
 
 /* The record is in its shard as long as that is locked, and so its object is
@@ -747,8 +751,11 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	if (walk->stamps)
 		hold_ms = tcpstate_reuse_delay_ms(walk->net);
 	else if (walk->time_waits)
-		hold_ms = clamp_t(u64, div_u64(walk->time_wait_ms,
-					       walk->time_waits), 1,
+		hold_ms = clamp_t(u64,
+				  div64_u64(walk->stayed_ns +
+					    jiffies64_to_nsecs(walk->left),
+					    (u64)walk->time_waits *
+					    NSEC_PER_MSEC), 1,
 				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
 	leaving = entering + early;
 	if (leaving > opens / 20) {	/* as below: else they hardly do */

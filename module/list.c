@@ -305,7 +305,7 @@ static void line_fill(struct line *line, struct tcpstate_conn *conn,
 	line_daddr(sk, &line->daddr);
 	line->mini = is_mini(sk);
 	if (line->mini) {
-		line->timeout_ms = tcpstate_tw_left_ms(inet_twsk(sk));
+		line->timeout_ms = jiffies_to_msecs(tcpstate_tw_left(inet_twsk(sk)));
 		return;
 	}
 	/* An inode is freed by RCU, after its socket has been let go. */

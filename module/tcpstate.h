@@ -191,7 +191,7 @@
  *   tw_ts_recent_stamp, tw_entry_stamp: tcp_timewait_state_process().
  *	tcp_twsk_unique() takes no lock to decide by them either.
  *   tw_timer.expires: mod_timer(), with the lock of its base, before the timer
- *	is pending for the first time (tcpstate_tw_left_ms()).
+ *	is pending for the first time (tcpstate_tw_left()).
  *   sk_family: do_ipv6_setsockopt(), the socket locked and ESTABLISHED, before
  *	its event. conn_check_family() then corrects what was read before; so
  *	does the next move where that event is not seen (FAMILY_UNSEEN). The

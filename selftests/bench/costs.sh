@@ -90,7 +90,7 @@ cycle_long() {
 # listens to alerts, and reads them afterwards: that is not the module's. In the first
 # round it reaches the threshold, which is told; after that it is near it.
 near_threshold() {
-	local log=/run/monitor.log monitor
+	local log=/run/monitor.log monitor i
 
 	load 0 port_room_warning=1 >/dev/null
 	"$cli" -j monitor >$log &
@@ -102,11 +102,13 @@ near_threshold() {
 	kill -STOP $monitor
 	value cycle.near.loaded "$(cycle_long)"
 	kill -CONT $monitor
-	# it takes no time here, but that of who has something to do
-	sleep 1
+	for ((i = 0; i < 100; i++)); do
+		! grep -q '"port-room"' $log || break
+		sleep 0.1
+	done
 	kill $monitor
 	wait $monitor || :
-	if ! grep -q '"port-room"' $log; then
+	if ((i == 100)); then
 		echo "no alert was told: the destination was not near its threshold"
 		exit 1
 	fi

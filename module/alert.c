@@ -402,7 +402,8 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	u32 device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
 	/* Read before the room: who was refused met it full, and so do we. */
 	u64 refused = atomic64_read(&dest->refused.count);
-	u32 conns = max(atomic_read(&dest->conns), 0), busy = 0;
+	u32 own = max(atomic_read(&dest->conns), 0);
+	u32 conns = tcpstate_dest_conns(dest, net), busy = 0;
 	struct tcpstate_alert alert = {
 		.event = TCPSTATE_EVENT_PORT_ROOM,
 		.netns = dest->netns,
@@ -437,7 +438,7 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 		if (use.capacity)
 			next = level_update(net, &dest->room_alert, &alert,
 					    busy, use.capacity, at);
-		else if (dest->room_alert.severity && !conns)
+		else if (dest->room_alert.severity && !own)
 			level_set(net, &dest->room_alert, &alert,
 				  TCPSTATE_SEVERITY_CLEAR, at[0]);
 		/* Those that take no port of these are not in its way. */
@@ -446,6 +447,9 @@ static bool look_dest(struct tcpstate_watch *watch, struct net *net)
 	} else {
 		seen_read(&alert, dest);
 	}
+	/* What the others have more the sweep will see. */
+	if (next != U64_MAX)
+		next -= min_t(u64, next, conns - min(conns, own));
 	WRITE_ONCE(dest->trigger, min_t(u64, max(next, 1ULL), U32_MAX));
 
 	alert.event = TCPSTATE_EVENT_PORT_EXHAUSTED;

@@ -36,6 +36,7 @@
  * not known.
  */
 #include <linux/bitfield.h>
+#include <linux/bitmap.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
@@ -47,6 +48,7 @@
 #include <linux/workqueue.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 
@@ -64,6 +66,8 @@
 #define PEERS_BATCH	64
 /* From so many connections on a sweep has a destination looked at. */
 #define CHECKED_CONNS		8
+/* In the way of one behind a device: those of its VRF, and those of none. */
+#define OTHERS_MAX		2
 /* What is attached, of one that is about to be freed. */
 #define TAKEN_OUT		(INT_MIN / 2)
 /* Opens are too few to tell their rate from before that. */
@@ -211,6 +215,8 @@ static struct tcpstate_dest *dest_alloc(struct tcpstate_netns *netns,
 	dest->key = *key;
 	inet_get_local_port_range((struct net *)net, &low, &high);
 	dest->trigger = tcpstate_alert_room_floor(netns, high - low + 1);
+	if (FIELD_GET(TCPSTATE_KEY_DEVICE, key->rest))
+		dest->trigger = 1;	/* others may have taken its ports */
 	dest->mark_due = jiffies + TCPSTATE_MARK_PERIOD;
 	raw_spin_lock_init(&dest->mark_lock);
 	dest->marks[0].at = ktime_get_ns();
@@ -590,8 +596,9 @@ struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id)
 /* What is looked for in the records of a destination. */
 struct use_walk {
 	struct net			*net;
-	const struct tcpstate_room	*room;
+	struct tcpstate_room		*room;
 	struct tcpstate_dest_use	*use;
+	unsigned long			*taken;	/* ports met; NULL: none twice */
 	bool				reuse;	/* tcp_tw_reuse, here */
 	bool				stamps;	/* and there are time stamps */
 	u64				stayed_ns;	/* in TIME_WAIT, in all */
@@ -657,6 +664,8 @@ static void use_conn(struct use_walk *walk, const struct tcpstate_conn *conn,
 		use->outside++;
 		return;
 	}
+	if (walk->taken && __test_and_set_bit(port, walk->taken))
+		return;
 	use->used++;
 	if (mini)
 		use_mini(walk, inet_twsk(sk), min(since, now), now);
@@ -711,14 +720,21 @@ static bool reuse_applies(const struct tcpstate_dest *dest,
 	       ipv6_addr_loopback((const struct in6_addr *)&key->addr[2]);
 }
 
-/* All rates are per 1000 seconds; see the top of this file. */
-static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
+/* What comes to a destination and goes, per 1000 seconds, which is thousandths
+ * per second, too.
+ */
+struct flows {
+	s64	opens;
+	s64	early;
+	s64	growth;
+	u64	held;	/* now */
+};
+
+/* Return false if there has been too little time to tell. */
+static bool flows_read(struct tcpstate_dest *dest, struct flows *flows)
 {
-	struct tcpstate_dest_use *use = walk->use;
 	struct tcpstate_dest_mark from, now = { .at = ktime_get_ns() };
-	s64 opens, early, growth, entering, leaving, free, less;
-	u64 period_ms, mean_ms, hold_ms = 60 * MSEC_PER_SEC;
-	unsigned int second;
+	u64 period_ms;
 
 	raw_spin_lock_irq(&dest->mark_lock);
 	from = dest->marks[0];
@@ -727,26 +743,53 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	now.early = early_ends(dest);
 	now.held = held(dest);
 
-	use->eta_ms = U64_MAX;
-	use->sustainable = U64_MAX;
+	memset(flows, 0, sizeof(*flows));
+	flows->held = max(now.held, 0);
 	if (now.at - from.at < RATE_MIN_NS)
-		return;
-	/* Per 1000 seconds, which is thousandths per second, too. */
-	period_ms = div_u64(now.at - from.at, NSEC_PER_MSEC);
-	opens = div64_s64((s64)(now.opens - from.opens) * 1000000, period_ms);
-	early = div64_s64((s64)(now.early - from.early) * 1000000, period_ms);
-	growth = div64_s64((s64)(now.held - from.held) * 1000000, period_ms);
-	opens = max(opens, 0LL);
+		return false;
 	/* Who attaches when a mark is due sets it: nobody has since. */
 	if (time_after(jiffies, READ_ONCE(dest->mark_due) +
-		       TCPSTATE_MARK_PERIOD)) {
-		opens = 0;
-		early = 0;
-		growth = 0;
-	}
-	entering = max(opens - early - growth, 0LL);
-	use->rate = opens;
+		       TCPSTATE_MARK_PERIOD))
+		return true;
+	period_ms = div_u64(now.at - from.at, NSEC_PER_MSEC);
+	flows->opens = div64_s64((s64)(now.opens - from.opens) * 1000000,
+				 period_ms);
+	flows->opens = max(flows->opens, 0LL);
+	flows->early = div64_s64((s64)(now.early - from.early) * 1000000,
+				 period_ms);
+	flows->growth = div64_s64((s64)(now.held - from.held) * 1000000,
+				  period_ms);
+	return true;
+}
+
+/* See the top of this file. The rates told are @dest's own; but the ports that
+ * are left to it @others take, too.
+ */
+static void forecast(struct tcpstate_dest *dest, struct use_walk *walk,
+		     struct tcpstate_dest **others, int n)
+{
+	struct tcpstate_dest_use *use = walk->use;
+	u64 mean_ms, hold_ms = 60 * MSEC_PER_SEC;
+	s64 entering, leaving, free, less;
+	struct flows own, all, other;
+	unsigned int second;
+	int i;
+
+	use->eta_ms = U64_MAX;
+	use->sustainable = U64_MAX;
+	if (!flows_read(dest, &own))
+		return;
+	entering = max(own.opens - own.early - own.growth, 0LL);
+	use->rate = own.opens;
 	use->rate_known = true;
+	all = own;
+	for (i = 0; i < n; i++) {
+		if (!flows_read(others[i], &other))
+			continue;
+		all.opens += other.opens;
+		all.early += other.early;
+		all.growth += other.growth;
+	}
 
 	if (walk->stamps)
 		hold_ms = tcpstate_reuse_delay_ms(walk->net);
@@ -757,12 +800,13 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 					    (u64)walk->time_waits *
 					    NSEC_PER_MSEC), 1,
 				  (TCPSTATE_HOLD_SECONDS - 1) * MSEC_PER_SEC);
-	leaving = entering + early;
-	if (leaving > opens / 20) {	/* as below: else they hardly do */
-		mean_ms = div64_u64((u64)max(now.held, 0) * 1000000 +
-				    hold_ms * entering, leaving);
-		use->sustainable = div64_u64((u64)use->capacity * 1000000,
-					     max(mean_ms, 1ULL));
+	leaving = entering + own.early;
+	if (leaving > own.opens / 20) {	/* as below: else they hardly do */
+		mean_ms = div64_u64(own.held * 1000000 + hold_ms * entering,
+				    leaving);
+		use->sustainable = div64_u64((u64)(use->capacity -
+						   use->used_by_others) *
+					     1000000, max(mean_ms, 1ULL));
 	}
 
 	free = 1000LL * (use->capacity - (use->used - use->reusable));
@@ -772,7 +816,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 	}
 	for (second = 0; second < DIV_ROUND_UP(hold_ms, MSEC_PER_SEC);
 	     second++) {
-		less = opens - early - 1000LL * use->back[second];
+		less = all.opens - all.early - 1000LL * use->back[second];
 		if (less >= free) {
 			use->eta_ms = second * MSEC_PER_SEC +
 				      div64_s64(free * MSEC_PER_SEC, less);
@@ -781,9 +825,69 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
 		free -= less;
 	}
 	/* A few more or less are no trend, unless they are bound to be. */
-	if (growth > ((u64)opens > use->sustainable ? 0 : opens / 20))
+	if (all.growth > ((u64)own.opens > use->sustainable ? 0 :
+			  all.opens / 20))
 		use->eta_ms = second * MSEC_PER_SEC +
-			      div64_s64(free * MSEC_PER_SEC, growth);
+			      div64_s64(free * MSEC_PER_SEC, all.growth);
+}
+
+/* Put the one that differs from @dest in its device after the @n others. */
+static int other_add(const struct tcpstate_dest *dest, u32 device,
+		     struct tcpstate_dest *others[OTHERS_MAX], int n)
+{
+	struct tcpstate_dest_key key = dest->key;
+
+	key.rest &= ~TCPSTATE_KEY_DEVICE;
+	key.rest |= FIELD_PREP(TCPSTATE_KEY_DEVICE, device);
+	others[n] = tcpstate_dest_find(dest->netns, &key);
+	return n + !!others[n];
+}
+
+/* The destinations whose ports are in the way of @dest's sockets, too. What is
+ * bound to a device cannot share its ends with what is bound to its VRF, or to no
+ * device at all; these can with it. Return how many there are in @others.
+ */
+static int others_of(const struct tcpstate_dest *dest, struct net *net,
+		     struct tcpstate_dest *others[OTHERS_MAX])
+{
+	int device = FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest);
+	int vrf = l3mdev_master_ifindex_by_index(net, device), n = 0;
+
+	if (!device)
+		return 0;
+	if (vrf && vrf != device)
+		n = other_add(dest, vrf, others, n);
+	/* As __inet_check_established() asks. */
+	if (inet_sk_bound_dev_eq(net, 0, device, vrf))
+		n = other_add(dest, 0, others, n);
+	return n;
+}
+
+/**
+ * tcpstate_dest_conns() - how many connections could hold a destination's ports
+ * @dest: the destination
+ * @net: its namespace, held by the caller
+ *
+ * Context: process context, tcpstate_dest_mutex held.
+ * Return: how many; not more of its ports are used.
+ */
+u32 tcpstate_dest_conns(const struct tcpstate_dest *dest, struct net *net)
+{
+	struct tcpstate_dest *others[OTHERS_MAX];
+	u32 conns = max(atomic_read(&dest->conns), 0);
+	int n = others_of(dest, net, others);
+
+	while (n--)
+		conns += max(atomic_read(&others[n]->conns), 0);
+	return conns;
+}
+
+static void use_dest(struct use_walk *walk, struct tcpstate_dest *dest)
+{
+	int i;
+
+	for (i = 0; i < TCPSTATE_SHARDS; i++)
+		use_shard(walk, &dest->shards[i]);
 }
 
 /**
@@ -795,7 +899,7 @@ static void forecast(struct tcpstate_dest *dest, struct use_walk *walk)
  * @use: filled in
  *
  * Context: process context, tcpstate_dest_mutex held. Goes through all records
- * attached.
+ * attached, and through those of others that are in the way.
  * Return: 0, or -ENOMEM.
  */
 int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
@@ -808,16 +912,28 @@ int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
 		.use = use,
 		.reuse = reuse_applies(dest, net),
 	};
-	int i;
+	struct tcpstate_dest *others[OTHERS_MAX];
+	u32 used, outside;
+	int n, i;
 
 	if (!walk.room)
 		return -ENOMEM;
 	memset(use, 0, sizeof(*use));
 	use->capacity = walk.room->capacity;
 	use->time_wait = max(atomic_read(&dest->time_wait), 0);
-	for (i = 0; i < TCPSTATE_SHARDS; i++)
-		use_shard(&walk, &dest->shards[i]);
-	forecast(dest, &walk);
+	n = others_of(dest, net, others);
+	if (n) {
+		walk.taken = walk.room->taken;
+		bitmap_zero(walk.taken, TCPSTATE_PORTS);
+	}
+	use_dest(&walk, dest);
+	used = use->used;
+	outside = use->outside;
+	for (i = 0; i < n; i++)
+		use_dest(&walk, others[i]);
+	use->used_by_others = use->used - used;
+	use->outside = outside;
+	forecast(dest, &walk, others, n);
 	return 0;
 }
 
@@ -888,8 +1004,11 @@ static void sweep_bucket(struct hlist_bl_head *bucket)
 		next = rcu_dereference_raw(pos->next);
 		if (atomic_read(&dest->conns)) {
 			dest->idle = false;
-			/* What there is of ports may have become less. */
-			if (atomic_read(&dest->conns) >= CHECKED_CONNS)
+			/* What there is of ports may have become less, or others
+			 * have taken them.
+			 */
+			if (atomic_read(&dest->conns) >= CHECKED_CONNS ||
+			    FIELD_GET(TCPSTATE_KEY_DEVICE, dest->key.rest))
 				tcpstate_alert_due(&dest->watch);
 			continue;
 		}

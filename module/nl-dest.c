@@ -293,15 +293,16 @@ static void top_add(struct dest_top *top, const struct dest_row *row)
 	top->rows[low] = *row;
 }
 
-/* Could @dest be one of the fullest? No more is used than is attached. */
+/* Could @dest be one of the fullest? No more is used than is attached, but behind a
+ * device; and there may be fewer ports there.
+ */
 static bool top_maybe(const struct dest_top *top,
 		      const struct tcpstate_dest *dest)
 {
 	const struct dest_row *last = &top->rows[top->max - 1];
 
-	/* Elsewhere, as behind another device, there may be fewer ports. */
 	return top->count < top->max || last->netns != dest->netns ||
-	       FIELD_GET(TCPSTATE_KEY_DEVICE, last->key.rest ^ dest->key.rest) ||
+	       FIELD_GET(TCPSTATE_KEY_DEVICE, last->key.rest | dest->key.rest) ||
 	       atomic_read(&dest->conns) >= last->busy;
 }
 

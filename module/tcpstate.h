@@ -725,6 +725,7 @@ struct tcpstate_conn {
  * struct tcpstate_dest_use - what connections to a destination hold
  * @capacity: ports that connect() could ever get
  * @used: ports of these that are held
+ * @used_by_others: of these, ports that only others' connections hold
  * @reusable: of these, ports that connect() could take again now
  * @outside: connections whose port is none of these
  * @time_wait: connections in TIME_WAIT
@@ -738,6 +739,7 @@ struct tcpstate_conn {
 struct tcpstate_dest_use {
 	u32	capacity;
 	u32	used;
+	u32	used_by_others;
 	u32	reusable;
 	u32	outside;
 	u32	time_wait;
@@ -764,6 +766,7 @@ struct tcpstate_dest_use {
  * @blocked: of the rest, taken by bind()
  * @capacity: what is left
  * @inside: by port: is it one of those left?
+ * @taken: by port: has it been met? For tcpstate_dest_use()
  */
 struct tcpstate_room {
 	struct list_head	list;
@@ -775,6 +778,7 @@ struct tcpstate_room {
 	u32			blocked;
 	u32			capacity;
 	DECLARE_BITMAP(inside, TCPSTATE_PORTS);
+	DECLARE_BITMAP(taken, TCPSTATE_PORTS);
 };
 
 /**
@@ -1048,6 +1052,7 @@ tcpstate_dest_find(const struct tcpstate_netns *netns,
 struct tcpstate_dest *tcpstate_dest_next(unsigned long *bucket, u64 *id);
 int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
 		      u64 since, struct tcpstate_dest_use *use);
+u32 tcpstate_dest_conns(const struct tcpstate_dest *dest, struct net *net);
 u64 tcpstate_dest_opens(struct tcpstate_dest *dest);
 u64 tcpstate_dest_max(const struct tcpstate_netns *netns);
 

@@ -237,6 +237,41 @@ TEST_F_TIMEOUT(alerts, two_destinations, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/* Behind a device the ports are used up by those bound to none as well, and it is told. */
+TEST_F_TIMEOUT(alerts, behind_device, SECONDS)
+{
+	struct target bound = *TARGET, other = *TARGET;
+	struct monitor m;
+
+	bound.device = "wire";
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(70, open_until_refused(CLIENT, TARGET, CROWD, 70));
+	ASSERT_EQ(2, open_until_refused(CLIENT, &bound, CROWD, 2));
+	HEARS(&m, "");
+	ASSERT_EQ(20, open_until_refused(CLIENT, TARGET, CROWD, 20));
+	/* One is due at once, the other when all are gone through. */
+	ASSERT_TRUE(WAIT_FOR(hears(&m, "port-room/warning port-room/warning"), 3 * PATIENCE_MS))
+		TH_LOG("heard %s", heard(&m));
+	EXPECT_LE(80, m.edges[0].used);
+	EXPECT_LE(80, m.edges[1].used);
+	ASSERT_EQ(5, open_until_refused(CLIENT, &bound, CROWD, 5));
+	HEARS(&m, "port-room/warning port-room/warning port-room/critical");
+	EXPECT_LE(95, m.edges[2].used);
+	crowd_close(CROWD);
+	HEARS(&m, "port-room/warning port-room/warning port-room/critical "
+	      "port-room/clear port-room/clear");
+	/* The first that comes finds them gone, too. */
+	bound.port++;
+	other.port++;
+	ASSERT_EQ(85, open_until_refused(CLIENT, &other, CROWD, 85));
+	HEARS(&m, "port-room/warning port-room/warning port-room/critical "
+	      "port-room/clear port-room/clear port-room/warning");
+	ASSERT_EQ(1, open_until_refused(CLIENT, &bound, CROWD, 1));
+	HEARS(&m, "port-room/warning port-room/warning port-room/critical "
+	      "port-room/clear port-room/clear port-room/warning port-room/warning");
+	CHECK(monitor_stop(&m));
+}
+
 /* A load that hovers at the threshold is one warning. */
 TEST_F_TIMEOUT(alerts, hovering, SECONDS)
 {

@@ -268,6 +268,75 @@ TEST_F_TIMEOUT(room, bound_device, SECONDS)
 	ROOM(&vrf, PORTS - 1);
 }
 
+/* Of @target @used of the PORTS are in use, and the others can be had. */
+static int room_left(const struct ns *ns, const struct target *target, struct crowd *crowd,
+		     unsigned int used)
+{
+	struct room room;
+	int n;
+
+	/* The first connection makes it a destination. */
+	if (open_until_refused(ns, target, crowd, 1) != 1 || room_read(ns, target, &room))
+		return -1;
+	if (room.capacity != PORTS || room.used != used + 1)
+		return fail("told: used %ju of %ju, where %u of %d is right", room.used,
+			    room.capacity, used + 1, PORTS);
+	n = open_until_refused(ns, target, crowd, PORTS);
+	if (n < 0 || room_read(ns, target, &room))
+		return -1;
+	if (n != (int)(PORTS - used - 1) || room.used != PORTS || room.failures != 1 ||
+	    room.opens != PORTS - used)
+		return fail("%d opened, %u in use; then used %ju, failures %ju, opens %ju", n, used,
+			    room.used, room.failures, room.opens);
+	return 0;
+}
+
+/*
+ * A socket bound to a device cannot share its ends with one that is bound to none,
+ * though that one can with it: who comes second has less room behind a device.
+ */
+TEST_F_TIMEOUT(room, bound_device_second, SECONDS)
+{
+	struct target bound = *TARGET;
+	struct room room;
+
+	bound.device = "wire";
+	CHECK(wire(CLIENT, LOSE));
+	ASSERT_EQ(60, open_until_refused(CLIENT, TARGET, CROWD, 60));
+	CHECK(room_left(CLIENT, &bound, CROWD, 60));
+	/* These are on the ports of the others: no more of them are taken. */
+	ASSERT_EQ(PORTS - 60, open_until_refused(CLIENT, TARGET, CROWD, PORTS));
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(PORTS, room.used);
+	CHECK(room_read(CLIENT, &bound, &room));
+	ASSERT_EQ(PORTS, room.used);
+	ASSERT_EQ(0, room.outside);
+	/* It is as full as the other, with fewer connections. */
+	CHECK(run(CLIENT, "tcpstate-cli -j dest top 2 | "
+		  "jq -ec 'map([.device, .used]) | sort == [[null, 100], [\"wire\", 100]]'"));
+}
+
+/* A VRF's own sockets are in the way of those bound to a device of it. */
+TEST_F_TIMEOUT(room, vrf_device_second, SECONDS)
+{
+	struct target vrf = *TARGET, slave = *TARGET;
+
+	vrf.device = "red";
+	slave.device = "inred";
+	CHECK(wire(CLIENT, LOSE));
+	if (vrf_up(CLIENT))
+		SKIP(return, "no VRF: %s", why());
+	ASSERT_EQ(30, open_until_refused(CLIENT, &vrf, CROWD, 30));
+	ASSERT_EQ(50, open_until_refused(CLIENT, TARGET, CROWD, 50));
+	CHECK(room_left(CLIENT, &slave, CROWD, 30));
+
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_l3mdev_accept", "1"));
+	slave.port++;
+	vrf.port++;
+	ASSERT_EQ(20, open_until_refused(CLIENT, &vrf, CROWD, 20));
+	CHECK(room_left(CLIENT, &slave, CROWD, 20));
+}
+
 /*
  * The fullest is not where most connections are: behind a device with fewer ports
  * a few are enough.

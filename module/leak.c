@@ -23,8 +23,11 @@
 
 /* The alert clears when the oldest is so much younger than the warning. */
 #define CLEAR_PERCENT	90
-/* Is it more or less than so long ago? */
+/* Is it more or less than so long ago? And than ten times as long, and so on: what
+ * leaks slowly shows in the longer ones alone.
+ */
 #define TREND_PERIOD	(10 * HZ)
+#define TREND_FACTOR	10
 /* The timer comes at least so often. */
 #define MAX_PERIOD	(3600 * HZ)
 
@@ -270,24 +273,67 @@ static bool leak_edge(struct tcpstate_netns *netns, struct net *net,
 /* It leaks if there were more each time and the oldest has been there all along: a
  * handler that is late with each has others then. With fewer it has closed some.
  */
-static enum tcpstate_trend leak_trend(const struct tcpstate_leak *leak)
+static enum tcpstate_trend span_trend(const struct tcpstate_leak_span *span,
+				      const struct tcpstate_leak *leak)
 {
-	u32 over = leak->over[0], before = leak->marks[0].over;
+	u32 over = leak->over[0], before = span->marks[0].over;
 
-	if (over > before && before > leak->marks[1].over &&
-	    leak->oldest == leak->marks[1].oldest)
+	if (over > before && before > span->marks[1].over &&
+	    leak->oldest == span->marks[1].oldest)
 		return TCPSTATE_TREND_GROWING;
-	if (over < before && over <= leak->marks[1].over)
+	if (over < before && over <= span->marks[1].over)
 		return TCPSTATE_TREND_RECOVERING;
 	return TCPSTATE_TREND_STEADY;
 }
 
-static void leak_mark(struct tcpstate_leak *leak)
+static void span_mark(struct tcpstate_leak_span *span,
+		      const struct tcpstate_leak *leak)
 {
-	leak->marks[1] = leak->marks[0];
-	leak->marks[0].over = leak->over[0];
-	leak->marks[0].oldest = leak->oldest;
-	leak->marked_at = jiffies;
+	span->marks[1] = span->marks[0];
+	span->marks[0].over = leak->over[0];
+	span->marks[0].oldest = leak->oldest;
+	span->marked_at = jiffies;
+}
+
+/* A leak has no trend when it begins. */
+static void trend_begin(struct tcpstate_leak *leak)
+{
+	int i;
+
+	leak->trend = TCPSTATE_TREND_STEADY;
+	leak->said = 0;
+	for (i = 0; i < TCPSTATE_LEAK_SPANS; i++) {
+		span_mark(&leak->spans[i], leak);
+		span_mark(&leak->spans[i], leak);
+		leak->spans[i].trend = TCPSTATE_TREND_STEADY;
+	}
+}
+
+/* Growing is more than recovering: a slow leak is one all the same where now and
+ * then some are closed. What has changed since the last marks is not waited for.
+ */
+static enum tcpstate_trend trend_now(struct tcpstate_leak *leak)
+{
+	enum tcpstate_trend trend = TCPSTATE_TREND_STEADY;
+	unsigned long period = TREND_PERIOD;
+	struct tcpstate_leak_span *span;
+	int i;
+
+	for (i = 0; i < TCPSTATE_LEAK_SPANS; i++, period *= TREND_FACTOR) {
+		span = &leak->spans[i];
+		if (time_after_eq(jiffies, span->marked_at + period)) {
+			span->trend = span_trend(span, leak);
+			span_mark(span, leak);
+		}
+		if (span->trend == TCPSTATE_TREND_GROWING &&
+		    leak->over[0] >= span->marks[0].over &&
+		    leak->oldest == span->marks[1].oldest)
+			return TCPSTATE_TREND_GROWING;
+		if (span->trend == TCPSTATE_TREND_RECOVERING &&
+		    leak->over[0] <= span->marks[0].over)
+			trend = TCPSTATE_TREND_RECOVERING;
+	}
+	return trend;
 }
 
 /* More, or fewer, than a while ago? That changes no severity, but says what the
@@ -303,10 +349,7 @@ static void leak_follow(struct tcpstate_netns *netns, struct net *net)
 		.threshold = tcpstate_leak_in_force(leak, at),
 	};
 
-	if (time_before(jiffies, leak->marked_at + TREND_PERIOD))
-		return;
-	leak->trend = leak_trend(leak);
-	leak_mark(leak);
+	leak->trend = trend_now(leak);
 	/* Each of the two is said once. */
 	if (leak->trend == was || leak->trend == TCPSTATE_TREND_STEADY ||
 	    (leak->said & BIT(leak->trend)))
@@ -346,12 +389,8 @@ bool tcpstate_leak_look(struct tcpstate_netns *netns, struct net *net)
 		walk.before[i] = now - min_t(u64, now,
 					     (u64)at[i] * NSEC_PER_SEC);
 	leak_walk(&walk, leak);
-	if (!leak->level.severity) {
-		leak->trend = TCPSTATE_TREND_STEADY;
-		leak->said = 0;
-		leak_mark(leak);
-		leak_mark(leak);
-	}
+	if (!leak->level.severity)
+		trend_begin(leak);
 	while (told && leak->level.severity < TCPSTATE_SEVERITY_CRITICAL &&
 	       walk.oldest &&
 	       !time_left(walk.oldest, now, at[leak->level.severity]))

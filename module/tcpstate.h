@@ -384,6 +384,25 @@ struct tcpstate_level {
 	u64	since;
 };
 
+/* 10, 100, 1,000 and 10,000 seconds. */
+#define TCPSTATE_LEAK_SPANS	4
+
+/**
+ * struct tcpstate_leak_span - whether a leak grows, over some time
+ * @marks: the last two times that were looked at, the later first: @over of the
+ *	warning and @oldest
+ * @marked_at: jiffies of the later
+ * @trend: enum tcpstate_trend as it was then
+ */
+struct tcpstate_leak_span {
+	struct {
+		u32		over;
+		u64		oldest;
+	} marks[2];
+	unsigned long		marked_at;
+	u8			trend;
+};
+
 /**
  * struct tcpstate_leak - what is in CLOSE_WAIT for too long
  * @level: the alert
@@ -394,9 +413,7 @@ struct tcpstate_level {
  * @sport: its local port
  * @trend: enum tcpstate_trend: whether there were more, or fewer, a while ago
  * @said: trends that the log has been told of, a bit mask
- * @marks: the last two times that were looked at for the trend, the later first:
- *	@over of the warning and @oldest
- * @marked_at: jiffies of the later
+ * @spans: what @trend comes from
  *
  * As the last look found it; all under tcpstate_dest_mutex.
  */
@@ -409,11 +426,7 @@ struct tcpstate_leak {
 	u16			sport;
 	u8			trend;
 	u8			said;
-	struct {
-		u32		over;
-		u64		oldest;
-	} marks[2];
-	unsigned long		marked_at;
+	struct tcpstate_leak_span spans[TCPSTATE_LEAK_SPANS];
 };
 
 /**

@@ -298,6 +298,35 @@ TEST_F_TIMEOUT(leak, grows_and_recovers, SECONDS)
 	EXPECT_EQ(1, logged(self->ns, ".*" LEAKING));
 }
 
+/* One every 70 seconds is a leak as well, if it goes on. */
+TEST_F_TIMEOUT(leak, grows_slowly, SECONDS)
+{
+	struct told_alert a;
+	int i;
+
+	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
+	CHECK(thresholds(self->fd, 2, 36000));
+	for (i = 0; i < 3; i++) {
+		LEAK(i);
+		if (!i)
+			CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+		/* Twice 100 s are not over before the third. */
+		if (i < 2)
+			EXPECT_NE(0, alert_next(self->events, &a, 70000));
+	}
+	EXPECT_EQ(0, logged(self->ns, ".*" LEAKING));
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.trend == TCPSTATE_TREND_GROWING, 120000));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	EXPECT_EQ(TCPSTATE_TREND_GROWING, a.trend);
+	EXPECT_TRUE(shown(self->ns, "growing"));
+	EXPECT_EQ(1, logged(self->ns, "warning: .*; " LEAKING "$"));
+	for (i = 0; i < 3; i++)
+		close_fd(&self->server[i]);
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+	EXPECT_EQ(1, logged(self->ns, ".*" LEAKING));
+}
+
 /*
  * A handler that is late with each of them: there are ever more in the beginning,
  * but the oldest is always another one. It is never said to leak.

@@ -74,7 +74,7 @@ enum tcpstate_owner_key {
 
 /**
  * enum tcpstate_trend - Whether connections in CLOSE_WAIT for longer than the
- *   warning's threshold became more, looked at every ten seconds.
+ *   warning's threshold became more, over 10, 100, 1,000 and 10,000 seconds.
  * @TCPSTATE_TREND_GROWING: More twice in turn, and the oldest was there all
  *   the time - a leak.
  * @TCPSTATE_TREND_RECOVERING: Fewer than at the two looks before - a slow

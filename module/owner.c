@@ -462,7 +462,7 @@ static void owner_bury(struct tcpstate_owner *owner)
 		atomic64_add(made, &past->made);
 		atomic64_add(closed, &past->closed);
 	}
-	if (past || !(made | closed) || owner->netns->past_count >= PAST_MAX) {
+	if (past || !(made | closed)) {
 		owner_unlast(owner->netns, owner);
 		owner_drop(owner);
 		return;
@@ -474,6 +474,28 @@ static void owner_bury(struct tcpstate_owner *owner)
 	WRITE_ONCE(owner->past, true);
 	owner->netns->past_count++;
 	hlist_add_head_rcu(&owner->node, past_chain(owner));
+}
+
+/* Of more than PAST_MAX histories the one that began first is given up: what it
+ * tells is nobody's from then on. RCU read side, with tcpstate_owner_mutex.
+ */
+static void past_give_up(struct tcpstate_netns *netns)
+{
+	struct tcpstate_owner *owner, *oldest = NULL;
+
+	/* The later ones come first. */
+	hlist_for_each_entry_rcu(owner, &netns->owners, list)
+		if (READ_ONCE(owner->past))
+			oldest = owner;
+	spin_lock_irq(&owner_lock);
+	/* Or all have been, with the namespace. */
+	if (oldest && tcpstate_owners[oldest->id] == oldest) {
+		atomic64_add(atomic64_read(&oldest->made) +
+			     atomic64_read(&oldest->closed),
+			     &netns->owners_dropped);
+		owner_drop(oldest);
+	}
+	spin_unlock_irq(&owner_lock);
 }
 
 /* Is there any whose process has exited? Then all these are marked. */
@@ -521,6 +543,7 @@ static void tidy_named(void)
 
 static void owner_tidy(struct work_struct *work)
 {
+	struct tcpstate_netns *netns;
 	struct tcpstate_owner *owner;
 	unsigned int id;
 
@@ -535,14 +558,22 @@ static void owner_tidy(struct work_struct *work)
 	for (id = 1; id <= max_owners; id++) {
 		if (!READ_ONCE(tcpstate_owners[id]))
 			continue;
+		netns = NULL;
+		rcu_read_lock();	/* the namespace may end meanwhile */
 		/* Only buried here, and freed by the end of its namespace. */
 		spin_lock_irq(&owner_lock);
 		owner = tcpstate_owners[id];
 		if (owner && READ_ONCE(owner->unnamed)) {
 			WRITE_ONCE(owner->unnamed, false);
+			netns = owner->netns;
 			owner_bury(owner);
+			if (netns->past_count <= PAST_MAX)
+				netns = NULL;
 		}
 		spin_unlock_irq(&owner_lock);
+		if (netns)
+			past_give_up(netns);
+		rcu_read_unlock();
 		cond_resched();
 	}
 out:

@@ -454,11 +454,13 @@ TEST_F_TIMEOUT(owners, rate, SECONDS)
 
 struct server {
 	int listener, fd;
+	unsigned int names;	/* that it has gone by */
 };
 
 static int serve(int what, void *arg)
 {
 	struct server *s = arg;
+	char name[16];
 	size_t n;
 
 	switch (what) {
@@ -474,6 +476,9 @@ static int serve(int what, void *arg)
 	case 'c':
 		close_fd(&s->fd);
 		return 0;
+	case 'n':
+		snprintf(name, sizeof(name), "past%04u", s->names++);
+		return prctl(PR_SET_NAME, name);
 	}
 	return -1;
 }
@@ -1248,6 +1253,53 @@ TEST_F_TIMEOUT(owners, history, SECONDS)
 		with_pid += list.owner[j].pid != (uint32_t)-1;
 	EXPECT_GT(PROCESSES / 2, with_pid);
 	TH_LOG("%zu of %u processes still told apart", with_pid, PROCESSES);
+	owner_list_free(&list);
+	close(server.listener);
+}
+
+/* Of more histories than are kept the first are given up; the sum stays right. */
+TEST_F_TIMEOUT(owners, forgotten_history, SECONDS)
+{
+	/* The others are there when it is found that these have exited. */
+	enum { ALIASES = 1600, EXITED = 1100, KEPT = 1024 };
+	uint64_t made = 0, kept = 0, dropped = 0;
+	struct server server = { };
+	struct owner_list list;
+	struct actor child;
+	int client, i;
+	size_t j;
+
+	server.listener = tcp_listen(self->ns, IPV4, PORT);
+	ASSERT_LE(0, server.listener);
+	for (i = 0; i < ALIASES; i++) {
+		if (i == 0 || i == EXITED) {
+			server.names = i;
+			CHECK(actor_start(&child, "past", serve, &server));
+		}
+		CHECK(actor_do(&child, 'n'));
+		client = tcp_connect_local(self->ns, IPV4, PORT);
+		ASSERT_LE(0, client);
+		CHECK(actor_do(&child, 'a'));
+		close(client);
+		CHECK(actor_do(&child, 'r'));
+		CHECK(actor_do(&child, 'c'));
+		if (i == EXITED - 1 || i == ALIASES - 1)
+			CHECK(actor_end(&child));
+	}
+	CHECK(owner_list(self->fd, BY_COMM, &list));
+	for (j = 0; j < list.n; j++) {
+		made += list.owner[j].close_wait_made;
+		dropped += list.owner[j].dropped;
+		kept += !strncmp(list.owner[j].comm, "past", 4);
+	}
+	TH_LOG("%ju of %u kept", (uintmax_t)kept, ALIASES);
+	EXPECT_LE(KEPT, kept);
+	EXPECT_LE(EXITED - KEPT, dropped);
+	EXPECT_EQ(ALIASES, made);
+	EXPECT_EQ(ALIASES, kept + dropped);
+	EXPECT_EQ(NULL, row_of_comm(&list, "past0000"));
+	EXPECT_NE(NULL, row_of_comm(&list, "past1099"));
+	EXPECT_NE(NULL, row_of_comm(&list, "past1599"));
 	owner_list_free(&list);
 	close(server.listener);
 }

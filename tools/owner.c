@@ -473,7 +473,7 @@ static void warn_dropped(const struct number dropped)
 	if (!dropped.value)
 		return;
 	out_style(OUT_WARN);
-	out_text("WARNING: connections without an owner: %llu (no memory, or at the cap)\n",
+	out_text("WARNING: connections without an owner: %llu (no memory, capped, or forgotten)\n",
 		 (unsigned long long)dropped.value);
 	out_style(OUT_PLAIN);
 }

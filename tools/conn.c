@@ -440,8 +440,9 @@ static void note_holders(const struct conn *conn, struct note *text,
 	const char *comm;
 	size_t i;
 
+	/* The pid of who has exited may be another's by now. */
 	for (i = 0; i < n; i++)
-		if (conn->owner.pid.known &&
+		if (conn->owner.pid.known && !conn->owner.gone &&
 		    conn->owner.pid.value == holders[i].pid)
 			return;
 	for (i = 0; i < n && i < 2; i++) {

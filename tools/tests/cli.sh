@@ -188,6 +188,7 @@ ask busy -a conn orphan top 3
 ask busy -a conn state time-wait,close-wait
 COLUMNS=80 ask busy conn top 3
 ask unprivileged conn
+ask pid-reused conn state close-wait,fin-wait-2
 ask hostile conn top 1
 ask hostile -j conn top 1
 ask older conn top 2

@@ -795,7 +795,8 @@ bool reply_conn(struct reply *reply, const char *scene, uint64_t ino,
 	}
 	if (conn->comm)
 		put_owner(reply, TCPSTATE_A_CONN_OWNER, is(scene, "hostile") ?
-			  "a\033[2J|\n=" : conn->comm, conn->pid, conn->gone);
+			  "a\033[2J|\n=" : conn->comm, conn->pid,
+			  conn->gone || is(scene, "pid-reused"));
 	if (conn->closer)
 		put_owner(reply, TCPSTATE_A_CONN_CLOSER, "sftp-server",
 			  conn->closer, false);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Listings by netlink, and the same by ss. */
+/* Listings by netlink and tcpstate-cli, and the same by ss. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <assert.h>
@@ -470,11 +470,19 @@ static const struct {
 	{ "CLOSING", ST_CLOSING }, { "SYN-RECV", ST_SYN_RECV }, { "UNCONN", ST_CLOSE },
 };
 
+static int parse_address(const char *from, uint32_t *family, struct in6_addr *addr)
+{
+	char mapped[64];
+
+	*family = strchr(from, ':') ? AF_INET6 : AF_INET;
+	snprintf(mapped, sizeof(mapped), "%s%s", *family == AF_INET ? "::ffff:" : "", from);
+	return inet_pton(AF_INET6, mapped, addr) == 1 ? 0 : fail("no address: '%s'", from);
+}
+
 /* "ADDRESS[%DEVICE]:PORT" */
 static int parse_end(char *from, uint32_t *family, struct in6_addr *addr, uint16_t *port)
 {
 	char *colon = strrchr(from, ':'), *percent;
-	char mapped[64];
 
 	if (!colon)
 		return fail("ss: no port in '%s'", from);
@@ -491,9 +499,7 @@ static int parse_end(char *from, uint32_t *family, struct in6_addr *addr, uint16
 		memset(addr, 0, sizeof(*addr));
 		return 0;
 	}
-	*family = strchr(from, ':') ? AF_INET6 : AF_INET;
-	snprintf(mapped, sizeof(mapped), "%s%s", *family == AF_INET ? "::ffff:" : "", from);
-	return inet_pton(AF_INET6, mapped, addr) == 1 ? 0 : fail("ss: no address '%s'", from);
+	return parse_address(from, family, addr);
 }
 
 #define MINI_TIMER	"timer:(timewait,"
@@ -568,6 +574,68 @@ int ss_list(const struct ns *ns, struct conn_list *list)
 			rc = parse_line(line, list);
 	}
 	return command_end(pid, from) ? fail("ss failed") : rc;
+}
+
+/* --- tcpstate-cli --- */
+
+/* As a number, whatever it is; 0 where there is none. */
+static uint64_t number_in(struct json_object *row, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(row, key, &o) ? json_object_get_uint64(o) : 0;
+}
+
+static const char *string_in(struct json_object *row, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(row, key, &o) && o ? json_object_get_string(o) : "";
+}
+
+static int conn_of_row(struct json_object *row, struct told_conn *conn)
+{
+	const char *state = string_in(row, "state");
+	uint32_t family;
+	int s;
+
+	memset(conn, 0, sizeof(*conn));
+	for (s = 1; s < NSTATES; s++)
+		if (!strcmp(state, state_name[s]))
+			conn->state = s;
+	conn->cookie = number_in(row, "cookie");
+	conn->inode = number_in(row, "inode");
+	conn->sport = number_in(row, "sport");
+	conn->dport = number_in(row, "dport");
+	conn->mini = number_in(row, "mini");
+	if (!conn->state || !conn->cookie ||
+	    parse_address(string_in(row, "daddr"), &family, &conn->daddr) ||
+	    parse_address(string_in(row, "saddr"), &conn->family, &conn->saddr) ||
+	    strcmp(string_in(row, "family"), conn->family == AF_INET ? "ipv4" : "ipv6"))
+		return fail("'conn' has the row %s", json_object_to_json_string(row));
+	return 0;
+}
+
+int cli_list(const struct ns *ns, struct conn_list *list)
+{
+	struct json_object *rows;
+	int status, rc = 0;
+	size_t i;
+
+	memset(list, 0, sizeof(*list));
+	rows = cli_json(ns, "-j conn", &status);
+	if (!rows)
+		return -1;
+	if (status || !json_object_is_type(rows, json_type_array))
+		rc = fail("'conn' ended with %d: %.300s", status, output());
+	for (i = 0; !rc && i < json_object_array_length(rows); i++) {
+		list->conn = grown(list->conn, list->n, sizeof(*list->conn));
+		if (!list->conn)
+			return fail("no memory");
+		rc = conn_of_row(json_object_array_get_idx(rows, i), &list->conn[list->n++]);
+	}
+	json_object_put(rows);
+	return rc;
 }
 
 /* --- sets of connections --- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Connections and owners, as netlink tells them and as ss -tanoe does. */
+/* Connections and owners, as netlink and tcpstate-cli tell them and as ss -tanoe does. */
 #ifndef TCPSTATE_SELFTESTS_LISTING_H
 #define TCPSTATE_SELFTESTS_LISTING_H
 
@@ -57,6 +57,8 @@ int conn_list_unique(const struct conn_list *list);
  * in CLOSE.
  */
 int ss_list(const struct ns *ns, struct conn_list *list);
+/* The same from tcpstate-cli -j conn; of what is told beyond that, nothing. */
+int cli_list(const struct ns *ns, struct conn_list *list);
 /* Same set, same cookies, states, addresses, but for what has no record; all lists
  * sorted.
  */

@@ -454,6 +454,8 @@ static int leave_minis(struct pair *p, int n)
 
 struct resumed {
 	size_t most;			/* listed at once */
+	unsigned int reads;		/* the fewest that took */
+	int amid;			/* during how many connections came and went */
 	int with_minis;			/* how often those were demanded, too */
 };
 
@@ -461,8 +463,10 @@ struct resumed {
  * What ss has shown is listed once and as it was, mini-sockets at least @until. The
  * oldest are of it, and no mini-sockets: these are the younger ones.
  */
-static int resumes(int fd, const struct conn_list *still, uint64_t until, struct resumed *done)
+static int resumes(int fd, const struct conn_list *still, uint64_t until,
+		   const struct traffic *traffic, struct resumed *done)
 {
+	uint64_t before = traffic_done(traffic);
 	const struct told_conn *is, *was;
 	struct conn_list list;
 	bool minis;
@@ -471,6 +475,8 @@ static int resumes(int fd, const struct conn_list *still, uint64_t until, struct
 
 	if (conn_list(fd, &(struct conn_filter){ }, &list))
 		return -1;
+	done->amid += traffic_done(traffic) > before;
+	done->reads = !done->reads || list.reads < done->reads ? list.reads : done->reads;
 	minis = now_ms() < until;
 	done->with_minis += minis;
 	conn_list_sort(&list);
@@ -518,7 +524,7 @@ TEST_F_TIMEOUT(conn, resumes_exactly, SECONDS)
 	struct conn_list still[2];
 	int round, fd[2], i, j;
 	char expected[160];
-	uint64_t until;
+	uint64_t until, went;
 
 	CHECK(open_group(net, self->listener, self->pair[G_ALIVE]));
 	/* They last for a minute. */
@@ -549,13 +555,22 @@ TEST_F_TIMEOUT(conn, resumes_exactly, SECONDS)
 		for (j = 0; j < 2; j++)
 			CHECK(traffic_add(&self->traffic, ns[i], PORT + 100 * (j + 1), &churn));
 	}
-	for (round = 0; round < rounds; round++)
+	for (round = 0; round < rounds; round++) {
+		went = traffic_done(&self->traffic);
 		for (i = 0; i < 2; i++)
-			CHECK(resumes(fd[i], &still[i], until, &done[i]));
+			CHECK(resumes(fd[i], &still[i], until, &self->traffic, &done[i]));
+		ASSERT_TRUE(WAIT_FOR(traffic_done(&self->traffic) > went, PATIENCE_MS))
+			TH_LOG("nothing comes and goes in round %d", round);
+	}
 	TH_LOG("%ju came and went", (uintmax_t)traffic_done(&self->traffic));
 	for (i = 0; i < 2; i++) {
-		TH_LOG("%zu still ones among up to %zu; %d of %d times with %d mini-sockets",
-		       still[i].n, done[i].most, done[i].with_minis, rounds, minis / 2);
+		TH_LOG("%zu still ones among up to %zu, in %u messages at least",
+		       still[i].n, done[i].most, done[i].reads);
+		TH_LOG("%d of %d times amid traffic, %d of them with %d mini-sockets",
+		       done[i].amid, rounds, done[i].with_minis, minis / 2);
+		EXPECT_LT(still[i].n, done[i].most);
+		EXPECT_LT(3, done[i].reads);
+		EXPECT_LE(rounds / 3, done[i].amid);
 		EXPECT_LT(0, done[i].with_minis);
 		conn_list_free(&still[i]);
 		close(fd[i]);

@@ -254,6 +254,32 @@ static uint64_t inode_of(const char *path)
 	return stat(path, &st) ? 0 : st.st_ino;
 }
 
+static int cgroup_make(const char *path)
+{
+	return mkdir(path, 0755) ? fail("%s: %m", path) : 0;
+}
+
+static int cgroups_up(void)
+{
+	mkdir(CGROUPS, 0755);
+	return mount("none", CGROUPS, "cgroup2", 0, NULL) ? fail("cgroup2: %m") : 0;
+}
+
+/* Of those that one of the programs has made. */
+static int time_waits(const struct ns *ns, uint16_t port, uint64_t *n)
+{
+	if (run(ns, "ss -Htn state time-wait dport = :%u | wc -l", port))
+		return -1;
+	*n = atoi(output());
+	return 0;
+}
+
+/* No more than ss has shown before, no fewer than it shows afterwards. */
+#define AS_MANY(before, now, after) do {				\
+	EXPECT_GE(before, now);						\
+	EXPECT_LE(after, now);						\
+} while (0)
+
 static uint64_t held(int fd, struct conn_filter filter)
 {
 	struct conn_list list;
@@ -274,13 +300,16 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 	struct made made[PROGRAMS];
 	struct owner_list list;
 	uint64_t total = 0, somebody = 0, before, after, held_now = 0;
+	uint64_t had[PROGRAMS], has[PROGRAMS], by_uid[2] = { };
+	struct owner_list by[BY_CGROUP + 1];
 	unsigned int i, j, found;
 
-	mkdir(CGROUPS, 0755);
-	ASSERT_EQ(0, mount("none", CGROUPS, "cgroup2", 0, NULL)) TH_LOG("cgroup2: %m");
+	CHECK(cgroups_up());
 	CHECK(traffic_settings(self->ns));
+	/* Each lasts for its minute. */
+	CHECK(sysctl_set(self->ns, "net/ipv4/tcp_tw_reuse", "0"));
 	for (i = 0; i < PROGRAMS; i++) {
-		ASSERT_EQ(0, mkdir(programs[i].cgroup, 0755)) TH_LOG("%m");
+		CHECK(cgroup_make(programs[i].cgroup));
 		made[i] = (struct made){ self->ns, &programs[i], -1, PORT + i };
 		made[i].listener = tcp_listen(self->ns, IPV6, PORT + i);
 		ASSERT_LE(0, made[i].listener);
@@ -296,10 +325,21 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 		CHECK(actor_end(&actor[i]));
 	EXPECT_EQ(20000, total);
 
+	for (i = 0; i < PROGRAMS; i++)
+		CHECK(time_waits(self->ns, PORT + i, &had[i]));
 	CHECK(sockstat(self->ns, "tw", &before));
-	CHECK(owner_list(self->fd, BY_COMM, &list));
-	ASSERT_EQ(0, list.error);
+	for (i = BY_COMM; i <= BY_CGROUP; i++) {
+		CHECK(owner_list(self->fd, i, &by[i]));
+		ASSERT_EQ(0, by[i].error);
+	}
 	CHECK(sockstat(self->ns, "tw", &after));
+	for (i = 0; i < PROGRAMS; i++) {
+		CHECK(time_waits(self->ns, PORT + i, &has[i]));
+		TH_LOG("%s: ss had %ju in TIME_WAIT, has %ju", programs[i].comm,
+		       (uintmax_t)had[i], (uintmax_t)has[i]);
+		EXPECT_LT(0, has[i]);
+	}
+	list = by[BY_COMM];
 	for (j = 0; j < list.n; j++)
 		held_now += list.owner[j].time_wait;
 	EXPECT_GE(before, held_now);
@@ -313,6 +353,7 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 		EXPECT_EQ(0, row->close_wait);
 		EXPECT_TRUE(row->gone);
 		EXPECT_LT(0, row->time_wait_rate);
+		AS_MANY(had[i], row->time_wait, has[i]);
 		/* Some may have ended since. */
 		EXPECT_LE(held(self->fd, (struct conn_filter){ .comm = programs[i].comm }),
 			  row->time_wait);
@@ -324,7 +365,7 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 	}
 	owner_list_free(&list);
 
-	CHECK(owner_list(self->fd, BY_PID, &list));
+	list = by[BY_PID];
 	for (i = 0; i < PROGRAMS; i++) {
 		for (j = 0, found = 0; j < list.n; j++) {
 			row = &list.owner[j];
@@ -333,24 +374,28 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 			found++;
 			EXPECT_STREQ(programs[i].comm, row->comm);
 			EXPECT_EQ(programs[i].connections, row->time_wait_made);
+			AS_MANY(had[i], row->time_wait, has[i]);
 			EXPECT_TRUE(row->gone);
 		}
 		EXPECT_EQ(1, found);
 	}
 	owner_list_free(&list);
 
-	CHECK(owner_list(self->fd, BY_UID, &list));
+	list = by[BY_UID];
 	for (j = 0, found = 0; j < list.n; j++) {
 		row = &list.owner[j];
 		if (row->uid != 0 && row->uid != SOMEBODY)
 			continue;
 		found++;
 		EXPECT_EQ(row->uid ? somebody : total - somebody, row->time_wait_made);
+		by_uid[!!row->uid] = row->time_wait;
 	}
 	EXPECT_EQ(2, found);
+	AS_MANY(had[0] + had[2], by_uid[0], has[0] + has[2]);
+	AS_MANY(had[1], by_uid[1], has[1]);
 	owner_list_free(&list);
 
-	CHECK(owner_list(self->fd, BY_CGROUP, &list));
+	list = by[BY_CGROUP];
 	for (i = 0; i < PROGRAMS; i++) {
 		for (j = 0, found = 0; j < list.n; j++) {
 			row = &list.owner[j];
@@ -358,6 +403,7 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 				continue;
 			found++;
 			EXPECT_EQ(programs[i].connections, row->time_wait_made);
+			AS_MANY(had[i], row->time_wait, has[i]);
 		}
 		EXPECT_EQ(1, found);
 	}
@@ -388,6 +434,167 @@ TEST_F_TIMEOUT(owners, three_programs, SECONDS)
 		EXPECT_EQ(0, rmdir(programs[i].cgroup)) TH_LOG("%m");
 	}
 	EXPECT_EQ(0, umount(CGROUPS));
+}
+
+/* --- what do they hold? --- */
+
+/* One of two that hold the ends of the same connections. */
+struct part {
+	const struct ns *ns;
+	const char *cgroup;
+	uid_t uid;
+	int listener;
+	bool accepts;
+};
+
+/* 0: get to be who it is; or accept so many, or open them and shut them down. */
+static int take_part(int what, void *arg)
+{
+	struct sockaddr_storage sa;
+	struct part *part = arg;
+
+	if (!what)
+		return ns_enter(part->ns) || enter_cgroup(part->cgroup) || setuid(part->uid);
+	while (what--) {
+		socklen_t len = local_address(&sa, what % FAMILIES, PORT);
+		int fd = part->accepts ? accept(part->listener, NULL, NULL) :
+					 socket(sa.ss_family, SOCK_STREAM, 0);
+
+		if (fd < 0 || (!part->accepts && (connect(fd, (struct sockaddr *)&sa, len) ||
+						  shutdown(fd, SHUT_WR))))
+			return -1;
+	}
+	return 0;
+}
+
+/* The one of that process, of its user, of its cgroup. */
+static const struct told_owner *row_of(const struct owner_list *list, int by,
+				       const struct actor *a, const struct part *part,
+				       const char *comm)
+{
+	const struct told_owner *row;
+	size_t i;
+
+	if (by == BY_COMM)
+		return row_of_comm(list, comm);
+	for (i = 0; i < list->n; i++) {
+		row = &list->owner[i];
+		if (by == BY_PID ? row->pid == (uint32_t)a->pid :
+		    by == BY_UID ? row->uid == part->uid :
+				   row->cgroup == inode_of(part->cgroup))
+			return row;
+	}
+	return NULL;
+}
+
+/* CLOSE_WAIT, how much of it is of late, the oldest, and FIN_WAIT2: by every key. */
+TEST_F_TIMEOUT(owners, held_by_each_key, SECONDS)
+{
+	enum { KEEPER, CALLER, EARLY = 6, LATE = 3 };
+	static const char *const comms[] = { "keeper", "caller" };
+	static const char *const keys[] = { "", "comm", "pid", "uid", "cgroup" };
+	struct part part[] = {
+		{ .ns = self->ns, .cgroup = programs[0].cgroup, .accepts = true },
+		{ .ns = self->ns, .cgroup = programs[1].cgroup, .uid = SOMEBODY },
+	};
+	int listener = tcp_listen(self->ns, IPV6, PORT), by, i;
+	const struct told_owner *row[2];
+	uint64_t from, to, asked, told;
+	struct owner_list list;
+	struct actor a[2];
+
+	ASSERT_LE(0, listener);
+	CHECK(cgroups_up());
+	for (i = KEEPER; i <= CALLER; i++) {
+		part[i].listener = listener;
+		CHECK(cgroup_make(part[i].cgroup));
+		CHECK(actor_start(&a[i], comms[i], take_part, &part[i]));
+		CHECK(actor_do(&a[i], 0));
+	}
+	from = now_ms();
+	CHECK(actor_do(&a[CALLER], EARLY));
+	CHECK(actor_do(&a[KEEPER], EARLY));
+	CHECK(ss_shows(self->ns, ANY, "LISTEN=1 CLOSE_WAIT=6 FIN_WAIT2=6"));
+	to = now_ms();
+	/* Of these none is of the last minute any more. */
+	while (now_ms() < to + 61000)
+		nap(to);
+	CHECK(actor_do(&a[CALLER], LATE));
+	CHECK(actor_do(&a[KEEPER], LATE));
+	CHECK(ss_shows(self->ns, ANY, "LISTEN=1 CLOSE_WAIT=9 FIN_WAIT2=9"));
+	for (by = BY_COMM; by <= BY_CGROUP; by++) {
+		asked = now_ms();
+		CHECK(owner_list(self->fd, by, &list));
+		told = now_ms();
+		for (i = KEEPER; i <= CALLER; i++) {
+			row[i] = row_of(&list, by, &a[i], &part[i], comms[i]);
+			ASSERT_NE(NULL, row[i]) TH_LOG("%s by %s", comms[i], keys[by]);
+			EXPECT_EQ(EARLY + LATE, row[i]->connections);
+			EXPECT_FALSE(row[i]->gone);
+		}
+		EXPECT_EQ(EARLY + LATE, row[KEEPER]->close_wait);
+		EXPECT_EQ(EARLY + LATE, row[KEEPER]->close_wait_made);
+		EXPECT_EQ(LATE, row[KEEPER]->close_wait_recent);
+		EXPECT_LE(asked - to, row[KEEPER]->oldest_ms + 1);
+		EXPECT_GE(told - from + 1, row[KEEPER]->oldest_ms);
+		EXPECT_EQ(0, row[KEEPER]->fin_wait2);
+		EXPECT_EQ(EARLY + LATE, row[CALLER]->fin_wait2);
+		EXPECT_EQ(0, row[CALLER]->close_wait + row[CALLER]->close_wait_recent +
+			  row[CALLER]->close_wait_made + row[CALLER]->oldest_ms);
+		owner_list_free(&list);
+		CHECK(run(self->ns, "tcpstate-cli -j owner by %s | jq -e 'map([.close_wait, "
+			  ".close_wait_recent, .close_wait_made, .fin_wait2, "
+			  ".oldest_close_wait_ms > 61000]) | sort == "
+			  "[[0, 0, 0, 9, false], [9, 3, 9, 0, true]]'", keys[by]));
+	}
+	for (i = KEEPER; i <= CALLER; i++) {
+		CHECK(actor_end(&a[i]));
+		EXPECT_EQ(0, rmdir(part[i].cgroup)) TH_LOG("%m");
+	}
+	EXPECT_EQ(0, umount(CGROUPS));
+	close(listener);
+}
+
+/* Where an owner connects to, and what it has there. */
+TEST_F_TIMEOUT(owners, destinations, SECONDS)
+{
+	enum { TIMED, WAITING, ALIVE, KINDS };
+	static const int n[FAMILIES][KINDS] = { { 2, 0, 0 }, { 0, 3, 0 }, { 1, 1, 2 } };
+	struct pair p[FAMILIES][KINDS][3];
+	int listener[FAMILIES], f, k, i;
+
+	for (f = IPV4; f < FAMILIES; f++) {
+		listener[f] = tcp_listen(self->ns, f, PORT + f);
+		ASSERT_LE(0, listener[f]);
+		for (k = TIMED; k < KINDS; k++) {
+			for (i = 0; i < n[f][k]; i++) {
+				struct pair *one = &p[f][k][i];
+
+				pair_init(one, f, PORT + f);
+				one->listener = listener[f];
+				CHECK(pair_open_local(self->ns, one));
+				if (k == TIMED)
+					CHECK(pair_to_time_wait(one));
+				if (k == WAITING)
+					shutdown(one->server, SHUT_WR);
+			}
+		}
+	}
+	CHECK(ss_shows(self->ns, ANY,
+		       "LISTEN=3 TIME_WAIT=3m CLOSE_WAIT=4 FIN_WAIT2=4 ESTABLISHED=4"));
+	CHECK(run(self->ns, "tcpstate-cli -j owner comm owners | jq -e 'map(.destinations[] | "
+		  "[.daddr, .dport, .connections, .time_wait, .close_wait]) | sort_by(.[1]) == "
+		  "[[\"127.0.0.1\", %d, 2, 2, 0], [\"::1\", %d, 3, 0, 3], "
+		  "[\"127.0.0.1\", %d, 4, 1, 1]]'", PORT, PORT + IPV6, PORT + MAPPED));
+	for (f = IPV4; f < FAMILIES; f++) {
+		for (k = TIMED; k < KINDS; k++) {
+			for (i = 0; i < n[f][k]; i++) {
+				close_fd(&p[f][k][i].client);
+				close_fd(&p[f][k][i].server);
+			}
+		}
+		close(listener[f]);
+	}
 }
 
 /* --- how fast? --- */

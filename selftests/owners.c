@@ -1581,6 +1581,49 @@ TEST_F_TIMEOUT(owners, namespaces_die, SECONDS)
 		TH_LOG("%s", output());
 }
 
+/* Both ends of what a process leaves half-closed. */
+static int leave_half(int what, void *arg)
+{
+	static struct pair p;
+
+	(void)what;
+	pair_init(&p, IPV4, PORT);
+	if (pair_open_local(arg, &p) || shutdown(p.client, SHUT_WR))
+		return -1;
+	/* Its own copy. */
+	ns_drop(arg);
+	return 0;
+}
+
+/* A leak that is told of, whose process dies, and with it the namespace. */
+TEST_F_TIMEOUT(owners, leak_dies, SECONDS)
+{
+	struct actor leaky;
+	struct ns ns;
+
+	CHECK(ns_new(&ns, NULL));
+	CHECK(run(&ns, "tcpstate-cli config set close-wait-warning 1"));
+	CHECK(actor_start(&leaky, "leaky", leave_half, &ns));
+	CHECK(actor_do(&leaky, 'l'));
+	ASSERT_TRUE(WAIT_FOR(!run_status(&ns, "tcpstate-cli -j | grep -q close-wait-leak"),
+			     PATIENCE_MS));
+	CHECK(run(NULL, "tcpstate-cli -aj check | jq -e '.findings | map(select("
+		  "(.text | test(\"^oldest CLOSE_WAIT .* leaky\\\\[%d\\\\]\")) and "
+		  ".netns == \"net:[%ju]\")) | length == 1'", leaky.pid, (uintmax_t)ns.ino));
+	/* Its sockets hold it still, and nothing else does. */
+	ns_drop(&ns);
+	CHECK(run(NULL, "tcpstate-cli -aj conn state close-wait | "
+		  "jq -e 'map([.owner.comm, .netns]) == [[\"leaky\", \"net:[%ju]\"]]'",
+		  (uintmax_t)ns.ino));
+	CHECK(killed(&leaky));
+	ASSERT_TRUE(WAIT_FOR(!run_status(NULL, "! tcpstate-cli -aj state | grep -F 'net:[%ju]'",
+					 (uintmax_t)ns.ino), 60000 + PATIENCE_MS))
+		TH_LOG("%s", output());
+	CHECK(run(NULL, "for what in '' conn check 'owner by pid' dest; do "
+		  "tcpstate-cli -aj $what; done | { ! grep -E 'leaky|net:.%ju'; }",
+		  (uintmax_t)ns.ino));
+}
+
 /* --- who may know? --- */
 
 #define OUTSIDER	"outsider"

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/sched.h>
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -1628,28 +1629,78 @@ TEST_F_TIMEOUT(owners, leak_dies, SECONDS)
 
 #define OUTSIDER	"outsider"
 
-/* Everything that names a process. */
+/* Everything that names a process; a monitor tells what is in force, and goes on. */
 static const char *const names_processes[] = {
-	"", "conn", "dest", "port summary", "owner", "owner by pid",
+	"tcpstate-cli -j", "tcpstate-cli -j conn", "tcpstate-cli -j dest",
+	"tcpstate-cli -j port summary", "tcpstate-cli -j owner", "tcpstate-cli -j owner by pid",
+	"tcpstate-cli -j check", "timeout 5 tcpstate-cli -j monitor",
 };
 
-/* Is the process outside named, wherever it could be? */
-static int outsider_named(const struct ns *ns, bool expected)
+/* Of check, as much as there is to warn of; of timeout. */
+static bool has_told(int status)
 {
+	return (status >= 0 && status <= 2) || status == 124;
+}
+
+/* Does what a command has said have that, an extended regular expression? */
+static bool said(const char *expression)
+{
+	regex_t regex;
+	bool is;
+
+	if (regcomp(&regex, expression, REG_EXTENDED | REG_NOSUB))
+		abort();
+	is = !regexec(&regex, output(), 0, NULL, 0);
+	regfree(&regex);
+	return is;
+}
+
+/* What names the process outside: who may not know has no cgroup, whosever it is. */
+struct names {
+	char pid[32], in_words[32];
+	const char *comm, *cgroup, *path;
+};
+
+static struct names names_of(pid_t pid)
+{
+	struct names names = {
+		.comm = OUTSIDER, .cgroup = "\"cgroup_id\":[0-9]", .path = "\"cgroup\":\"/",
+	};
+
+	snprintf(names.pid, sizeof(names.pid), "\"(pid|key)\":%d[,}]", pid);
+	snprintf(names.in_words, sizeof(names.in_words), OUTSIDER "\\[%d\\]", pid);
+	return names;
+}
+
+/* Is the process @pid outside named, wherever it could be? */
+static int outsider_named(const struct ns *ns, pid_t pid, bool expected)
+{
+	const struct names names = names_of(pid);
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names_processes); i++)
-		if (run(ns, "all=$(tcpstate-cli -j %s) && { echo \"$all\" | grep -q " OUTSIDER
-			"; [ $? = %d ]; } || { echo \"$all\"; exit 1; }",
-			names_processes[i], expected ? 0 : 1))
-			return -1;
-	return 0;
+	for (i = 0; i < ARRAY_SIZE(names_processes); i++) {
+		const char *command = names_processes[i];
+
+		if (!has_told(run_status(ns, "%s", command)))
+			return fail("'%s': %s", command, output());
+		if (said(names.comm) != expected ||
+		    (!expected && (said(names.pid) || said(names.cgroup) || said(names.path))))
+			return fail("'%s' says: %s", command, output());
+	}
+	if (!expected)
+		return 0;
+	/* Who may know is told all of it, so that it would have been seen. */
+	if (run(ns, "tcpstate-cli -j conn") || !said(names.pid) || !said(names.cgroup) ||
+	    !said(names.path))
+		return fail("'conn' does not say all: %s", output());
+	return !has_told(run_status(ns, "tcpstate-cli -j check")) || !said(names.in_words) ?
+	       fail("'check' does not say all: %s", output()) : 0;
 }
 
 /* In namespaces of its own: what it does itself it sees, in its own numbers;
  * of a process outside that made a socket here, only that there is one.
  */
-static int look_inside(void)
+static int look_inside(pid_t outsider)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = local_address(&sa, IPV4, PORT);
@@ -1680,7 +1731,7 @@ static int look_inside(void)
 		return fail("asked by cgroup: error %d, %zu told: %s", list.error, list.n,
 			    list.sentence);
 	owner_list_free(&list);
-	return outsider_named(NULL, false);
+	return outsider_named(NULL, outsider, false);
 }
 
 /* What the process outside does in @ns for which it would be named: it leaves a
@@ -1735,6 +1786,7 @@ FIXTURE_VARIANT_ADD(userns, of_somebody) { .uid = SOMEBODY };
 FIXTURE_SETUP(userns)
 {
 	char byte, path[64], map[32];
+	pid_t outsider = getpid();
 
 	CHECK(rig_up(&self->rig, NULL));
 	ASSERT_EQ(0, pipe(self->there));
@@ -1754,7 +1806,8 @@ FIXTURE_SETUP(userns)
 		if (!fork()) {
 			/* Until the other one has done what it does here. */
 			int rc = write(self->back[1], "", 1) == 1 &&
-				 read(self->there[0], &byte, 1) == 1 ? look_inside() : -1;
+				 read(self->there[0], &byte, 1) == 1 ?
+				 look_inside(outsider) : -1;
 
 			dprintf(self->back[1], "%s", rc ? why() : "good");
 			_exit(0);
@@ -1781,11 +1834,137 @@ TEST_F_TIMEOUT(userns, sees_its_own, SECONDS)
 
 	prctl(PR_SET_NAME, OUTSIDER);
 	CHECK(outsider_acts(&self->ns, sockets, ARRAY_SIZE(sockets)));
-	CHECK(outsider_named(&self->ns, true));
+	CHECK(outsider_named(&self->ns, getpid(), true));
 	ASSERT_EQ(1, write(self->there[1], "", 1));
 	ASSERT_LT(0, read(self->back[0], text, sizeof(text) - 1));
 	EXPECT_STREQ("good", text);
 	EXPECT_EQ(0, wait_for_exit(self->pid));
+	for (i = 0; i < ARRAY_SIZE(sockets); i++)
+		close(sockets[i]);
+}
+
+/* --- who sees other numbers --- */
+
+/* Root still, but in a namespace of pids, or of cgroups, of its own. */
+struct looker {
+	const struct ns *ns;
+	int unshare;
+	pid_t outsider;		/* as it is called outside */
+};
+
+/* Who is there is told by name, but has a pid only if it is one of here. */
+static int look_without_pids(const struct looker *looker, int fd, const struct told_conn *own,
+			     const struct told_conn *other)
+{
+	struct owner_list list;
+	bool named = false;
+	size_t i;
+
+	if (own->owner.pid != (uint32_t)getpid() || !own->owner.cgroup)
+		return fail("own: pid %u, cgroup %ju", own->owner.pid,
+			    (uintmax_t)own->owner.cgroup);
+	if (other->owner.pid != (uint32_t)-1 || !other->owner.cgroup)
+		return fail("other: pid %u, cgroup %ju", other->owner.pid,
+			    (uintmax_t)other->owner.cgroup);
+	if (owner_list(fd, BY_PID, &list))
+		return -1;
+	for (i = 0; i < list.n; i++)
+		named |= !strcmp(list.owner[i].comm, OUTSIDER) &&
+			 list.owner[i].pid == (uint32_t)-1 && !list.owner[i].hidden &&
+			 list.owner[i].close_wait == 1;
+	owner_list_free(&list);
+	if (!named)
+		return fail("by pid it is not there");
+	return run(looker->ns, "tcpstate-cli -j owner by pid | jq -e 'any(.key == null and "
+		   ".comm == \"" OUTSIDER "\" and .close_wait == 1)'");
+}
+
+/* Pids are those of outside, but no cgroup is told, nor may be asked for. */
+static int look_without_cgroups(const struct looker *looker, int fd, const struct told_conn *own,
+				const struct told_conn *other)
+{
+	const struct conn_filter of_cgroup = { .cgroup = 1 };
+	struct owner_list list;
+	struct conn_list conns;
+
+	if (own->owner.pid != (uint32_t)getpid() || own->owner.cgroup ||
+	    other->owner.pid != (uint32_t)looker->outsider || other->owner.cgroup)
+		return fail("own: pid %u, cgroup %ju; other: pid %u, cgroup %ju", own->owner.pid,
+			    (uintmax_t)own->owner.cgroup, other->owner.pid,
+			    (uintmax_t)other->owner.cgroup);
+	if (owner_list(fd, BY_CGROUP, &list))
+		return -1;
+	if (list.error != EPERM || list.n || !strstr(list.sentence, "initial cgroup namespace"))
+		return fail("by cgroup: error %d, %zu told: %s", list.error, list.n,
+			    list.sentence);
+	owner_list_free(&list);
+	if (conn_list(fd, &of_cgroup, &conns))
+		return -1;
+	if (conns.error != EPERM || conns.n)
+		return fail("of a cgroup: error %d, %zu told", conns.error, conns.n);
+	conn_list_free(&conns);
+	return run(looker->ns, "tcpstate-cli -j conn | jq -e 'length > 0 and "
+		   "all(.owner.cgroup == null and .owner.cgroup_id == null)'");
+}
+
+static int look(const struct looker *looker)
+{
+	const struct conn_filter of_own = { .sport = PORT };
+	const struct conn_filter of_other = { .sport = PORT + 1, .states = 1 << ST_LISTEN };
+	struct told_conn own, other;
+	int fd, listener;
+
+	fd = socket_for(looker->ns);
+	listener = listen_as(looker->ns, "insider", IPV4, "127.0.0.1", "::1", NULL);
+	if (fd < 0 || listener < 0 || find(fd, of_own, &own) || find(fd, of_other, &other))
+		return -1;
+	if (strcmp(own.owner.comm, "insider") || own.hidden ||
+	    strcmp(other.owner.comm, OUTSIDER) || other.hidden || own.owner.uid ||
+	    other.owner.uid)
+		return fail("own: '%s', other: '%s'", own.owner.comm, other.owner.comm);
+	return looker->unshare == CLONE_NEWPID ?
+	       look_without_pids(looker, fd, &own, &other) :
+	       look_without_cgroups(looker, fd, &own, &other);
+}
+
+/* In a child of who has left: that is in the new namespace of pids. */
+static int look_from(const struct looker *looker)
+{
+	char text[512] = "";
+	int says[2];
+	pid_t pid;
+
+	if (pipe(says))
+		return fail("pipe: %m");
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		if (unshare(looker->unshare))
+			dprintf(says[1], "unshare: %m");
+		else if (!fork())
+			dprintf(says[1], "%s", look(looker) ? why() : "good");
+		else
+			wait(NULL);
+		_exit(0);
+	}
+	close(says[1]);
+	wait_for_exit(pid);
+	if (read(says[0], text, sizeof(text) - 1) <= 0)
+		return fail("nothing seen");
+	close(says[0]);
+	return strcmp(text, "good") ? fail("%s", text) : 0;
+}
+
+TEST_F_TIMEOUT(owners, other_namespaces, SECONDS)
+{
+	static const int kinds[] = { CLONE_NEWPID, CLONE_NEWCGROUP };
+	int sockets[5];
+	size_t i;
+
+	prctl(PR_SET_NAME, OUTSIDER);
+	CHECK(outsider_acts(self->ns, sockets, ARRAY_SIZE(sockets)));
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		CHECK(look_from(&(struct looker){ self->ns, kinds[i], getpid() }));
 	for (i = 0; i < ARRAY_SIZE(sockets); i++)
 		close(sockets[i]);
 }

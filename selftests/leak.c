@@ -89,13 +89,18 @@ static int leak_one(const struct net *net, enum family family, int listener, int
 #define LEAK(i)	CHECK(leak_one(&self->rig.net, variant->family, self->listener,	\
 			       &self->client[i], &self->server[i]))
 
-static int next_alert(int events, struct told_alert *a, int severity)
+static int next_alert_in(int events, struct told_alert *a, int severity, int ms)
 {
-	if (alert_next(events, a, 20000))
+	if (alert_next(events, a, ms))
 		return -1;
 	if (a->event != TCPSTATE_EVENT_CLOSE_WAIT_LEAK || a->severity != (uint32_t)severity)
 		return fail("event %u of severity %u", a->event, a->severity);
 	return 0;
+}
+
+static int next_alert(int events, struct told_alert *a, int severity)
+{
+	return next_alert_in(events, a, severity, 20000);
 }
 
 /* What another namespace is patient with does not hold up the look at ours. */
@@ -194,12 +199,14 @@ TEST_F_TIMEOUT(leak, raised_and_cleared_once, SECONDS)
 }
 
 /* With the thresholds that nobody has set: 60 s and 600 s. */
-TEST_F_TIMEOUT(leak, slow_handler, SECONDS)
+TEST_F_TIMEOUT(leak, slow_handler, 1200)
 {
 	struct told_alert a;
+	unsigned int told;
 	uint64_t start;
 	int i;
 
+	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
 	CHECK(run(self->ns, "tcpstate-cli -j config"));
 	EXPECT_NE(NULL, strstr(output(), "\"close_wait_warning\":60"));
 	EXPECT_NE(NULL, strstr(output(), "\"close_wait_critical\":600"));
@@ -221,9 +228,25 @@ TEST_F_TIMEOUT(leak, slow_handler, SECONDS)
 	EXPECT_EQ(1, a.count);
 	EXPECT_LE(60000, a.oldest_ms);
 	EXPECT_GE(now_ms() - start, a.oldest_ms);
+	told = 2;
+	/* It takes long: once, whatever the family. */
+	if (variant->family == IPV6) {
+		CHECK(next_alert_in(self->events, &a, TCPSTATE_SEVERITY_CRITICAL, 600000));
+		TH_LOG("it was critical when it was %ju ms old", (uintmax_t)a.oldest_ms);
+		EXPECT_EQ(600, a.threshold);
+		EXPECT_EQ(1, a.count);
+		EXPECT_EQ(PORT, a.sport);
+		EXPECT_LE(600000, a.oldest_ms);
+		EXPECT_GE(now_ms() - start, a.oldest_ms);
+		EXPECT_GE(602000, a.oldest_ms);
+		EXPECT_NE(0, alert_next(self->events, &a, 30000));
+		EXPECT_EQ(1, logged(self->ns, "critical: 1 in CLOSE_WAIT for more than 600 s"));
+		told++;
+	}
 	close_fd(&self->server[3]);
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
 	EXPECT_NE(0, alert_next(self->events, &a, 4000));
+	EXPECT_EQ(told, logged(self->ns, "(warning|critical|clear): "));
 }
 
 TEST_F_TIMEOUT(leak, never_accepted, SECONDS)
@@ -253,6 +276,68 @@ TEST_F_TIMEOUT(leak, never_accepted, SECONDS)
 	for (i = 0; i < 4; i++)
 		close_fd(&self->server[i]);
 	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+}
+
+/* How many have been in CLOSE_WAIT for longer than that. */
+static size_t waiting_for(int fd, uint64_t ms)
+{
+	const struct conn_filter filter = { .states = 1 << ST_CLOSE_WAIT, .older_ms = ms };
+	struct conn_list list;
+	size_t n;
+
+	if (conn_list(fd, &filter, &list))
+		return 0;
+	n = list.n;
+	conn_list_free(&list);
+	return n;
+}
+
+/* Of those that are too old some were accepted: how many were not is told beside. */
+TEST_F_TIMEOUT(leak, some_never_accepted, SECONDS)
+{
+	enum { ACCEPTED = 3, WAITING = 2 };
+	struct conn_list list;
+	struct told_alert a;
+	unsigned int waiting = 0;
+	size_t n;
+	int i;
+
+	CHECK(run(NULL, "echo 'leak: test %d' >/dev/kmsg", getpid()));
+	for (i = 0; i < ACCEPTED + WAITING; i++)
+		CHECK(leak_one(&self->rig.net, variant->family, self->listener, &self->client[i],
+			       i < ACCEPTED ? &self->server[i] : NULL));
+	CHECK(ss_shows(self->ns, ANY, "LISTEN=1 CLOSE_WAIT=5"));
+	CHECK(conn_list(self->fd, &(struct conn_filter){ .states = 1 << ST_CLOSE_WAIT }, &list));
+	EXPECT_EQ(ACCEPTED + WAITING, list.n);
+	for (n = 0; n < list.n; n++) {
+		const struct told_conn *c = &list.conn[n];
+
+		waiting += c->unaccepted;
+		/* Who has a file has been accepted. */
+		EXPECT_EQ(c->unaccepted, !c->inode);
+	}
+	EXPECT_EQ(WAITING, waiting);
+	conn_list_free(&list);
+	/* All of them are that old by then. */
+	ASSERT_TRUE(WAIT_FOR(waiting_for(self->fd, 2000) == ACCEPTED + WAITING, 20000));
+	CHECK(thresholds(self->fd, 2, 600));
+	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_WARNING));
+	EXPECT_EQ(ACCEPTED + WAITING, a.count);
+	EXPECT_EQ(WAITING, a.unaccepted);
+	EXPECT_EQ(1, logged(self->ns, "warning: 5 in CLOSE_WAIT .*; 2 never accepted: "
+			    "the accept queue is not being drained$"));
+	/* Once those that were accepted are closed, it is about the others alone. */
+	for (i = 0; i < ACCEPTED; i++)
+		close_fd(&self->server[i]);
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.count == WAITING, 20000));
+	EXPECT_EQ(WAITING, a.unaccepted);
+	for (i = 0; i < WAITING; i++) {
+		self->server[i] = tcp_accept(self->listener);
+		ASSERT_LE(0, self->server[i]);
+	}
+	ASSERT_TRUE(WAIT_FOR(!alert_get(self->fd, TCPSTATE_EVENT_CLOSE_WAIT_LEAK, &a) &&
+			     a.count == WAITING && !a.unaccepted, 20000));
 }
 
 #define LEAKING		"ever more, and the oldest stays: it leaks"

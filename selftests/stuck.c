@@ -21,6 +21,13 @@
 #define RETRIES		"1"
 #define MANY		"15"
 #define LIMIT_MS	(200 + 400 + 120000)
+/*
+ * As Documentation/networking/ip-sysctl.rst has them of the kernel's defaults: 15 for
+ * what has a process, 8 for an orphan; the last time-out is waited for, too.
+ */
+#define GIVES_UP_MS		924600
+#define ORPHAN_GIVES_UP_MS	102200
+#define LAST_MS			120000
 /* 40 s, and an eighth. */
 #define FIN_TIMEOUT	"40"
 #define FIN_WAIT2_MS	45000
@@ -362,6 +369,43 @@ TEST_F_TIMEOUT(stuck, older_than_their_limits, SECONDS)
 		TH_LOG("%s", why());
 	ASSERT_TRUE(WAIT_FOR(!sockstat(NULL, "orphan", &orphans) && orphans == self->others,
 			     2 * LIMIT_MS));
+}
+
+/* The limit is told of every state that it is for. */
+#define LIMITS(held, orphan)							\
+	CHECK(run(CLIENT, "tcpstate-cli -j state | jq -e '.states | map(select("	\
+		  ".state == (\"FIN_WAIT1\", \"CLOSING\", \"LAST_ACK\")) | "	\
+		  "[.stuck_after_ms, .stuck_orphan_after_ms]) | "			\
+		  "length == 3 and all(. == [%d, %d])'", held, orphan))
+
+/* Of the kernel's defaults, and when what has no process any more really ends. */
+TEST_F_TIMEOUT(stuck, limits_by_default, SECONDS)
+{
+	struct pair *p = self->wire[OLD][K_FIN_WAIT1];
+	uint64_t begun, took, orphans;
+
+	CHECK(retries(&self->rig.net, "15", "0"));
+	LIMITS(GIVES_UP_MS + LAST_MS, ORPHAN_GIVES_UP_MS + LAST_MS);
+	/* By number it is the same, and either has its own. */
+	CHECK(retries(&self->rig.net, "8", "15"));
+	LIMITS(ORPHAN_GIVES_UP_MS + LAST_MS, GIVES_UP_MS + LAST_MS);
+	CHECK(retries(&self->rig.net, "15", "0"));
+
+	EACH(f)
+		CHECK(open_one(&p[f], self->listener[f], tcp_connect(CLIENT, f, PORT + f, 0)));
+	CHECK(wire(CLIENT, LOSE));
+	begun = now_ms();
+	EACH(f)
+		close_fd(&p[f].client);
+	CHECK(step(CLIENT, EACH_FAMILY, "LISTEN=1 FIN_WAIT1=1"));
+	ASSERT_TRUE(WAIT_FOR(!sockstat(NULL, "orphan", &orphans) && orphans == self->others,
+			     ORPHAN_GIVES_UP_MS + LAST_MS));
+	took = now_ms() - begun;
+	TH_LOG("orphans were given up after %ju ms", (uintmax_t)took);
+	EXPECT_LE(ORPHAN_GIVES_UP_MS, took);
+	EXPECT_GT(ORPHAN_GIVES_UP_MS + LAST_MS, took);
+	CHECK(step(CLIENT, EACH_FAMILY, "LISTEN=1"));
+	CHECK(wire(CLIENT, PASS));
 }
 
 TEST_HARNESS_MAIN

@@ -104,13 +104,14 @@ def upstream(port, size):
 
 
 def stalled(port):
-    """Ask, and do not read the answer until told."""
+    """Ask, tell since when, and do not read the answer until told."""
     call_me("stalled")
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.connect(("127.0.0.1", port))
+    asked = time.monotonic()
     s.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    say("ready")
+    say({"asked": asked})
     for _ in until_told():
         while s.recv(65536):
             pass

@@ -170,7 +170,8 @@ def states(port):
 
 
 def mptcp(port):
-    """A connection over MPTCP, and one more subflow that the kernel opens."""
+    """A connection over MPTCP, one more subflow that the kernel opens, and a client
+    that does without."""
     call_me("multipath")
     protocol = 262
     s = listener(port, "10.77.0.1", protocol)
@@ -181,9 +182,13 @@ def mptcp(port):
         server.recv(1)
         server.sendall(b"x")
         client.recv(1)
+    plain = connected(port, "10.77.0.1", "127.0.0.1")
+    taken = s.accept()[0]
     say({"pid": os.getpid()})
     for _ in until_told():
         pass
+    for sock in (plain, taken):
+        sock.close()
 
 
 ROLES = {f.__name__: f for f in (leaky, poke, upstream, stalled, passes, states,

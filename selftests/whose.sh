@@ -106,7 +106,7 @@ aged() {
 	}'
 }
 
-plan 61
+plan 63
 check "the module loads" module_load
 at_exit module_unload
 log_begin
@@ -383,16 +383,23 @@ if [[ $(inside sysctl -n net.mptcp.enabled 2>/dev/null) == 1 ]] &&
 	inside ip mptcp limits set subflow 2 add_addr_accepted 2 &&
 	inside ip mptcp endpoint add 10.77.0.2 dev lo subflow; then
 	start mptcp mptcp 8006
+	same "an MPTCP connection is its process's where that opened it" "$pid" \
+		"$(cli -j conn dport 8006 | jq -r '.[] | select(.saddr == "10.77.0.1") | .owner.pid')"
 	# accept() gives files to subflows without saying so: who has it now is known.
-	same "an MPTCP connection is its process's, at both ends" "$pid $pid" \
-		"$(cli -j conn | jq -r '.[] | select(.saddr == "10.77.0.1" and .daddr == "10.77.0.1") |
-			.owner.pid // .holders[0].pid' | paste -sd ' ')"
+	same "where it accepted it that has it, and is not known to own it" "[null,[$pid]]" \
+		"$(cli -j conn sport 8006 | jq -c '.[] | select(.daddr == "10.77.0.1") |
+			[.owner, [.holders[].pid]]')"
+	same "but it is the owner of what came there by plain TCP" "[[$pid,false,[$pid]],[$pid,false,[$pid]]]" \
+		"$(cli -j conn | jq -c 'map(select(.saddr == "127.0.0.1" or .daddr == "127.0.0.1") |
+			select(.sport == 8006 or .dport == 8006) | [.owner.pid, .unaccepted, [.holders[].pid]])')"
 	wait_for 10 second_subflow
 	same "a subflow that the kernel opened is nobody's" "null" \
 		"$(cli -j conn dport 8006 | jq -c '.[] | select(.saddr == "10.77.0.2") | .owner')"
 	finish_it mptcp
 else
-	pass "an MPTCP connection is its process's # SKIP no MPTCP here"
+	pass "an MPTCP connection is its process's where that opened it # SKIP no MPTCP here"
+	pass "where it accepted it that has it, and is not known to own it # SKIP no MPTCP here"
+	pass "but it is the owner of what came there by plain TCP # SKIP no MPTCP here"
 	pass "a subflow that the kernel opened is nobody's # SKIP no MPTCP here"
 fi
 

@@ -116,6 +116,50 @@ TEST_F_TIMEOUT(dest, range_used_up, SECONDS)
 	}
 }
 
+/*
+ * Each local address has the whole range. Of the two IPv6 addresses beside the first
+ * one differs in the first half, one in the second.
+ */
+TEST_F_TIMEOUT(dest, local_addresses, SECONDS)
+{
+	static const char *const sources[FAMILIES][3] = {
+		[IPV4] = { "10.9.0.1", "10.9.0.9", "10.8.0.1" },
+		[IPV6] = { "fd09::1", "fd09::9", "fd08::1" },
+		[MAPPED] = { "10.9.0.1", "10.9.0.9", "10.8.0.1" },
+	};
+	struct room room;
+	unsigned int i;
+	size_t n;
+	int f;
+
+	CHECK(run(CLIENT, "ip -batch - <<END\n"
+		  "addr add 10.9.0.9/32 dev wire\naddr add 10.8.0.1/32 dev wire\n"
+		  "addr add fd09::9/128 dev wire nodad\naddr add fd08::1/128 dev wire nodad\n"
+		  "END"));
+	CHECK(wire(CLIENT, LOSE));
+	for (f = IPV4; f < FAMILIES; f++) {
+		struct target target = { .family = f, .port = PORT + f };
+
+		for (i = 0; i < ARRAY_SIZE(sources[f]); i++) {
+			target.source = sources[f][i];
+			ROOM(&target, PORTS);
+		}
+		for (i = 0; i < ARRAY_SIZE(sources[f]); i++) {
+			target.source = sources[f][i];
+			CHECK(room_read(CLIENT, &target, &room));
+			ASSERT_EQ(PORTS, room.used);
+			ASSERT_EQ(1, room.failures);
+		}
+		/* The kernel chooses one of them, which is full. */
+		target.source = NULL;
+		ASSERT_EQ(0, open_until_refused(CLIENT, &target, CROWD, 1));
+		CHECK(rooms_read(CLIENT, &target, &room, &n));
+		ASSERT_EQ(ARRAY_SIZE(sources[f]), n);
+		CHECK(run(CLIENT, "tcpstate-cli -j dest dport %u | "
+			  "jq -ec 'map(.connect_failures) | sort == [1, 1, 2]'", target.port));
+	}
+}
+
 /* An IPv4 destination is the same for a mapped address. */
 TEST_F_TIMEOUT(dest, mapped_is_ipv4, SECONDS)
 {

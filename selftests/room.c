@@ -84,9 +84,20 @@ static void room_from(struct json_object *o, struct room *room)
 		     sizeof(room->failed_comm));
 }
 
+/* Is that the destination @target, of those with its remote address and port? */
+static bool is_of(struct json_object *o, const struct target *target)
+{
+	char device[32], source[64];
+
+	text(o, "device", device, sizeof(device));
+	text(o, "saddr", source, sizeof(source));
+	return !strcmp(device, target->device ? target->device : "") &&
+	       (!target->source || !strcmp(source, target->source));
+}
+
 int rooms_read(const struct ns *ns, const struct target *target, struct room *room, size_t *n)
 {
-	struct json_object *list, *o, *device;
+	struct json_object *list, *o;
 	char arguments[128];
 	int status;
 	size_t i;
@@ -104,12 +115,7 @@ int rooms_read(const struct ns *ns, const struct target *target, struct room *ro
 	*n = 0;
 	for (i = 0; i < json_object_array_length(list); i++) {
 		o = json_object_array_get_idx(list, i);
-		if (!json_object_object_get_ex(o, "device", &device))
-			device = NULL;
-		if (!device != !target->device ||
-		    (device && strcmp(json_object_get_string(device), target->device)))
-			continue;
-		if (!(*n)++)
+		if (is_of(o, target) && !(*n)++)
 			room_from(o, room);
 	}
 	json_object_put(list);
@@ -181,6 +187,17 @@ int cheap_connections(const struct ns *ns)
 	return sysctl_set(ns, "net/ipv4/tcp_fastopen", "5");
 }
 
+/* Bind to an address, and leave the port to connect(). */
+static int bind_source(int fd, const struct target *target)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, target->family, target->source, target->source, 0);
+
+	if (set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1))
+		return -1;
+	return bind(fd, (struct sockaddr *)&sa, len) ? fail("bind to %s: %m", target->source) : 0;
+}
+
 /* Where we are. */
 static int socket_here(const struct target *target)
 {
@@ -195,6 +212,8 @@ static int socket_here(const struct target *target)
 		fail("SO_BINDTODEVICE %s: %m", target->device);
 		goto out;
 	}
+	if (target->source && bind_source(fd, target))
+		goto out;
 	return fd;
 out:
 	close(fd);

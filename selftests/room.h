@@ -12,6 +12,7 @@ struct target {
 	const char *host;	/* another address than these, if not NULL */
 	uint16_t port;
 	const char *device;	/* that the sockets are bound to, or NULL */
+	const char *source;	/* the local address that they are bound to, likewise */
 	/*
 	 * TCP fast open puts off even the SYN: a connection has its port, and
 	 * costs nothing more. Needs cheap_connections().

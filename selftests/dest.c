@@ -1081,6 +1081,121 @@ TEST_F_TIMEOUT(dest, sustainable, SECONDS)
 	ASSERT_GT(room.sustainable_rate, 100 * room.open_rate);
 }
 
+/* One connection more: 0, or connect()'s errno; -1 if anything else failed. */
+static int pair_try(const struct net *net, const struct target *target, struct pair *p)
+{
+	int err;
+
+	if (p->listener < 0 && pair_listen(net, p))
+		return -1;
+	p->client = target_socket(&net->client, target);
+	err = p->client < 0 ? -1 : target_dial_blocking(p->client, target);
+	if (err) {
+		close_fd(&p->client);
+		return err;
+	}
+	p->server = tcp_accept(p->listener);
+	return p->server < 0 ? -1 : 0;
+}
+
+/*
+ * Where connect() takes again what is in TIME_WAIT, a port is held for a second:
+ * what would use the range up within five seconds, were it for 60, goes on.
+ */
+TEST_F_TIMEOUT(dest, sustainable_by_reuse, SECONDS)
+{
+	const unsigned int ports = 100 / slowness(), a_second = 20 / slowness();
+	struct target target = { .family = IPV4, .port = PORT };
+	struct room room;
+	char delay[16];
+
+	CHECK(range_set(CLIENT, LOW, LOW + ports - 1));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
+	AT_PACE(a_second, 15000, {
+		CHECK(pair_open(NET, &self->base.pair));
+		CHECK(pair_to_time_wait(&self->base.pair));
+	});
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("%ju opened by %u ports, %.1f per second, %.1f sustainable",
+	       (uintmax_t)room.opens, ports, room.open_rate, room.sustainable_rate);
+	ASSERT_LT(ports, room.opens);
+	ASSERT_EQ(0, room.failures);
+	ASSERT_TRUE(about(room.sustainable_rate, ports, 10));
+	ASSERT_LT(room.eta_s, 0);
+	if (!sysctl_get(CLIENT, "net/ipv4/tcp_tw_reuse_delay", delay, sizeof(delay))) {
+		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse_delay", "2500"));
+		CHECK(room_read(CLIENT, &target, &room));
+		ASSERT_TRUE(about(room.sustainable_rate, ports / 2.5, 10));
+	}
+	/* Without that, the whole minute counts. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(room_read(CLIENT, &target, &room));
+	ASSERT_TRUE(about(room.sustainable_rate, ports / 60., 10));
+}
+
+/* Where every other connection stays, these alone fill the room, when it was said. */
+TEST_F_TIMEOUT(dest, forecast_by_reuse, SECONDS)
+{
+	const unsigned int a_second = slowness() > 1 ? 4 : 10, ports = 40 * a_second;
+	struct target target = { .family = IPV4, .port = PORT };
+	struct pair *p = &self->base.pair;
+	struct room room = { };
+	int turn, err = 0;
+	uint64_t asked;
+	double took;
+
+	CHECK(range_set(CLIENT, LOW, LOW + ports - 1));
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "1"));
+	for (turn = 0; turn < 2; turn++) {
+		asked = now_ms();
+		if (turn)
+			CHECK(room_read(CLIENT, &target, &room));
+		AT_PACE(a_second, turn ? 80000 : 12000, {
+			err = pair_try(NET, &target, p);
+			if (err)
+				break;
+			CHECK(pair_to_time_wait(p));
+			err = pair_try(NET, &target, p);
+			if (err)
+				break;
+			CHECK(crowd_add(CROWD, p->client));
+			CHECK(crowd_add(CROWD, p->server));
+			p->client = -1;
+			p->server = -1;
+		});
+		ASSERT_EQ(turn ? EADDRNOTAVAIL : 0, err) TH_LOG("%s", why());
+	}
+	took = (now_ms() - asked) / 1000.;
+	TH_LOG("%.1f opened per second, %ju of %ju used, of which %ju reusable, full in %.1f s; "
+	       "connect() was refused after %.1f s", room.open_rate, (uintmax_t)room.used,
+	       (uintmax_t)room.capacity, (uintmax_t)room.reusable, room.eta_s, took);
+	ASSERT_TRUE(about(took, room.eta_s, 10));
+}
+
+/* A peer that does not close: what is in FIN_WAIT2 holds its port for tcp_fin_timeout. */
+TEST_F_TIMEOUT(dest, sustainable_in_fin_wait2, SECONDS)
+{
+	const unsigned int a_second = slowness() > 1 ? 2 : 5, timeout = 10;
+	struct target target = { .family = IPV4, .port = PORT };
+	struct pair *p = &self->base.pair;
+	struct room room;
+
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_fin_timeout", "10"));
+	AT_PACE(a_second, 25000, {
+		CHECK(pair_open(NET, p));
+		CHECK(crowd_add(CROWD, p->server));
+		p->server = -1;
+		close_fd(&p->client);
+	});
+	CHECK(room_read(CLIENT, &target, &room));
+	TH_LOG("%.1f opened per second, %ju used, %.2f sustainable", room.open_rate,
+	       (uintmax_t)room.used, room.sustainable_rate);
+	ASSERT_EQ(0, room.time_wait);
+	ASSERT_TRUE(about(room.used, timeout * room.open_rate, 15));
+	ASSERT_TRUE(about(room.sustainable_rate, PORTS / (double)timeout, 15));
+	ASSERT_LT(room.eta_s, 0);
+}
+
 /* What holds ports that are in the range no more says nothing of those in it. */
 TEST_F_TIMEOUT(dest, sustainable_in_range, SECONDS)
 {

@@ -300,6 +300,83 @@ TEST_F_TIMEOUT(alerts, hovering, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/* Where the log of this test begins: another's namespace may have had the same number. */
+static int log_mark(void)
+{
+	return run(NULL, "echo 'alerts: test %d' >/dev/kmsg", getpid());
+}
+
+/* Lines of this test's in the kernel's log that fit @pattern. */
+static int logged(const struct ns *ns, const char *pattern)
+{
+	return run(NULL, "dmesg | sed '1,/alerts: test %d$/d' | "
+		   "grep -cE 'tcpstate: netns %ju: %s' || :", getpid(), (uintmax_t)ns->ino,
+		   pattern) ? -1 : atoi(output());
+}
+
+/* How each of them begins, in their order: "warning critical no port left ". */
+static const char *log_kinds(const struct ns *ns)
+{
+	return run(NULL, "dmesg | sed '1,/alerts: test %d$/d' | "
+		   "sed -n 's/.*tcpstate: netns %ju: \\(no port left\\|[a-z]*\\).*/\\1/p' | "
+		   "tr '\\n' ' '", getpid(), (uintmax_t)ns->ino) ? why() : output();
+}
+
+/* One line says so of ports that are used on the way from @from to @to. */
+static int logged_ports(const struct ns *ns, const char *what, unsigned int used,
+			unsigned int capacity, const char *from, const char *to)
+{
+	char line[256];
+	int n;
+
+	snprintf(line, sizeof(line), "%s: ports %u of %u .%u %%. from %s to .?%s.?:%u"
+		 "(, full in [0-9]+ s)?$", what, used, capacity, 100 * used / capacity, from, to,
+		 PORT);
+	n = logged(ns, line);
+	return n == 1 ? 0 : fail("%d lines in the log are: %s", n, line);
+}
+
+/*
+ * So it is with the other threshold, which the warning comes before; and what the log
+ * says of each edge is what there was.
+ */
+TEST_F_TIMEOUT(alerts, hovering_at_critical, SECONDS)
+{
+	struct monitor m;
+	int i, k;
+
+	CHECK(log_mark());
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(80, open_until_refused(CLIENT, TARGET, CROWD, 80));
+	HEARS(&m, "port-room/warning");
+	CHECK(logged_ports(CLIENT, "warning", 80, PORTS, variant->client, variant->server));
+	ASSERT_EQ(14, open_until_refused(CLIENT, TARGET, CROWD, 14));
+	HEARS(&m, "port-room/warning");
+	ASSERT_EQ(1, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	HEARS(&m, "port-room/warning port-room/critical");
+	CHECK(logged_ports(CLIENT, "critical", 95, PORTS, variant->client, variant->server));
+	for (i = 0; i < 10; i++) {
+		for (k = 0; k < 4; k++)
+			close(CROWD->fds[--CROWD->n]);
+		usleep(300000);
+		ASSERT_EQ(4, open_until_refused(CLIENT, TARGET, CROWD, 4));
+		usleep(300000);
+	}
+	HEARS(&m, "port-room/warning port-room/critical");
+	/* Below it, and below the warning: until it is well below that. */
+	while (CROWD->n > 71)
+		close(CROWD->fds[--CROWD->n]);
+	HEARS(&m, "port-room/warning port-room/critical");
+	close(CROWD->fds[--CROWD->n]);
+	HEARS(&m, "port-room/warning port-room/critical port-room/clear");
+	CHECK(logged_ports(CLIENT, "clear", 70, PORTS, variant->client, variant->server));
+	ASSERT_EQ(25, open_until_refused(CLIENT, TARGET, CROWD, 25));
+	HEARS(&m, "port-room/warning port-room/critical port-room/clear "
+	      "port-room/warning port-room/critical");
+	ASSERT_STREQ("warning critical clear warning critical ", log_kinds(CLIENT));
+	CHECK(monitor_stop(&m));
+}
+
 /* What connect() may take again is not in the way. */
 TEST_F_TIMEOUT(alerts, reusable, SECONDS)
 {
@@ -401,20 +478,6 @@ TEST_F_TIMEOUT(alerts, room_vanishes, SECONDS)
 	crowd_close(CROWD);
 	HEARS(&m, "port-room/warning port-exhausted/critical port-room/clear");
 	CHECK(monitor_stop(&m));
-}
-
-/* Where the log of this test begins: another's namespace may have had the same number. */
-static int log_mark(void)
-{
-	return run(NULL, "echo 'alerts: test %d' >/dev/kmsg", getpid());
-}
-
-/* Lines of this test's in the kernel's log that fit @pattern. */
-static int logged(const struct ns *ns, const char *pattern)
-{
-	return run(NULL, "dmesg | sed '1,/alerts: test %d$/d' | "
-		   "grep -cE 'tcpstate: netns %ju: %s' || :", getpid(), (uintmax_t)ns->ino,
-		   pattern) ? -1 : atoi(output());
 }
 
 /* Two namespaces run out at once: each hears of its own, and of who was refused. */
@@ -856,6 +919,7 @@ TEST_F_TIMEOUT(alerts, time_wait_thresholds, SECONDS)
 	snprintf(limit, sizeof(limit), "%d", LIMIT);
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_max_tw_buckets", limit));
 	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
+	CHECK(log_mark());
 	CHECK(monitor_start(&m, CLIENT));
 	CHECK(run(CLIENT, "tcpstate-cli config set time-wait-warning %d time-wait-critical %d",
 		  WARNING, CRITICAL));
@@ -883,6 +947,14 @@ TEST_F_TIMEOUT(alerts, time_wait_thresholds, SECONDS)
 	HEARS(&m, "time-wait-limit/warning time-wait-limit/critical time-wait-limit/clear "
 	      "time-wait-limit/warning");
 	CHECKED_AS(21, 60, AT_CRITICAL);
+	/* The log has a line for each. */
+	ASSERT_STREQ("warning critical clear warning ", log_kinds(CLIENT));
+	ASSERT_EQ(1, logged(CLIENT, "warning: sockets 4 of 33 .12 %. in TIME_WAIT, "
+			    "of tcp_max_tw_buckets$"));
+	ASSERT_EQ(1, logged(CLIENT, "critical: sockets 7 of 33 .21 %. in TIME_WAIT, "
+			    "of tcp_max_tw_buckets$"));
+	ASSERT_EQ(1, logged(CLIENT, "clear: sockets 7 of 33 .21 %. in TIME_WAIT, "
+			    "of tcp_max_tw_buckets$"));
 	/* The one is no percentage, the other would be above the critical. */
 	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set time-wait-critical 101"));
 	ASSERT_NE(0, run_status(CLIENT, "tcpstate-cli config set time-wait-warning 61"));
@@ -900,7 +972,9 @@ TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
 	socklen_t len = address(&sa, variant->family, "0.0.0.0", "::", 0);
 	struct monitor m;
 	int i, fd, refused = 0;
+	char line[128];
 
+	CHECK(log_mark());
 	CHECK(range_set(CLIENT, LOW, LOW + 9));
 	CHECK(monitor_start(&m, CLIENT));
 	for (i = 0; i < 11; i++) {
@@ -915,6 +989,10 @@ TEST_F_TIMEOUT(alerts, bind_exhausted, SECONDS)
 	ASSERT_EQ((uint64_t)getpid(), m.edges[0].pid);
 	ASSERT_STREQ("alerts", m.edges[0].comm);
 	CHECK(monitor_stop(&m));
+	snprintf(line, sizeof(line), "no port left to bind: 1 bind.. to port 0 refused, "
+		 "last of alerts.%d.$", getpid());
+	ASSERT_EQ(1, logged(CLIENT, line)) TH_LOG("no line %s", line);
+	ASSERT_EQ(1, logged(CLIENT, ""));
 }
 
 /* Its refusals, too, are told once a second, and each of them. */
@@ -1096,6 +1174,7 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 
 	if (slowness() > 1)
 		SKIP(return, "28,232 connections take too long here");
+	CHECK(log_mark());
 	CHECK(range_set(CLIENT, 32769, 60999));
 	CHECK(monitor_start(&m, CLIENT));
 	n = open_until_refused(CLIENT, TARGET, CROWD, ports / 2);
@@ -1123,11 +1202,7 @@ TEST_F_TIMEOUT(alerts, default_range, 1500)
 	HEARS(&m, ROOM_FULL " port-room/clear");
 	CHECK(monitor_stop(&m));
 	/* The log has a line for each, and no more. */
-	CHECK(run(NULL, "dmesg | "
-		  "sed -n 's/.*tcpstate: netns %ju: \\(no port left\\|[a-z]*\\).*/\\1/p' | "
-		  "tail -n 5 | tr '\\n' ' '", (uintmax_t)CLIENT->ino));
-	ASSERT_NE(NULL, strstr(output(), "warning critical no port left clear"))
-		TH_LOG("%s", output());
+	ASSERT_STREQ("warning critical no port left clear ", log_kinds(CLIENT));
 }
 
 TEST_HARNESS_MAIN

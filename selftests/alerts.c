@@ -457,6 +457,51 @@ TEST_F_TIMEOUT(alerts, room_shrinks, SECONDS)
 	CHECK(monitor_stop(&m));
 }
 
+/* How many of @open are in the range of @ports from LOW + @first. */
+static int open_in(const bool *open, int first, int ports)
+{
+	int n = 0;
+
+	while (ports--)
+		n += open[first + ports];
+	return n;
+}
+
+/* A range that is narrowed under what is open is noticed by itself, and one widened. */
+TEST_F_TIMEOUT(alerts, range_narrowed, SECONDS)
+{
+	enum { OPEN = 79, NARROW = 20, NARROW_OPEN = 16 };
+	bool open[PORTS] = { };
+	struct monitor m;
+	struct room room;
+	int i, first;
+
+	CHECK(monitor_start(&m, CLIENT));
+	ASSERT_EQ(OPEN, open_until_refused(CLIENT, TARGET, CROWD, OPEN));
+	HEARS(&m, "");
+	for (i = 0; i < OPEN; i++)
+		open[local_port(CROWD->fds[i]) - LOW] = true;
+	/*
+	 * Four ports of this one are free, as of some there are: of five that are the
+	 * whole 21, so that one has fewer than five and one more than four, and from one
+	 * to its neighbour it is one more or less.
+	 */
+	for (first = 0; open_in(open, first, NARROW) != NARROW_OPEN; first++)
+		ASSERT_LT(first, PORTS - NARROW);
+	CHECK(range_set(CLIENT, LOW + first, LOW + first + NARROW - 1));
+	CHECK(room_read(CLIENT, TARGET, &room));
+	ASSERT_EQ(NARROW, room.capacity);
+	ASSERT_EQ(NARROW_OPEN, room.used);
+	HEARS(&m, "port-room/warning");
+	ASSERT_EQ(NARROW, m.edges[0].capacity);
+	ASSERT_EQ(NARROW_OPEN, m.edges[0].used);
+	CHECK(range_set(CLIENT, LOW, LOW + PORTS + 19));
+	HEARS(&m, "port-room/warning port-room/clear");
+	ASSERT_EQ(PORTS + 20, m.edges[1].capacity);
+	ASSERT_EQ(OPEN, m.edges[1].used);
+	CHECK(monitor_stop(&m));
+}
+
 /* Where no port is left in the range at all, a warning ends with what it was of. */
 TEST_F_TIMEOUT(alerts, room_vanishes, SECONDS)
 {

@@ -455,34 +455,54 @@ TEST_F_TIMEOUT(room, seeded, SECONDS)
 	CHECK(same_as_ss(CLIENT));
 }
 
+/* Over the wire, to a loopback address, or to one of lo's that is none. */
+enum path { WIRE, LOOPBACK, VIA_LO, BOUND_TO_LO };
+
+static const char *const path_name[] = {
+	[WIRE] = "wire", [LOOPBACK] = "loopback",
+	[VIA_LO] = "an address of lo", [BOUND_TO_LO] = "the same, bound to lo",
+};
+
+#define LO4	"10.7.0.1"
+#define LO6	"fd07::1"
+
 struct reuse {
 	const char *tw_reuse, *stamps;
-	bool local, reusable;
+	enum path path;
+	bool reusable;
 	enum family family;
 };
 
 static const struct reuse reuses[] = {
-	{ "0", "1", false, false, IPV4 }, { "0", "1", true, false, IPV6 },
-	{ "0", "0", false, false, MAPPED }, { "0", "0", true, false, IPV4 },
-	{ "1", "1", false, true, IPV4 }, { "1", "1", true, true, IPV6 },
-	{ "1", "1", false, true, IPV6 }, { "1", "1", false, true, MAPPED },
-	{ "1", "0", false, false, IPV4 }, { "1", "0", true, false, IPV6 },
-	{ "2", "1", false, false, IPV4 }, { "2", "1", false, false, IPV6 },
-	{ "2", "1", true, true, IPV4 }, { "2", "1", true, true, IPV6 },
-	{ "2", "1", true, true, MAPPED },
-	{ "2", "0", false, false, IPV6 }, { "2", "0", true, false, IPV4 },
+	{ "0", "1", WIRE, false, IPV4 }, { "0", "1", LOOPBACK, false, IPV6 },
+	{ "0", "0", WIRE, false, MAPPED }, { "0", "0", LOOPBACK, false, IPV4 },
+	{ "0", "1", BOUND_TO_LO, false, IPV4 },
+	{ "1", "1", WIRE, true, IPV4 }, { "1", "1", LOOPBACK, true, IPV6 },
+	{ "1", "1", WIRE, true, IPV6 }, { "1", "1", WIRE, true, MAPPED },
+	{ "1", "0", WIRE, false, IPV4 }, { "1", "0", LOOPBACK, false, IPV6 },
+	{ "2", "1", WIRE, false, IPV4 }, { "2", "1", WIRE, false, IPV6 },
+	{ "2", "1", LOOPBACK, true, IPV4 }, { "2", "1", LOOPBACK, true, IPV6 },
+	{ "2", "1", LOOPBACK, true, MAPPED },
+	{ "2", "1", VIA_LO, false, IPV4 }, { "2", "1", VIA_LO, false, IPV6 },
+	{ "2", "1", BOUND_TO_LO, true, IPV4 }, { "2", "1", BOUND_TO_LO, true, IPV6 },
+	{ "2", "0", WIRE, false, IPV6 }, { "2", "0", LOOPBACK, false, IPV4 },
+	{ "2", "0", BOUND_TO_LO, false, IPV6 },
 };
 
 /* 23: @n connections that end in TIME_WAIT here. */
 static int make_time_wait(struct net *net, const struct target *target, struct pair *p,
 			  unsigned int n)
 {
-	p->family = target->family;
-	p->port = target->port;
+	bool here = target->local || target->host;
+
+	p->listener = tcp_listen(here ? &net->client : &net->server, target->family,
+				 target->port);
+	if (p->listener < 0)
+		return -1;
 	while (n--) {
-		if (target->local ? pair_open_local(&net->client, p) : pair_open(net, p))
-			return -1;
-		if (pair_to_time_wait(p))
+		p->client = target_connect(&net->client, target);
+		p->server = p->client < 0 ? -1 : tcp_accept(p->listener);
+		if (p->server < 0 || pair_to_time_wait(p))
 			return -1;
 	}
 	close_fd(&p->listener);
@@ -496,16 +516,22 @@ TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 	const unsigned int some = slowness() > 1 ? 6 : 30;
 	unsigned int i;
 
+	CHECK(run(CLIENT, "ip addr add " LO4 "/32 dev lo"));
+	CHECK(run(CLIENT, "ip addr add " LO6 "/128 dev lo nodad"));
 	for (i = 0; i < ARRAY_SIZE(reuses); i++) {
 		const struct reuse *r = &reuses[i];
 		struct target target = {
-			.family = r->family, .port = PORT + i, .local = r->local,
+			.family = r->family, .port = PORT + i, .local = r->path == LOOPBACK,
 		};
 		struct room room;
 		int n, expected;
 
+		if (r->path == VIA_LO || r->path == BOUND_TO_LO)
+			target.host = r->family == IPV6 ? LO6 : LO4;
+		if (r->path == BOUND_TO_LO)
+			target.device = "lo";
 		TH_LOG("tcp_tw_reuse %s, tcp_timestamps %s, %s, family %d", r->tw_reuse,
-		       r->stamps, r->local ? "loopback" : "wire", r->family);
+		       r->stamps, path_name[r->path], r->family);
 		CHECK(wire(CLIENT, PASS));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_tw_reuse", "0"));
 		CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_timestamps", r->stamps));
@@ -527,7 +553,7 @@ TEST_F_TIMEOUT(dest, tw_reuse, SECONDS)
 		expected = room.capacity - room.used + room.reusable;
 		/* Unanswered, so that nothing comes back meanwhile. */
 		CHECK(run(CLIENT, "tc qdisc replace dev %s root blackhole",
-			  r->local ? "lo" : "wire"));
+			  r->path == WIRE ? "wire" : "lo"));
 		n = open_until_refused(CLIENT, &target, CROWD, PORTS + 1);
 		ASSERT_EQ(expected, n) TH_LOG("%s", why());
 		CHECK(room_read(CLIENT, &target, &room));

@@ -242,6 +242,53 @@ TEST_F_TIMEOUT(room, bound_by_hand, SECONDS)
 	ASSERT_EQ(2, room.outside);
 }
 
+/*
+ * A port that was listened on, of which only what came in is left: first a
+ * connection, then its mini-socket. Up to 6.12 that keeps it from connect(); what
+ * it does is what is said.
+ */
+TEST_F_TIMEOUT(room, last_of_listener, SECONDS)
+{
+	struct target in = { .family = variant->family, .host = variant->client, .port = LOW + 20 };
+	struct target later = *TARGET;
+	struct table table;
+	struct room room;
+	struct pair p;
+
+	pair_init(&p, variant->family, in.port);
+	p.listener = tcp_listen(CLIENT, variant->family, in.port);
+	ASSERT_LE(0, p.listener) TH_LOG("%s", why());
+	p.client = target_connect(SERVER, &in);
+	ASSERT_LE(0, p.client) TH_LOG("%s", why());
+	p.server = tcp_accept(p.listener);
+	ASSERT_LE(0, p.server) TH_LOG("%s", why());
+	close_fd(&p.listener);
+	CHECK(wire(CLIENT, LOSE));
+	ASSERT_EQ(1, open_until_refused(CLIENT, TARGET, CROWD, 1));
+	CHECK(room_read(CLIENT, TARGET, &room));
+	TH_LOG("a connection is left: %ju of %d", (uintmax_t)room.capacity, PORTS);
+	ASSERT_LE(PORTS - 1, room.capacity);
+	ROOM(TARGET, room.capacity);
+
+	CHECK(wire(CLIENT, PASS));
+	CHECK(pair_to_server_time_wait(&p));
+	ASSERT_TRUE(WAIT_FOR(!ss_read(CLIENT, &table) && in_state(&table, ST_TIME_WAIT) == 1,
+			     PATIENCE_MS));
+	CHECK(wire(CLIENT, LOSE));
+	later.port++;
+	ASSERT_EQ(1, open_until_refused(CLIENT, &later, CROWD, 1));
+	CHECK(room_read(CLIENT, &later, &room));
+	TH_LOG("a mini-socket is left: %ju of %d", (uintmax_t)room.capacity, PORTS);
+	ASSERT_LE(PORTS - 1, room.capacity);
+	ROOM(&later, room.capacity);
+
+	/* With that its port is there again, if it was not. */
+	ASSERT_TRUE(WAIT_FOR(!ss_read(CLIENT, &table) && !in_state(&table, ST_TIME_WAIT),
+			     60000 + PATIENCE_MS));
+	later.port++;
+	ROOM(&later, PORTS);
+}
+
 /* With an odd number of ports one connect() looks at one less. */
 TEST_F_TIMEOUT(room, odd_range, SECONDS)
 {

@@ -160,6 +160,9 @@ TEST_F_TIMEOUT(many, caps, SECONDS)
 	ASSERT_EQ(500, summary.destinations);
 	ASSERT_EQ(0, summary.destinations_dropped);
 	ASSERT_EQ(0, summary.without_destination);
+	/* Each of those before the flood and after it, where it went. */
+	CHECK(run(SERVER, "tcpstate-cli -j dest | jq -ec 'length == 500 and "
+		  "(map(.daddr) | unique | length) == 500 and all(.used == 2 and .opens == 2)'"));
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
 

@@ -236,29 +236,45 @@ TEST_F_TIMEOUT(few, cap_of_all, SECONDS)
 /* A refusal keeps its destination for longer. */
 TEST_F_TIMEOUT(many, refused_is_kept, SECONDS)
 {
-	struct target target = { .family = IPV4, .port = PORT, .deferred = true }, other = target;
+	struct target target = { .family = IPV4, .port = PORT, .deferred = true }, other;
 	struct room room;
 	uint64_t start;
 	size_t n;
+	int f;
 
-	other.port++;
 	CHECK(range_set(CLIENT, 40000, 40001));
 	CHECK(cheap_connections(CLIENT));
-	ASSERT_EQ(2, open_until_refused(CLIENT, &target, CROWD, 3));
-	ASSERT_EQ(1, open_until_refused(CLIENT, &other, CROWD, 1));
+	other = target;
+	other.port++;
+	for (f = IPV4; f <= IPV6; f++) {
+		target.family = f;
+		other.family = f;
+		ASSERT_EQ(2, open_until_refused(CLIENT, &target, CROWD, 3));
+		ASSERT_EQ(1, open_until_refused(CLIENT, &other, CROWD, 1));
+	}
 	crowd_close(CROWD);
-	ASSERT_TRUE(WAIT_FOR(!rooms_read(CLIENT, &other, &room, &n) && !n, 60000));
-	CHECK(room_read(CLIENT, &target, &room));
-	ASSERT_EQ(0, room.used);
-	ASSERT_EQ(1, room.failures);
+	for (f = IPV4; f <= IPV6; f++) {
+		target.family = f;
+		other.family = f;
+		ASSERT_TRUE(WAIT_FOR(!rooms_read(CLIENT, &other, &room, &n) && !n, 60000));
+		CHECK(room_read(CLIENT, &target, &room));
+		ASSERT_EQ(0, room.used);
+		ASSERT_EQ(1, room.failures);
+	}
 	/* For ten minutes. */
 	start = now_ms();
 	while (now_ms() < start + 550000) {
-		CHECK(room_read(CLIENT, &target, &room));
+		for (f = IPV4; f <= IPV6; f++) {
+			target.family = f;
+			CHECK(room_read(CLIENT, &target, &room));
+		}
 		usleep(10000000);
 	}
-	ASSERT_TRUE(WAIT_FOR(!rooms_read(CLIENT, &target, &room, &n) && !n, 100000));
-	TH_LOG("forgotten after %ju s more", (uintmax_t)(now_ms() - start) / 1000);
+	for (f = IPV4; f <= IPV6; f++) {
+		target.family = f;
+		ASSERT_TRUE(WAIT_FOR(!rooms_read(CLIENT, &target, &room, &n) && !n, 100000));
+		TH_LOG("forgotten after %ju s more", (uintmax_t)(now_ms() - start) / 1000);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -98,10 +98,16 @@ static int failures_are(const struct ns *ns, const struct target *target, uint64
 /* Every way in which the last port can be missed counts, once. */
 TEST_F_TIMEOUT(ports, refused_a_port, SECONDS)
 {
+	struct pair *p = &self->base.pair;
 	uint64_t refused = 1;
-	int used, fd, on = 1;
+	int used, denied, fd, on = 1;
 
 	CHECK(cheap_connections(CLIENT));
+	/* One that the peer has refused, and one that was connected. */
+	denied = target_socket(CLIENT, TARGET);
+	ASSERT_EQ(ECONNREFUSED, target_dial_blocking(denied, TARGET));
+	CHECK(pair_open(NET, p));
+	CHECK(disconnect(p->client));
 	CHECK(wire(CLIENT, LOSE));
 	/* A socket that had a port before, and keeps its number. */
 	used = target_socket(CLIENT, TARGET);
@@ -117,6 +123,16 @@ TEST_F_TIMEOUT(ports, refused_a_port, SECONDS)
 	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(used, TARGET));
 	CHECK(failures_are(CLIENT, TARGET, ++refused));
 	close(used);
+
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(denied, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial(denied, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
+	close(denied);
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial(p->client, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
+	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(p->client, TARGET));
+	CHECK(failures_are(CLIENT, TARGET, ++refused));
 
 	fd = target_socket(CLIENT, TARGET);
 	ASSERT_EQ(EADDRNOTAVAIL, target_dial_blocking(fd, TARGET));

@@ -1221,6 +1221,12 @@ TEST_F_TIMEOUT(states, sock_destroy, 300)
 		STEP(d->client, d->server);
 		CHECK(run(d->at_server ? SERVER : CLIENT, "ss -HtnK state %s", d->state));
 		STEP(spared ? d->client : d->client_after, spared ? d->server : d->server_after);
+		if (d->reach == both_closed && !spared) {
+			struct counters c;
+
+			CHECK(cli_read(CLIENT, &c));
+			ASSERT_EQ(FAMILIES, c.killed);
+		}
 		EACH(p)
 			pair_close(p);
 	}

@@ -282,6 +282,8 @@ TEST_F_TIMEOUT(states, orphan_limit, SECONDS)
 {
 	struct { int client, server; } many[120];
 	uint64_t inuse, orphaned = 0;
+	struct table left;
+	char expected[256];
 	unsigned int i;
 	char limit[32];
 
@@ -308,6 +310,13 @@ TEST_F_TIMEOUT(states, orphan_limit, SECONDS)
 	ASSERT_LT(i, ARRAY_SIZE(many)) TH_LOG("no close was cut short");
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
+	/* As many ends from FIN_WAIT1 as ss misses; no packet has come through. */
+	CHECK(ss_read(CLIENT, &left));
+	snprintf(expected, sizeof(expected), "CLOSE>SYN_SENT=120 SYN_SENT>ESTABLISHED=120 "
+		 "ESTABLISHED>FIN_WAIT1=%u FIN_WAIT1>CLOSE=%ju", i + 1,
+		 (uintmax_t)(ARRAY_SIZE(many) - in_any(&left)));
+	CHECK(edges(CLIENT, 1, expected));
+	CHECK(edges(SERVER, 1, "CLOSE>LISTEN=3 CLOSE>SYN_RECV=120 SYN_RECV>ESTABLISHED=120"));
 	CHECK(wire(CLIENT, PASS));
 	for (i = 0; i < ARRAY_SIZE(many); i++)
 		close(many[i].server);

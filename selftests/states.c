@@ -714,6 +714,41 @@ TEST_F_TIMEOUT(states, time_wait_recycled_bound, SECONDS)
 	      "TIME_WAIT>CLOSE=1");
 }
 
+/*
+ * 10: so is that of a FIN_WAIT2 of a mini-socket, which is no TIME_WAIT's end. The server
+ * knows nothing of it: it tells the new SYN that its old connection is alive, and is told
+ * by a RST that it is not.
+ */
+TEST_F_TIMEOUT(states, fin_wait2_recycled_bound, SECONDS)
+{
+	uint64_t before, after;
+	int old[FAMILIES];
+	struct counters c;
+
+	CHECK(nstat(CLIENT, "TcpExtTWRecycled", &before));
+	EACH(p)
+		p->from = CLIENT_PORT + p->family;
+	OPEN();
+	EACH(p) {
+		CHECK(close_acknowledged(&p->client));
+		old[p->family] = p->server;
+	}
+	STEP("FIN_WAIT2=1m", "LISTEN=1 CLOSE_WAIT=1");
+	OPEN();
+	CHECK(audit(CLIENT));
+	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
+	CHECK(nstat(CLIENT, "TcpExtTWRecycled", &after));
+	CHECK(cli_read(CLIENT, &c));
+	ASSERT_EQ(before + FAMILIES, after);
+	ASSERT_EQ(0, c.expired + c.recycled + c.killed);
+	EDGES(CLIENT, "CLOSE>SYN_SENT=2 SYN_SENT>ESTABLISHED=2 ESTABLISHED>FIN_WAIT1=1 "
+	      "FIN_WAIT1>FIN_WAIT2=1 FIN_WAIT2>CLOSE=1");
+	EDGES(SERVER, LISTENED "CLOSE>SYN_RECV=2 SYN_RECV>ESTABLISHED=2 "
+	      "ESTABLISHED>CLOSE_WAIT=1 CLOSE_WAIT>CLOSE=1");
+	EACH(p)
+		close_fd(&old[p->family]);
+}
+
 /* At tcp_max_tw_buckets sockets skip TIME_WAIT, and are counted as such. */
 TEST_F_TIMEOUT(states, time_wait_overflow, SECONDS)
 {

@@ -435,26 +435,41 @@ static bool nothing_open(const struct ns *ns)
 						 in_state(&t, ST_TIME_WAIT);
 }
 
-/* 30: of MPTCP the subflows are TCP's, and are what counts. */
+/* 30: of MPTCP the subflows are TCP's, and are what counts; each connection has two. */
 TEST_F_TIMEOUT(awkward, mptcp, SECONDS)
 {
 	const char *lack = lacks(SOCK_STREAM, IPPROTO_MPTCP);
+	uint64_t capable, joined, now;
 	char bytes[10];
 
 	if (lack)
 		SKIP(return, "this kernel has no MPTCP: %s", lack);
 	CHECK(sysctl_set(CLIENT, "net/mptcp/enabled", "1"));
 	CHECK(sysctl_set(SERVER, "net/mptcp/enabled", "1"));
+	/* The second addresses are not to be those of the first subflows. */
+	CHECK(run(CLIENT, "ip addr add 10.9.0.3/24 dev wire && "
+		  "ip addr add fd09::3/64 dev wire nodad preferred_lft 0 && "
+		  "ip mptcp limits set subflow 1 && ip mptcp endpoint add 10.9.0.3 dev wire subflow && "
+		  "ip mptcp endpoint add fd09::3 dev wire subflow"));
+	CHECK(run(SERVER, "ip mptcp limits set subflow 1"));
+	CHECK(nstat(SERVER, "MPTcpExtMPCapableSYNRX", &capable));
+	CHECK(nstat(SERVER, "MPTcpExtMPJoinAckRx", &joined));
 	EACH(p)
 		CHECK(foreign_pair(NET, SOCK_STREAM, IPPROTO_MPTCP, p));
-	STEP("ESTABLISHED=1", "LISTEN=1 ESTABLISHED=1");
+	/* Were it plain TCP, all the rest would be so as well. */
+	CHECK(nstat(SERVER, "MPTcpExtMPCapableSYNRX", &now));
+	ASSERT_EQ(capable + BOTH_FAMILIES, now);
 	EACH(p) {
 		CHECK(send_bytes(p->client, 10));
 		ASSERT_EQ(10, recv(p->server, bytes, sizeof(bytes), MSG_WAITALL));
 		CHECK(send_bytes(p->server, 10));
 		ASSERT_EQ(10, recv(p->client, bytes, sizeof(bytes), MSG_WAITALL));
-		close_fd(&p->client);
 	}
+	STEP("ESTABLISHED=2", "LISTEN=1 ESTABLISHED=2");
+	CHECK(nstat(SERVER, "MPTcpExtMPJoinAckRx", &now));
+	ASSERT_EQ(joined + BOTH_FAMILIES, now);
+	EACH(p)
+		close_fd(&p->client);
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
 	EACH(p)

@@ -618,8 +618,21 @@ static int live(const struct net *net, struct pair pairs[], int times)
 
 #define LIVE(n)		CHECK(live(NET, self->pairs, n))
 
-#define LIVED_15	"CLOSE>SYN_SENT=15 SYN_SENT>ESTABLISHED=15 ESTABLISHED>FIN_WAIT1=15 " \
+/* After five more of them, as ever with the listeners of the first. */
+#define LIVED(n) do {					\
+	LIVE(5);					\
+	STEP("TIME_WAIT=" #n, "LISTEN=1");		\
+} while (0)
+
+#define CLIENT_LIVED_15	"CLOSE>SYN_SENT=15 SYN_SENT>ESTABLISHED=15 ESTABLISHED>FIN_WAIT1=15 " \
 			"FIN_WAIT1>FIN_WAIT2=15 FIN_WAIT2>TIME_WAIT=15"
+#define SERVER_LIVED_15	"CLOSE>LISTEN=1 CLOSE>SYN_RECV=15 SYN_RECV>ESTABLISHED=15 " \
+			"ESTABLISHED>CLOSE_WAIT=15 CLOSE_WAIT>LAST_ACK=15 LAST_ACK>CLOSE=15"
+
+#define LIVED_15() do {					\
+	EDGES(CLIENT, CLIENT_LIVED_15);			\
+	EDGES(SERVER, SERVER_LIVED_15);			\
+} while (0)
 
 /* 32: sysctl kernel.ftrace_enabled=0 is refused while the module is there. */
 TEST_F_TIMEOUT(awkward, ftrace_switched_off, SECONDS)
@@ -627,17 +640,17 @@ TEST_F_TIMEOUT(awkward, ftrace_switched_off, SECONDS)
 	int off, on, middle;
 	char said[256];
 
-	LIVE(5);
+	LIVED(5);
 	off = sysctl_set(NULL, "kernel/ftrace_enabled", "0");
 	snprintf(said, sizeof(said), "%s", off ? why() : "ftrace is off");
-	middle = live(NET, self->pairs, 5) || step(CLIENT, BOTH, "TIME_WAIT=10");
+	middle = live(NET, self->pairs, 5) || step(CLIENT, BOTH, "TIME_WAIT=10") ||
+		 step(SERVER, BOTH, "LISTEN=1");
 	on = sysctl_set(NULL, "kernel/ftrace_enabled", "1");
 	ASSERT_NE(NULL, strstr(said, strerror(EBUSY))) TH_LOG("%s", said);
 	CHECK(middle);
 	CHECK(on);
-	LIVE(5);
-	STEP("TIME_WAIT=15", "LISTEN=1");
-	EDGES(CLIENT, LIVED_15);
+	LIVED(15);
+	LIVED_15();
 }
 
 #define TRACEFS	"/sys/kernel/tracing/"
@@ -647,15 +660,14 @@ TEST_F_TIMEOUT(awkward, function_tracer, SECONDS)
 {
 	CHECK(run(NULL, "mountpoint -q " TRACEFS " || mount -t tracefs tracefs " TRACEFS));
 	CHECK(run(NULL, "echo 'tcp_* *inet_twsk_*' > " TRACEFS "set_ftrace_filter"));
-	LIVE(5);
+	LIVED(5);
 	CHECK(file_write(TRACEFS "current_tracer", "function"));
-	LIVE(5);
+	LIVED(10);
 	CHECK(run(NULL, "grep -q tcp_time_wait " TRACEFS "trace"));
 	CHECK(file_write(TRACEFS "current_tracer", "nop"));
 	CHECK(run(NULL, "echo > " TRACEFS "set_ftrace_filter"));
-	LIVE(5);
-	STEP("TIME_WAIT=15", "LISTEN=1");
-	EDGES(CLIENT, LIVED_15);
+	LIVED(15);
+	LIVED_15();
 }
 
 #define BPF_OUTPUT	"/tmp/tcpstate-bpftrace"
@@ -692,16 +704,16 @@ TEST_F_TIMEOUT(awkward, bpftrace, SECONDS)
 		run(NULL, "cat " BPF_OUTPUT);
 		TH_LOG("%s", output());
 	}
-	LIVE(10);
+	LIVED(5);
+	LIVED(10);
 	CHECK(run(NULL, "kill -INT $(cat " BPF_OUTPUT ".pid)"));
 	ASSERT_TRUE(WAIT_FOR(!run(NULL, "grep -q '@mini: [1-9]' " BPF_OUTPUT " && "
 				  "grep -q '@state: [1-9]' " BPF_OUTPUT), PATIENCE_MS)) {
 		run(NULL, "cat " BPF_OUTPUT);
 		TH_LOG("%s", output());
 	}
-	LIVE(5);
-	STEP("TIME_WAIT=15", "LISTEN=1");
-	EDGES(CLIENT, LIVED_15);
+	LIVED(15);
+	LIVED_15();
 }
 
 static bool listed(const struct ns *ns)

@@ -91,6 +91,61 @@ static int quiet_as_ss(struct traffic *t, struct ns ns[])
 	return traffic_resume(t) ? -1 : rc;
 }
 
+/*
+ * With so few ports each has been had when connect() comes to it again, and with such a
+ * rest most of them not in the last second, when it could not have its TIME_WAIT.
+ */
+#define FEW_PORTS	"20000 20399"
+#define FEW_PORTS_REST_US	5000
+
+/* How many were recycled in each namespace, by the kernel's account and by ours. */
+static int recycled(struct traffic *t, const struct ns ns[], uint64_t kernel[], uint64_t ours[])
+{
+	struct counters c;
+	int i, rc;
+
+	rc = traffic_pause(t);
+	for (i = 0; i < NAMESPACES && !rc; i++) {
+		rc = nstat(&ns[i], "TcpExtTWRecycled", &kernel[i]) || cli_read(&ns[i], &c) ? -1 : 0;
+		ours[i] = c.recycled;
+	}
+	return traffic_resume(t) ? -1 : rc;
+}
+
+static bool all_recycle(const struct ns ns[], const uint64_t before[])
+{
+	uint64_t now;
+	int i;
+
+	for (i = 0; i < NAMESPACES; i++)
+		if (nstat(&ns[i], "TcpExtTWRecycled", &now) || now == before[i])
+			return false;
+	return true;
+}
+
+static int recycled_as_nstat(struct traffic *t, const struct ns ns[])
+{
+	uint64_t before[NAMESPACES], kernel[NAMESPACES], since[NAMESPACES], ours[NAMESPACES];
+	int i;
+
+	if (recycled(t, ns, before, since))
+		return -1;
+	traffic_rest(t, FEW_PORTS_REST_US);
+	for (i = 0; i < NAMESPACES; i++)
+		if (sysctl_set(&ns[i], "net/ipv4/ip_local_port_range", FEW_PORTS))
+			return -1;
+	if (!WAIT_FOR(all_recycle(ns, before), 2 * PATIENCE_MS))
+		return fail("connect() recycles nothing");
+	if (recycled(t, ns, kernel, ours))
+		return -1;
+	for (i = 0; i < NAMESPACES; i++)
+		if (kernel[i] - before[i] != ours[i] - since[i])
+			return fail("nstat has %ju more recycled, tcpstate %ju",
+				    (uintmax_t)(kernel[i] - before[i]),
+				    (uintmax_t)(ours[i] - since[i]));
+	return 0;
+}
+
 TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 {
 	unsigned int loads = strtoul(from_env("STORM_LOADS", "0"), NULL, 10) ? :
@@ -98,7 +153,7 @@ TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 	unsigned int rest_us = atoi(from_env("STORM_REST_US", REST_US));
 	unsigned int full_speed_every = loads > 10 ? 10 : 4, load;
 	uint64_t connections = (uint64_t)CONNECTIONS * loads / LOADS;
-	uint64_t start = now_ms(), done;
+	uint64_t start = now_ms(), done, during, least = UINT64_MAX;
 	int i;
 
 	for (load = 1; load <= loads || traffic_done(&self->traffic) < connections; load++) {
@@ -106,7 +161,11 @@ TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 		unsigned int rest = load % full_speed_every ? rest_us : 0;
 
 		traffic_rest(&self->traffic, rest);
+		during = traffic_done(&self->traffic);
 		CHECK(module_load(NULL));
+		during = traffic_done(&self->traffic) - during;
+		ASSERT_GT(during, 0) TH_LOG("load %u met no traffic", load);
+		least = during < least ? during : least;
 		traffic_rest(&self->traffic, 0);
 		CHECK(exact_everywhere(self->ns));
 		CHECK(quiet_as_ss(&self->traffic, self->ns));
@@ -120,10 +179,11 @@ TEST_F_TIMEOUT(storm, loads_and_unloads, 1500)
 		CHECK(module_unload());
 	}
 	CHECK(module_load(NULL));
+	CHECK(recycled_as_nstat(&self->traffic, self->ns));
 	done = traffic_done(&self->traffic);
 	CHECK(traffic_stop(&self->traffic));
-	TH_LOG("%ju connections, %u loads, %ju ms", (uintmax_t)done, load,
-	       (uintmax_t)(now_ms() - start));
+	TH_LOG("%ju connections, at least %ju of them during each load, %u loads, %ju ms",
+	       (uintmax_t)done, (uintmax_t)least, load, (uintmax_t)(now_ms() - start));
 	/* Quiet: what is left is TIME_WAIT, and ends by and by. */
 	for (i = 0; i < NAMESPACES; i++)
 		CHECK(paused_as_ss(&self->ns[i]));

@@ -1056,6 +1056,44 @@ TEST_F_TIMEOUT(states, syn_recv, SECONDS)
 	EDGES(SERVER, LISTENED ACCEPTED "ESTABLISHED>CLOSE_WAIT=1");
 }
 
+/*
+ * 13: a request that outlives its listener is in no queue: ss shows it, until its SYN+ACK
+ * were to be sent again, and tcpstate does not.
+ */
+TEST_F_TIMEOUT(states, syn_recv_without_listener, SECONDS)
+{
+	uint64_t before, now;
+	struct counters c;
+	struct verdict v;
+
+	EACH(p)
+		CHECK(pair_listen(NET, p));
+	CHECK(nstat(SERVER, "TcpRetransSegs", &before));
+	CHECK(wire(SERVER, LOSE));
+	EACH(p)
+		CHECK(pair_dial(NET, p));
+	STEP("SYN_SENT=1", "LISTEN=1 NEW_SYN_RECV=1");
+	/* A SYN that comes again would end it. */
+	EACH(p)
+		close_fd(&p->client);
+	/* Each time it waits for twice as long: now for four seconds. */
+	ASSERT_TRUE(WAIT_FOR(!nstat(SERVER, "TcpRetransSegs", &now) &&
+			     now >= before + 2 * FAMILIES, PATIENCE_MS));
+	STEP("", "LISTEN=1 NEW_SYN_RECV=1");
+	EACH(p)
+		close_fd(&p->listener);
+	CHECK(ss_shows(SERVER, EACH_FAMILY, "NEW_SYN_RECV=1"));
+	CHECK(cli_read(SERVER, &c));
+	CHECK(cli_audit(SERVER, &v));
+	/* It was there all the time. */
+	CHECK(ss_shows(SERVER, EACH_FAMILY, "NEW_SYN_RECV=1"));
+	ASSERT_EQ(0, in_any(&c.now));
+	ASSERT_TRUE(v.exact);
+	ASSERT_EQ(0, v.counted + v.walked);
+	STEP("", "");
+	EDGES(SERVER, LISTENED "LISTEN>CLOSE=1");
+}
+
 /* The two ends of a connection that has no listener. */
 static int both_bound(const struct net *net, struct pair pairs[])
 {

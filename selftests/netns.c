@@ -136,22 +136,6 @@ static int fill(struct net *net, enum family family)
 	return rc ? -1 : 0;
 }
 
-/* True once the initial namespace lists none of those that are dead. */
-static bool all_gone(const struct ns dead[], int count)
-{
-	struct counters *list;
-	size_t n;
-	int i, rc = cli_read_all(&list, &n);
-
-	for (i = 0; i < count && !rc; i++)
-		if (counters_of(list, n, &dead[i]))
-			rc = fail("a dead namespace is still shown, the %dth of %d", i + 1, count);
-	if (!rc && !n)
-		rc = fail("no namespace is shown at all");
-	free(list);
-	return !rc;
-}
-
 TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
 {
 	struct ns dead[2 * FAMILIES];
@@ -160,6 +144,10 @@ TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
 	int f, count = 0, i;
 	size_t n;
 
+	/* What is left of the tests before. */
+	CHECK(none_open());
+	CHECK(module_unload());
+	CHECK(module_load(FEW_CONNECTIONS));
 	for (f = IPV4; f < FAMILIES; f++) {
 		CHECK(net_new(&net));
 		CHECK(fill(&net, f));
@@ -173,8 +161,9 @@ TEST_F_TIMEOUT(netns, death_with_connections, SECONDS)
 		free(list);
 		net_drop(&net);
 	}
-	ASSERT_TRUE(WAIT_FOR(all_gone(dead, count), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(ns_gone(dead, count));
 	CHECK(audit_all());
+	CHECK(none_left_behind(0));
 }
 
 /* The module goes, and comes again, while a namespace is dying. */
@@ -243,7 +232,7 @@ TEST_F_TIMEOUT(netns, death_gives_back, SECONDS)
 			CHECK(pair_to_time_wait(&p[i]));
 		ns_drop(&ns);
 		close_local(p, PAIRS * 3 / 4);
-		ASSERT_TRUE(WAIT_FOR(all_gone(&ns, 1), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+		CHECK(ns_gone(&ns, 1));
 	}
 	CHECK(ns_new(&ns, NULL));
 	CHECK(open_local(&ns, p, PAIRS));
@@ -277,7 +266,7 @@ TEST_F_TIMEOUT(netns, kept_by_its_sockets, SECONDS)
 	ASSERT_EQ(1, in_state(&counters_of(list, n, &gone)->now, ST_LISTEN));
 	free(list);
 	close_fd(&self->q.listener);
-	ASSERT_TRUE(WAIT_FOR(all_gone(&gone, 1), 2 * PATIENCE_MS)) TH_LOG("%s", why());
+	CHECK(ns_gone(&gone, 1));
 }
 
 /* A process accepts and closes in namespaces that its sockets are not of. */

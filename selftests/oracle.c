@@ -659,6 +659,91 @@ int listed_as_ss(const struct counters *list, size_t n, const struct ns *ns)
 	return !c || ss_read(ns, &ss) ? -1 : as_ss(ns, &e, &ss, c);
 }
 
+static bool none_is_open(void)
+{
+	struct counters *list;
+	size_t n, i;
+	int rc = cli_read_all(&list, &n);
+
+	for (i = 0; i < n && !rc; i++)
+		if (in_any(&list[i].now))
+			rc = fail("%ju are open in %s", (uintmax_t)in_any(&list[i].now),
+				  list[i].netns);
+	free(list);
+	return !rc;
+}
+
+int none_open(void)
+{
+	return WAIT_FOR(none_is_open(), 2 * PATIENCE_MS) ? 0 : -1;
+}
+
+static bool none_shown(const struct ns dead[], int count)
+{
+	struct counters *list;
+	size_t n;
+	int i, rc = cli_read_all(&list, &n);
+
+	for (i = 0; i < count && !rc; i++)
+		if (counters_of(list, n, &dead[i]))
+			rc = fail("a dead namespace is still shown, the %dth of %d", i + 1, count);
+	if (!rc && !n)
+		rc = fail("no namespace is shown at all");
+	free(list);
+	return !rc;
+}
+
+/*
+ * One that dies is shown no more before TCP ends what is in it. The kernel takes
+ * them down by batches, one after the other: of one made afterwards the turn
+ * comes when that is done.
+ */
+int ns_gone(const struct ns dead[], int count)
+{
+	struct ns later;
+
+	if (!WAIT_FOR(none_shown(dead, count), 2 * PATIENCE_MS) || ns_new(&later, NULL))
+		return -1;
+	ns_drop(&later);
+	return WAIT_FOR(none_shown(&later, 1), 2 * PATIENCE_MS) ? 0 : -1;
+}
+
+static int have_a_few(const struct ns *ns, int fd[FEW_OF_ONE], unsigned int n)
+{
+	struct counters c;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		fd[i] = tcp_listen(ns, IPV4, PORT + i);
+		if (fd[i] < 0)
+			return -1;
+	}
+	if (cli_read(ns, &c))
+		return -1;
+	if (c.untracked || in_state(&c.now, ST_LISTEN) != n)
+		return fail("only %ju of %u sockets are counted: others take up room",
+			    (uintmax_t)in_state(&c.now, ST_LISTEN), n);
+	return 0;
+}
+
+int none_left_behind(unsigned int kept)
+{
+	int fd[2][FEW_OF_ONE], i, j, rc = 0;
+	struct ns ns[2];
+
+	memset(fd, -1, sizeof(fd));
+	for (i = 0; i < 2 && !rc; i++) {
+		rc = ns_new(&ns[i], NULL);
+		if (!rc)
+			rc = have_a_few(&ns[i], fd[i], i ? FEW_OF_ONE - kept : FEW_OF_ONE);
+		ns_drop(&ns[i]);
+	}
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < FEW_OF_ONE; j++)
+			close_fd(&fd[i][j]);
+	return rc ? rc : ns_gone(ns, 2);
+}
+
 int step(const struct ns *ns, enum columns columns, const char *expected)
 {
 	struct expectation e;

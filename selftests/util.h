@@ -176,6 +176,18 @@ const struct counters *counters_of(const struct counters *list, size_t n,
 				   const struct ns *ns);
 /* What @list has of @ns is what ss shows there; to be called when all is quiet. */
 int listed_as_ss(const struct counters *list, size_t n, const struct ns *ns);
+/* Wait until nothing is open, in none of the namespaces. */
+int none_open(void);
+/* Wait until these are dead, and nothing that was in them is left to the kernel. */
+int ns_gone(const struct ns dead[], int count);
+/*
+ * With the module loaded with FEW_CONNECTIONS, and nothing open: no record is kept
+ * of what was in namespaces that are dead, or not all could be had. But for @kept,
+ * which is what has been open in others since: their CPUs may have it in stock.
+ */
+#define FEW_OF_ONE		30
+#define FEW_CONNECTIONS		"max_connections=60 max_connections_netns=30"
+int none_left_behind(unsigned int kept);
 int cli_audit(const struct ns *ns, struct verdict *v);
 
 /* One value of nstat -az, of /proc/net/sockstat's TCP line. */

@@ -319,4 +319,47 @@ TEST_F_TIMEOUT(netns, older_than_the_module, SECONDS)
 	CHECK(step(NAMED, ONLY_V6, "LISTEN=1 ESTABLISHED=2"));
 }
 
+#define KERNEL_PORT	(PORT + 100)
+
+/*
+ * Sockets that the kernel has made in a namespace before it is ours, and ends, with what
+ * came to them, when it is ours no more. They keep no namespace alive.
+ */
+TEST_F_TIMEOUT(netns, sockets_of_its_first_moment, SECONDS)
+{
+	struct pair *pairs[] = { &self->p, &self->q };
+	struct ns early;
+	size_t i;
+
+	CHECK(none_open());
+	CHECK(module_unload());
+	CHECK(run(NULL, "insmod /tcpstate/ksocket.ko everywhere=1 port=%d", KERNEL_PORT));
+	CHECK(ns_note_seed(NAMED));
+	CHECK(module_load(FEW_CONNECTIONS));
+	CHECK(step(NAMED, BOTH, "LISTEN=1"));
+	CHECK(ns_new(&early, NULL));
+	early.seed[ST_LISTEN] = ARRAY_SIZE(pairs);
+	CHECK(step(&early, BOTH, "LISTEN=1"));
+	CHECK(audit(&early));
+	for (i = 0; i < ARRAY_SIZE(pairs); i++) {
+		pairs[i]->client = tcp_connect_local(&early, pairs[i]->family, KERNEL_PORT + i);
+		ASSERT_GE(pairs[i]->client, 0) TH_LOG("%s", why());
+	}
+	CHECK(step(&early, BOTH, "LISTEN=1 ESTABLISHED=2"));
+	for (i = 0; i < ARRAY_SIZE(pairs); i++)
+		CHECK(close_acknowledged(&pairs[i]->client));
+	CHECK(step(&early, BOTH, "LISTEN=1 CLOSE_WAIT=1 FIN_WAIT2=1m"));
+	CHECK(edges(&early, ARRAY_SIZE(pairs), "CLOSE>SYN_SENT=1 SYN_SENT>ESTABLISHED=1 "
+		    "ESTABLISHED>FIN_WAIT1=1 FIN_WAIT1>FIN_WAIT2=1 CLOSE>SYN_RECV=1 "
+		    "SYN_RECV>ESTABLISHED=1 ESTABLISHED>CLOSE_WAIT=1"));
+	CHECK(audit_all());
+	ns_drop(&early);
+	CHECK(ns_gone(&early, 1));
+	CHECK(audit_all());
+	CHECK(run(NULL, "rmmod ksocket"));
+	CHECK(step(NAMED, ANY, ""));
+	/* Four others had two listeners each. */
+	CHECK(none_left_behind(4 * 2));
+}
+
 TEST_HARNESS_MAIN

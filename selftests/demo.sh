@@ -171,14 +171,19 @@ run_client() {
 			until (($(ss -Htan6 state time-wait | wc -l) > 200)) || ! kill -0 "$client"; do
 				sleep 0.1
 			done
-			say "While it runs:"
+			say "While it runs, held for a moment so that ss sees the same:"
+			printf '\n# kill -STOP %d\n' "$client"
+			kill -STOP "$client"
 			show tcpstate-cli
+			compare
+			printf '\n# kill -CONT %d\n' "$client"
+			kill -CONT "$client"
 			say "And is that right, with connections coming and going?"
 			audit
 			echo
 		fi
 		wait "$client" || { wrong "ab failed"; cat /tmp/ab.log; }
-		grep -E '^(Complete requests|Failed requests|Requests per second)' /tmp/ab.log
+		grep -E '^(Complete|Failed) requests' /tmp/ab.log
 	done
 	say "Now that nothing moves:"
 	compare

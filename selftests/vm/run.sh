@@ -203,12 +203,31 @@ since() {
 	echo "$((tenths / 10)).$((tenths % 10))"
 }
 
+# What the console says, read from stdin, without the reports of data races that are
+# the kernel's own.
+without_races() {
+	awk '
+		/BUG: KCSAN:/ { block = ours = ""; inside = 1 }
+		!inside { print; next }
+		{ block = block $0 "\n"; ours = ours || /\[tcpstate\]/ }
+		/ ==========*=\r?$/ {
+			if (ours)
+				printf "%s", block
+			inside = 0
+		}
+		END {
+			if (inside)
+				printf "%s", block
+		}'
+}
+
 # show_trouble LOG N: what the console says of what happened in the Nth test: the
-# first complaint and its call trace, or else the end.
+# first complaint and its call trace, or else the end of it.
 show_trouble() {
+	sed "1,/tcpstate-vm: begin $2 /d" "$1" | without_races >"$work/said"
+	[[ -s $work/said ]] || cp "$1" "$work/said"
 	{
-		sed "1,/tcpstate-vm: begin $2 /d" "$1" | grep -aE -m 1 -A 60 "$trouble" ||
-			tail -n 15 "$1"
+		grep -aE -m 1 -A 60 "$trouble" "$work/said" || tail -n 15 "$work/said"
 	} | tr -d '\r' | grep -avE ' R([ABCD]X|[SD]I|[SB]P|[0-9]{2}): |Code:|[CDF]S: |CR[0-9]:|DR[0-9]:|PKRU:|\]  \? |Hardware name|Modules linked' |
 		awk '{ print "# console: " $0 } /<.TASK>|end trace|end Kernel panic/ { exit }' | head -n 40
 }

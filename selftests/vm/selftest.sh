@@ -25,6 +25,7 @@ expected=(
 	"warn|not ok|Kernel panic - not syncing: .*panic_on_warn set"
 	"oops|not ok|Kernel panic - not syncing: Fatal exception"
 	"dirty|not ok|kernel log: .*BUG: said by vmtest"
+	"races|not ok|kernel log: .*BUG: KCSAN: data-race in tcpstate_one"
 	"refused|not ok|kernel log: .*Call Trace:"
 	"failslab|ok|"
 	"failslab-bug|not ok|kernel log: .*BUG: said amid what the slab says"
@@ -60,7 +61,7 @@ run_cases() {
 }
 
 echo "KTAP version 1"
-echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 7)))"
+echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 8)))"
 for k in "${kernels[@]}"; do
 	"$vm_dir/build.sh" "$k"
 	mod=$build/$k/vmtest
@@ -87,8 +88,10 @@ for k in "${kernels[@]}"; do
 		grep -qE "^(# vm/cases/$name.sh: |ok $i .*)$why" "$out" && ok=1 || ok=0
 		result "$ok" "$k: $name: '$why' is said"
 	done
-	grep -qx '# 5 passed, 14 failed, 1 skipped' "$out" && ok=1 || ok=0
+	grep -qx '# 5 passed, 15 failed, 1 skipped' "$out" && ok=1 || ok=0
 	result "$ok" "$k: the summary counts them"
+	! sed -n '/ok .*dirty.sh$/,/ok .*races.sh$/p' "$out" | grep -q kernel_one && ok=1 || ok=0
+	result "$ok" "$k: a race of the kernel's own is not what is shown"
 	run_cases 0 vm/cases/pass.sh vm/cases/skip.sh
 	grep -qx '# skipped: vm/cases/pass.sh: second: to see it named' "$out" && ok=1 || ok=0
 	result "$ok" "$k: a skipped result is named"

@@ -221,6 +221,17 @@ without_races() {
 		}'
 }
 
+# said LOG WORDS: wait until the console, which is slower than the second port, has the
+# guest's line WORDS; not for long, as it may be gone.
+said() {
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		! grep -qa "tcpstate-vm: $2"$'\r*$' "$1" || return 0
+		sleep 0.1
+	done
+}
+
 # show_trouble LOG N: what the console says of what happened in the Nth test: the
 # first complaint and its call trace, or else the end of it.
 show_trouble() {
@@ -295,13 +306,19 @@ vm() {
 		"$token bad "*) bads+=("${line#* bad }") ;;
 		"$token note "*) notes+=("$name: ${line#* note }") ;;
 		"$token end "*)
-			[[ ${bads[*]-} != *'kernel log: '* ]] || show_trouble "$log" "$begun"
+			if [[ ${bads[*]-} == *'kernel log: '* ]]; then
+				said "$log" "end $begun"
+				show_trouble "$log" "$begun"
+			fi
 			finish "$name" "${line##* }"
 			status=${line##* }
 			name=
 			deadline=$((SECONDS + 60 * slack))
 			;;
-		"$token verdict "*) verdict=1 ;;
+		"$token verdict "*)
+			said "$log" verdict
+			verdict=1
+			;;
 		'')
 			# the line a control line begins with is none of the test's
 			((blank == 0)) || test_line ''
@@ -377,11 +394,17 @@ for key in "${order[@]}"; do
 done
 
 # What the guest's own look at its log could not see: the time before the first
-# test and after the last.
+# test, between two of them and after the last.
 for log in "${logs[@]}"; do
 	grep -q 'tcpstate-vm: begin 1 ' "$log" || continue
-	if sed -n '1,/tcpstate-vm: begin 1 /p' "$log" | grep -aE 'BUG:|Oops|Call Trace|cut here' >"$work/bad"; then
-		echo "# the kernel's log is dirty before the first test: $(head -n 1 "$work/bad" | tr -d '\r')"
+	without_races <"$log" | awk '
+		BEGIN { where = "before the first test" }
+		/tcpstate-vm: begin / { name = $NF; within = 1 }
+		/tcpstate-vm: end / { where = "after " name; within = 0 }
+		!within && /BUG:|Oops|Call Trace|cut here/ && !bad++ { print where ": " $0 }' |
+		tr -d '\r' >"$work/bad"
+	if [[ -s $work/bad ]]; then
+		echo "# the kernel's log is dirty $(<"$work/bad")"
 		extra=$((extra + 1))
 	fi
 done

@@ -21,10 +21,12 @@ expected=(
 	"short|not ok|it planned 3 results and gave 1"
 	"empty|not ok|it has no plan"
 	"liar|not ok|1 of its results are 'not ok'"
+	"overflow|not ok|the kernel's log has overflowed"
 	"panic|not ok|Kernel panic - not syncing: sysrq triggered crash"
 	"warn|not ok|Kernel panic - not syncing: .*panic_on_warn set"
 	"oops|not ok|Kernel panic - not syncing: Fatal exception"
 	"dirty|not ok|kernel log: .*BUG: said by vmtest"
+	"cleared|not ok|kernel log: .*BUG: said by vmtest"
 	"races|not ok|kernel log: .*BUG: KCSAN: data-race in tcpstate_one"
 	"refused|not ok|kernel log: .*Call Trace:"
 	"failslab|ok|"
@@ -61,7 +63,7 @@ run_cases() {
 }
 
 echo "KTAP version 1"
-echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 8)))"
+echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 10)))"
 for k in "${kernels[@]}"; do
 	"$vm_dir/build.sh" "$k"
 	mod=$build/$k/vmtest
@@ -88,9 +90,9 @@ for k in "${kernels[@]}"; do
 		grep -qE "^(# vm/cases/$name.sh: |ok $i .*)$why" "$out" && ok=1 || ok=0
 		result "$ok" "$k: $name: '$why' is said"
 	done
-	grep -qx '# 5 passed, 15 failed, 1 skipped' "$out" && ok=1 || ok=0
+	grep -qx '# 5 passed, 17 failed, 1 skipped' "$out" && ok=1 || ok=0
 	result "$ok" "$k: the summary counts them"
-	! sed -n '/ok .*dirty.sh$/,/ok .*races.sh$/p' "$out" | grep -q kernel_one && ok=1 || ok=0
+	! sed -n '/ok .*cleared.sh$/,/ok .*races.sh$/p' "$out" | grep -q kernel_one && ok=1 || ok=0
 	result "$ok" "$k: a race of the kernel's own is not what is shown"
 	run_cases 0 vm/cases/pass.sh vm/cases/skip.sh
 	grep -qx '# skipped: vm/cases/pass.sh: second: to see it named' "$out" && ok=1 || ok=0
@@ -99,6 +101,9 @@ for k in "${kernels[@]}"; do
 	grep -q '^not ok 1 vm/cases/pass.sh' "$out" && ok=1 || ok=0
 	result "$ok" "$k: a machine that does not boot fails its tests"
 	run_cases 0 -i -s 1 vm/cases/pass.sh
+	run_cases 1 vm/cases/late.sh
+	grep -q "^# the kernel's log is dirty after vm/cases/late.sh: .*BUG: said by vmtest" "$out" && ok=1 || ok=0
+	result "$ok" "$k: what came after the last test is seen"
 done
 echo "# $((n - bad)) passed, $bad failed"
 ((bad == 0))

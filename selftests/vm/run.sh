@@ -289,7 +289,7 @@ vm() {
 			read -r _ _ _ cpus t <<<"$line"
 			booted=$(since "$start")
 			((raw)) || echo "# $t: booted in $booted s ($cpus CPU, $mem MB${append:+, $append}), log $log"
-			if ((raw == 0 && slow == 1 && ${booted%.*} >= boot_seconds)); then
+			if ((raw == 0 && ${booted%.*} >= boot_seconds)); then
 				notes+=("it took $booted s from the start of a machine to its first test, more than $boot_seconds")
 			fi
 			if ((cpus != ${smp%%,*})); then

@@ -36,11 +36,15 @@
 #define FAIL_PERCPU	PARAMETERS "fail_percpu"
 #define FOR_EVER	"1000000"
 #define PAIRS		3
+/* What there is in a namespace at most: both ends of each, and listeners. */
+#define OBJECTS		(3 * PAIRS)
 /* Connections whose records do not fit into one chunk; few are enough where
  * each record is allocated by itself.
  */
 #define MANY		40
 #define FEW		4
+/* What is counted of so few without a record: each at its birth, and once established. */
+#define UNTRACKED	(2 * (2 * FEW + 1))
 /* More than any path makes. */
 #define FAILURES	100000
 /* Where x86-64 has its modules, when the kernel is not moved about. */
@@ -262,12 +266,15 @@ static bool refused(const struct ns *ns)
 	return cli_read(ns, &c) && strstr(output(), "is not followed");
 }
 
-/* What is said of @ns is true, and an audit makes the rest good. */
-static int honest(struct ns *ns)
+/* What is said of @ns is true, no more than @most events have found no memory for a
+ * record, and an audit says how many connections are missing, and makes that good.
+ */
+static int honest(struct ns *ns, uint64_t most)
 {
 	struct counters c;
 	struct verdict v;
-	struct table before, after;
+	struct table before, after, last;
+	uint64_t missing;
 
 	/* Nothing is opened meanwhile, but a TIME_WAIT may end. */
 	if (ss_read(ns, &before) || cli_read(ns, &c) || ss_read(ns, &after))
@@ -275,8 +282,16 @@ static int honest(struct ns *ns)
 	if (in_any(&c.now) > in_any(&before) || in_any(&c.now) + c.inexact < in_any(&after))
 		return fail("%ju counted, %ju inexact, but %ju in ss", (uintmax_t)in_any(&c.now),
 			    (uintmax_t)c.inexact, (uintmax_t)in_any(&after));
-	if (cli_audit(ns, &v))
+	if (c.untracked > most || c.inexact > most)
+		return fail("%ju untracked, %ju inexact, but no more than %ju failed",
+			    (uintmax_t)c.untracked, (uintmax_t)c.inexact, (uintmax_t)most);
+	if (cli_audit(ns, &v) || ss_read(ns, &last))
 		return -1;
+	missing = v.missing + v.missing_now;
+	if (missing > c.inexact || in_any(&c.now) + missing < in_any(&last))
+		return fail("%ju counted, %ju inexact, %ju missing, but %ju in ss",
+			    (uintmax_t)in_any(&c.now), (uintmax_t)c.inexact,
+			    (uintmax_t)missing, (uintmax_t)in_any(&last));
 	if (v.exact && !c.untracked)
 		return 0;
 	if (ns)
@@ -293,27 +308,31 @@ static bool all_as_ss(const struct net *net)
 	if (cli_read_all(&list, &n))
 		return false;
 	same = !listed_as_ss(list, n, &net->client) && !listed_as_ss(list, n, &net->server);
+	while (n--)
+		same = same && !list[n].untracked;
 	free(list);
 	return same;
 }
 
 /* The same where what failed may have been what following @ns takes. */
-static int honest_if_followed(struct ns *ns)
+static int honest_if_followed(struct ns *ns, uint64_t most)
 {
-	return refused(ns) ? 0 : honest(ns);
+	return refused(ns) ? 0 : honest(ns, most);
 }
 
 /* In every namespace, each by @judge; most often all is just as it should be. */
-static int all_by(struct net *net, int (*judge)(struct ns *ns))
+static int all_by(struct net *net, int (*judge)(struct ns *ns, uint64_t most), uint64_t most)
 {
 	if (all_as_ss(net))
 		return audit_all();
-	return judge(NULL) || judge(&net->client) || judge(&net->server) ? -1 : 0;
+	return judge(NULL, most) || judge(&net->client, most) || judge(&net->server, most) ?
+	       -1 : 0;
 }
 
+/* Where nothing has failed that they have a need of. */
 static int all_honest(struct net *net)
 {
-	return all_by(net, honest);
+	return all_by(net, honest, 0);
 }
 
 /* Nothing of a module that is not there is left. */
@@ -343,7 +362,7 @@ static int load_failing(unsigned int nth, struct net *net, bool *failed)
 		return nothing_left();
 	if (err)
 		return fail("loading ended with error %d", err);
-	return all_by(net, *failed ? honest_if_followed : honest) || module_unload() ||
+	return all_by(net, *failed ? honest_if_followed : honest, *failed) || module_unload() ||
 	       nothing_left() ? -1 : 0;
 }
 
@@ -380,7 +399,7 @@ TEST_F_TIMEOUT(failslab, load_without_any, SECONDS)
 /* A namespace is made whether or not it can be followed. */
 static int namespace_failing(unsigned int nth, bool *failed)
 {
-	int (*judge)(struct ns *ns);
+	int (*judge)(struct ns *ns, uint64_t most);
 	struct ns ns;
 	struct pair p;
 	int rc;
@@ -396,7 +415,7 @@ static int namespace_failing(unsigned int nth, bool *failed)
 	rc = ns_open(&ns, "/proc/self/ns/net");
 	uncertain(&ns);
 	rc = rc || run(&ns, "ip link set lo up") || ns_leave() ||
-	     pair_open_local(&ns, &p) || judge(&ns) || pair_to_time_wait(&p) || judge(&ns);
+	     pair_open_local(&ns, &p) || judge(&ns, 0) || pair_to_time_wait(&p) || judge(&ns, 0);
 	pair_close(&p);
 	ns_drop(&ns);
 	return rc ? -1 : 0;
@@ -456,7 +475,7 @@ TEST_F_TIMEOUT(failslab, percpu, SECONDS)
 		snprintf(parameters, sizeof(parameters), "fail_percpu=%d", i);
 		CHECK(module_load(parameters));
 		CHECK(percpu_all_failed());
-		CHECK(all_by(&self->net, honest_if_followed));
+		CHECK(all_by(&self->net, honest_if_followed, 0));
 		CHECK(namespace_without_percpu());
 		self->failed += i + 1;
 		CHECK(module_unload());
@@ -503,12 +522,14 @@ static int batch_open_leaky(struct batch *batch)
 	       fail("it is not in CLOSE_WAIT");
 }
 
-/* What was counted of them is true, and so is what is when they have ended. */
-static int batch_close(struct batch *batch)
+/* What was counted of them is true, with @most failures, and so is what is when they
+ * have ended.
+ */
+static int batch_close(struct batch *batch, uint64_t most)
 {
 	int i;
 
-	if (honest(&batch->ns))
+	if (honest(&batch->ns, most))
 		return -1;
 	for (i = 0; i < batch->n; i++) {
 		if (i)
@@ -517,7 +538,7 @@ static int batch_close(struct batch *batch)
 			return -1;
 		pair_close(&batch->p[i]);
 	}
-	if (honest(&batch->ns))
+	if (honest(&batch->ns, most))
 		return -1;
 	ns_drop(&batch->ns);
 	return 0;
@@ -535,7 +556,7 @@ TEST_F_TIMEOUT(failslab, records, SECONDS)
 		CHECK(arm_slab(RECORDS, self->failed));
 		CHECK(batch_open(&batch, FEW, 0, 0));
 		failed = disarm_slab();
-		CHECK(batch_close(&batch));
+		CHECK(batch_close(&batch, failed));
 		self->failed += failed;
 	} while (failed);
 	CHECK(all_honest(&self->net));
@@ -553,7 +574,7 @@ TEST_F_TIMEOUT(failslab, chunks, SECONDS)
 		CHECK(arm_slab(RECORDS, self->failed));
 		CHECK(batch_open(&batch, MANY, 0, 0));
 		failed = disarm_slab();
-		CHECK(batch_close(&batch));
+		CHECK(batch_close(&batch, failed));
 		CHECK(module_unload());
 		self->failed += failed;
 	} while (failed);
@@ -574,7 +595,7 @@ TEST_F_TIMEOUT(failslab, pages, SECONDS)
 			CHECK(arm_any("fail_page_alloc", skip++, 1, 2));
 			CHECK(batch_open(&batch, MANY, 0, 0));
 			failed = 2 - disarm_any("fail_page_alloc");
-			CHECK(batch_close(&batch));
+			CHECK(batch_close(&batch, failed));
 			CHECK(module_unload());
 			self->failed += failed;
 		} while (failed);
@@ -604,7 +625,7 @@ static int second_walk_failing(unsigned int skip, struct net *net, bool *failed)
 	if (!WAIT_FOR(!debugfs_get("failslab", "times") || all_there(net), PATIENCE_MS))
 		return fail("the second walk came too soon, or not at all: %s", why());
 	*failed = disarm_slab();
-	return all_honest(net) || module_unload() ? -1 : 0;
+	return all_by(net, honest, OBJECTS) || module_unload() ? -1 : 0;
 }
 
 TEST_F_TIMEOUT(failslab, second_walk, SECONDS)
@@ -690,7 +711,7 @@ static int destinations_failing(unsigned int skip, bool *failed)
 		return fail("%ju destinations dropped, but %ju of 4 connections have one",
 			    (uintmax_t)summary.destinations_dropped, (uintmax_t)attached);
 	close_fd(&batch.p[2].listener);
-	return audit(&batch.ns) || batch_close(&batch) ? -1 : 0;
+	return audit(&batch.ns) || batch_close(&batch, 0) ? -1 : 0;
 }
 
 TEST_F_TIMEOUT(failslab, destinations, SECONDS)
@@ -775,10 +796,10 @@ static int owner_failing(unsigned int nth, bool *failed, unsigned int *dropped)
 	if (own + none + c.inexact < 1 || own > 1 || (!*failed && own + none != 1))
 		return fail("of the one connection %ju are its own, %ju owners dropped",
 			    (uintmax_t)own, (uintmax_t)none);
-	if (end_child(pid, SIGKILL) || honest(&ns))
+	if (end_child(pid, SIGKILL) || honest(&ns, *failed))
 		return -1;
 	pair_close(&p);
-	if (honest(&ns))
+	if (honest(&ns, *failed))
 		return -1;
 	ns_drop(&ns);
 	return 0;
@@ -841,7 +862,7 @@ static int alert_failing(unsigned int skip, bool *failed)
 	    !WAIT_FOR(heard(from, said, sizeof(said), "clear"), PATIENCE_MS))
 		return fail("no %s was told; the last was: %s", told ? "end" : "warning", said);
 	kill(pid, SIGTERM);
-	return command_end(pid, from) || batch_close(&batch) ? -1 : 0;
+	return command_end(pid, from) || batch_close(&batch, 0) ? -1 : 0;
 }
 
 #define ALERT_STEP	100	/* less than what is allocated at a time */
@@ -885,8 +906,8 @@ TEST_F_TIMEOUT(failslab, looks, SECONDS)
 	self->failed = FAILURES - disarm_any("fail_page_alloc");
 	ASSERT_TRUE(WAIT_FOR(!run_status(&batch.ns, "tcpstate-cli | grep -q port-room"),
 			     PATIENCE_MS));
-	CHECK(batch_close(&batch));
-	CHECK(batch_close(&first));
+	CHECK(batch_close(&batch, self->failed));
+	CHECK(batch_close(&first, 0));
 	CHECK(all_honest(&self->net));
 }
 
@@ -1001,7 +1022,7 @@ TEST_F_TIMEOUT(failslab, netlink, SECONDS)
 		for (nth = 1; ; nth++) {
 			CHECK(batch_open_leaky(&batch));
 			CHECK(command_failing(&batch.ns, &self->net, commands[i], nth, &failed));
-			CHECK(batch_close(&batch));
+			CHECK(batch_close(&batch, 0));
 			if (!failed)
 				break;
 			self->failed++;
@@ -1045,7 +1066,7 @@ TEST_F_TIMEOUT(failslab, netlink_pages, SECONDS)
 			CHECK(batch_open_leaky(&batch));
 			CHECK(command_without_pages(&batch.ns, &self->net, commands[i], pages,
 						    &failed));
-			CHECK(batch_close(&batch));
+			CHECK(batch_close(&batch, 0));
 			if (!failed)
 				break;
 			all += failed;
@@ -1065,7 +1086,7 @@ static int audit_failing(unsigned int nth, const struct net *net, bool *failed)
 	    file_write(FAIL_ADDS, "0") ||
 	    command_failing(&batch.ns, net, "tcpstate-cli audit", nth, failed))
 		return -1;
-	return batch_close(&batch);
+	return batch_close(&batch, UNTRACKED);
 }
 
 TEST_F_TIMEOUT(failslab, audit_adds, SECONDS)

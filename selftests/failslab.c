@@ -43,15 +43,28 @@
  */
 #define MANY		40
 #define FEW		4
-/* What is counted of so few without a record: each at its birth, and once established. */
-#define UNTRACKED	(2 * (2 * FEW + 1))
+/* Records that are allocated at a time where each is by itself: only if none of them
+ * can be had does a connection have none.
+ */
+#define SINGLES		2
+/* What there is of batch_open_leaky(), and how often it is counted without a record:
+ * none has more events.
+ */
+#define LEAKY		5
+#define LEAKY_EVENTS	(4 * LEAKY)
 /* More than any path makes. */
-#define FAILURES	100000
+#define FAILURES	1000000000
 /* Where x86-64 has its modules, when the kernel is not moved about. */
 #define MODULES_BEGIN	0xffffffffa0000000
 #define MODULES_END	0xffffffffff000000
 
 static const char *const kinds[] = { "failslab", "fail_page_alloc" };
+
+/* Each record by itself, and in chunks, as where KASAN does not look; the same with none
+ * found at load.
+ */
+static const char *const modes[] = { NULL, "chunks=1" };
+static const char *const empty_modes[] = { "fail_adds=" FOR_EVER, "chunks=1 fail_adds=" FOR_EVER };
 
 static int debugfs_set(const char *kind, const char *file, long value)
 {
@@ -182,20 +195,21 @@ static long object_size(const char *slab)
 	return strtol(text, NULL, 10);
 }
 
-static int arm_slab(const char *slab, unsigned int skip)
+static int arm_slab(const char *slab, unsigned int skip, unsigned int times)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), SLABS "%s/failslab", slab);
 	return file_write(path, "1") || debugfs_set("failslab", "cache-filter", 1) ||
-	       arm_any("failslab", skip, object_size(slab), 1) ? -1 : 0;
+	       arm_any("failslab", skip, object_size(slab), times) ? -1 : 0;
 }
 
-static bool disarm_slab(void)
+/* How many of @times failed? */
+static unsigned int disarm_slab(unsigned int times)
 {
-	bool failed = !disarm_any("failslab");
+	unsigned int failed = times - disarm_any("failslab");
 
-	return !debugfs_set("failslab", "cache-filter", 0) && failed;
+	return debugfs_set("failslab", "cache-filter", 0) ? 0 : failed;
 }
 
 /* Its sockets may be older than the module, or have been without a record. */
@@ -203,6 +217,15 @@ static void uncertain(struct ns *ns)
 {
 	ns->seed_unknown = true;
 	ns->late_adds = true;
+}
+
+/* Shut one end down: it stays in FIN_WAIT2, as a full socket, and the other in CLOSE_WAIT. */
+static int shutdown_first(int first, int second)
+{
+	if (shutdown(first, SHUT_WR))
+		return fail("shutdown: %m");
+	return WAIT_FOR(tcp_state(first) == ST_FIN_WAIT2 && tcp_state(second) == ST_CLOSE_WAIT,
+			PATIENCE_MS) ? 0 : fail("they are not in FIN_WAIT2 and CLOSE_WAIT");
 }
 
 FIXTURE(failslab) {
@@ -241,6 +264,8 @@ FIXTURE_SETUP(failslab)
 		CHECK(pair_open(&self->net, &self->p[i]));
 	}
 	CHECK(pair_to_time_wait(&self->p[0]));
+	/* Of which a walk has to ask its socket, with its lock. */
+	CHECK(shutdown_first(self->p[1].client, self->p[1].server));
 }
 
 FIXTURE_TEARDOWN(failslab)
@@ -516,10 +541,8 @@ static int batch_open(struct batch *batch, int n, unsigned int low, unsigned int
 /* One in TIME_WAIT later on, and one that its peer has closed, with an owner. */
 static int batch_open_leaky(struct batch *batch)
 {
-	if (batch_open(batch, 2, 0, 0) || shutdown(batch->p[0].client, SHUT_WR))
-		return -1;
-	return WAIT_FOR(tcp_state(batch->p[0].server) == ST_CLOSE_WAIT, PATIENCE_MS) ? 0 :
-	       fail("it is not in CLOSE_WAIT");
+	return batch_open(batch, 2, 0, 0) ||
+	       shutdown_first(batch->p[0].client, batch->p[0].server) ? -1 : 0;
 }
 
 /* What was counted of them is true, with @most failures, and so is what is when they
@@ -547,18 +570,21 @@ static int batch_close(struct batch *batch, uint64_t most)
 /* In process context and in softirqs. */
 TEST_F_TIMEOUT(failslab, records, SECONDS)
 {
+	unsigned int skip = 0, failed;
 	struct batch batch;
-	bool failed;
+	uint64_t untracked = 0;
 
 	self->path = "records";
 	CHECK(module_load(NULL));
 	do {
-		CHECK(arm_slab(RECORDS, self->failed));
+		CHECK(arm_slab(RECORDS, skip++, SINGLES));
 		CHECK(batch_open(&batch, FEW, 0, 0));
-		failed = disarm_slab();
-		CHECK(batch_close(&batch, failed));
+		failed = disarm_slab(SINGLES);
+		CHECK(batch_close(&batch, failed / SINGLES));
 		self->failed += failed;
+		untracked += batch.ns.untracked;
 	} while (failed);
+	ASSERT_LT(0, untracked);
 	CHECK(all_honest(&self->net));
 }
 
@@ -566,32 +592,34 @@ TEST_F_TIMEOUT(failslab, records, SECONDS)
 TEST_F_TIMEOUT(failslab, chunks, SECONDS)
 {
 	struct batch batch;
+	uint64_t untracked = 0;
 	bool failed;
 
 	self->path = "chunks of records";
 	do {
 		CHECK(module_load("chunks=1"));
-		CHECK(arm_slab(RECORDS, self->failed));
+		CHECK(arm_slab(RECORDS, self->failed, 1));
 		CHECK(batch_open(&batch, MANY, 0, 0));
-		failed = disarm_slab();
+		failed = disarm_slab(1);
 		CHECK(batch_close(&batch, failed));
 		CHECK(module_unload());
 		self->failed += failed;
+		untracked += batch.ns.untracked;
 	} while (failed);
+	ASSERT_EQ(self->failed, untracked);
 }
 
 /* The slab's pages; without one of the size it likes best it asks for a smaller. */
 TEST_F_TIMEOUT(failslab, pages, SECONDS)
 {
-	static const char *const parameters[] = { NULL, "chunks=1" };
 	unsigned int i, skip, failed;
 	struct batch batch;
 
 	self->path = "pages";
-	for (i = 0; i < ARRAY_SIZE(parameters); i++) {
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
 		skip = 0;
 		do {
-			CHECK(module_load(parameters[i]));
+			CHECK(module_load(modes[i]));
 			CHECK(arm_any("fail_page_alloc", skip++, 1, 2));
 			CHECK(batch_open(&batch, MANY, 0, 0));
 			failed = 2 - disarm_any("fail_page_alloc");
@@ -602,41 +630,147 @@ TEST_F_TIMEOUT(failslab, pages, SECONDS)
 	}
 }
 
-/* Does everything have a record? */
-static bool all_there(const struct net *net)
+/* How many have no record? */
+static int without(const struct net *net, uint64_t *n)
 {
 	const struct ns *const ns[] = { NULL, &net->client, &net->server };
 	struct counters c;
 	struct table ss;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(ns); i++)
-		if (ss_read(ns[i], &ss) || cli_read(ns[i], &c) || in_any(&c.now) < in_any(&ss))
-			return false;
-	return true;
+	*n = 0;
+	for (i = 0; i < ARRAY_SIZE(ns); i++) {
+		if (ss_read(ns[i], &ss) || cli_read(ns[i], &c))
+			return -1;
+		*n += in_any(&ss) - in_any(&c.now);
+	}
+	return 0;
+}
+
+/* Has the walk been that comes a second after a load? */
+static bool walked(const struct kmsg *log)
+{
+	char record[8192];
+	ssize_t n;
+
+	do {
+		n = read(log->fd, record, sizeof(record) - 1);
+		if (n > 0) {
+			record[n] = '\0';
+			if (strstr(record, " missed at load"))
+				return true;
+		}
+	} while (n > 0 || (n < 0 && errno == EPIPE));
+	return false;
+}
+
+/* Load, and wait for the second walk to be over. */
+static int load_and_walk(const char *parameters)
+{
+	struct kmsg log;
+
+	if (kmsg_open(&log) || module_load(parameters))
+		return -1;
+	if (!WAIT_FOR(walked(&log), PATIENCE_MS))
+		return fail("there was no second walk");
+	return close(log.fd);
 }
 
 /* The second walk after load, in a kworker, finds everything without a record. */
-static int second_walk_failing(unsigned int skip, struct net *net, bool *failed)
+static int second_walk_failing(const char *parameters, unsigned int skip, struct net *net,
+			       unsigned int *failed, uint64_t *missing)
 {
-	if (module_load("fail_adds=" FOR_EVER) || arm_slab(RECORDS, skip) ||
+	struct kmsg log;
+	uint64_t left;
+
+	if (kmsg_open(&log) || module_load(parameters) || arm_slab(RECORDS, skip, SINGLES) ||
 	    file_write(FAIL_ADDS, "0"))
 		return -1;
-	if (!WAIT_FOR(!debugfs_get("failslab", "times") || all_there(net), PATIENCE_MS))
-		return fail("the second walk came too soon, or not at all: %s", why());
-	*failed = disarm_slab();
+	if (!WAIT_FOR(walked(&log), PATIENCE_MS))
+		return fail("there was no second walk");
+	close(log.fd);
+	*failed = disarm_slab(SINGLES);
+	if (without(net, &left))
+		return -1;
+	if (left && !*failed)
+		return fail("the second walk came too soon");
+	*missing += left;
 	return all_by(net, honest, OBJECTS) || module_unload() ? -1 : 0;
 }
 
 TEST_F_TIMEOUT(failslab, second_walk, SECONDS)
 {
-	bool failed;
+	unsigned int i, skip, failed = 0;
+	uint64_t missing;
 
 	self->path = "the second walk";
-	do {
-		CHECK(second_walk_failing(self->failed, &self->net, &failed));
-		self->failed += failed;
-	} while (failed);
+	for (i = 0; i < ARRAY_SIZE(empty_modes); i++) {
+		missing = 0;
+		skip = 0;
+		do {
+			CHECK(second_walk_failing(empty_modes[i], skip++, &self->net, &failed,
+						  &missing));
+			self->failed += failed;
+		} while (failed);
+		ASSERT_LT(0, missing);
+	}
+}
+
+/* With no memory for any record but the first @skip: an audit says how many are missing. */
+static int audit_armed(const struct ns *ns, uint64_t *missing)
+{
+	struct table before, after;
+	struct counters c;
+	struct verdict v;
+
+	if (cli_read(ns, &c) || ss_read(ns, &before) || cli_audit(ns, &v) || ss_read(ns, &after))
+		return -1;
+	if (v.missing || v.exact != !v.missing_now || c.untracked < v.missing_now ||
+	    v.counted + v.missing_now > in_any(&before) ||
+	    v.counted + v.missing_now < in_any(&after))
+		return fail("of %ju %ju were untracked; the audit: %s", (uintmax_t)in_any(&after),
+			    (uintmax_t)c.untracked, output());
+	*missing += v.missing_now;
+	return 0;
+}
+
+static int load_without_records(const char *parameters, unsigned int skip, unsigned int size,
+				struct net *net, unsigned int *failed, uint64_t *missing)
+{
+	if (debugfs_set("failslab", "cache-filter", 1) ||
+	    arm_any("failslab", skip, size, FAILURES) || load_and_walk(parameters))
+		return -1;
+	if (audit_armed(NULL, missing) || audit_armed(&net->client, missing) ||
+	    audit_armed(&net->server, missing))
+		return -1;
+	*failed = disarm_slab(FAILURES);
+	return all_by(net, honest, OBJECTS) || module_unload() || nothing_left() ? -1 : 0;
+}
+
+/* None but the first few at load: the machine is booted with slab_debug=A,tcpstate_conn,
+ * or the slab would not be one of those that fail from its beginning.
+ */
+TEST_F_TIMEOUT(failslab, load_without_records, SECONDS)
+{
+	unsigned int i, skip, size, failed;
+	uint64_t missing;
+
+	self->path = "records at load, all at once";
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		CHECK(module_load(modes[i]));
+		CHECK(run(NULL, "grep -qx 1 " SLABS RECORDS "/failslab"));
+		size = object_size(RECORDS);
+		CHECK(module_unload());
+		missing = 0;
+		skip = 0;
+		do {
+			CHECK(load_without_records(modes[i], skip, size, &self->net, &failed,
+						   &missing));
+			skip = skip ? 2 * skip : 1;
+		} while (failed);
+		ASSERT_LT(0, missing);
+		self->failed += missing;
+	}
 }
 
 /* The first event on a CPU in a namespace: without memory that shares a block
@@ -687,7 +821,7 @@ static int destinations_failing(unsigned int skip, bool *failed)
 	uint64_t attached = 0;
 	unsigned int i;
 
-	if (ns_new(&batch.ns, NULL) || arm_slab(DESTINATIONS, skip))
+	if (ns_new(&batch.ns, NULL) || arm_slab(DESTINATIONS, skip, 1))
 		return -1;
 	uncertain(&batch.ns);
 	for (i = 0; i < 4; i++) {
@@ -697,7 +831,7 @@ static int destinations_failing(unsigned int skip, bool *failed)
 		if (pair_open_local(&batch.ns, &batch.p[i]))
 			return -1;
 	}
-	*failed = disarm_slab();
+	*failed = disarm_slab(1);
 	if (summary_read(&batch.ns, &summary))
 		return -1;
 	for (i = 0; i < ARRAY_SIZE(targets); i++) {
@@ -1077,16 +1211,21 @@ TEST_F_TIMEOUT(failslab, netlink_pages, SECONDS)
 	CHECK(all_honest(&self->net));
 }
 
-/* An audit that finds what it has to add. */
+/* All that an audit is to add. */
+static int batch_open_missing(struct batch *batch)
+{
+	return file_write(FAIL_ADDS, FOR_EVER) || batch_open_leaky(batch) ||
+	       file_write(FAIL_ADDS, "0") ? -1 : 0;
+}
+
 static int audit_failing(unsigned int nth, const struct net *net, bool *failed)
 {
 	struct batch batch;
 
-	if (file_write(FAIL_ADDS, FOR_EVER) || batch_open(&batch, FEW, 0, 0) ||
-	    file_write(FAIL_ADDS, "0") ||
+	if (batch_open_missing(&batch) ||
 	    command_failing(&batch.ns, net, "tcpstate-cli audit", nth, failed))
 		return -1;
-	return batch_close(&batch, UNTRACKED);
+	return batch_close(&batch, LEAKY_EVENTS);
 }
 
 TEST_F_TIMEOUT(failslab, audit_adds, SECONDS)
@@ -1100,6 +1239,42 @@ TEST_F_TIMEOUT(failslab, audit_adds, SECONDS)
 		self->failed += failed;
 	} while (failed);
 	CHECK(all_honest(&self->net));
+}
+
+/* With none but the first @skip records: what it cannot add it says. */
+static int audit_without_records(const char *parameters, unsigned int skip, unsigned int *failed,
+				 uint64_t *missing)
+{
+	struct batch batch;
+	struct verdict v;
+
+	/* What is in stock would be had. */
+	if (load_and_walk(parameters) || batch_open_missing(&batch) ||
+	    arm_slab(RECORDS, skip, FAILURES) || cli_audit(&batch.ns, &v))
+		return -1;
+	*failed = disarm_slab(FAILURES);
+	if (v.missing + v.missing_now != LEAKY || (v.missing_now && !*failed))
+		return fail("of %d missing the audit says: %s", LEAKY, output());
+	*missing += v.missing_now;
+	return batch_close(&batch, LEAKY_EVENTS) || module_unload() ? -1 : 0;
+}
+
+TEST_F_TIMEOUT(failslab, audit_adds_few, SECONDS)
+{
+	unsigned int i, skip, failed = 0;
+	uint64_t missing;
+
+	self->path = "an audit that adds, all at once";
+	for (i = 0; i < ARRAY_SIZE(empty_modes); i++) {
+		missing = 0;
+		skip = 0;
+		do {
+			CHECK(audit_without_records(empty_modes[i], skip, &failed, &missing));
+			skip = skip ? 2 * skip : 1;
+		} while (failed);
+		ASSERT_LT(0, missing);
+		self->failed += missing;
+	}
 }
 
 /* It cannot be refused. One allocation is spared: where kprobes cannot disarm one

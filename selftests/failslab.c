@@ -134,6 +134,7 @@ static int choose(const char *kind)
 	    address_set(kind, "reject-start", begin) || address_set(kind, "reject-end", end))
 		return -1;
 	return debugfs_set(kind, "probability", 0) || debugfs_set(kind, "verbose", 0) ||
+	       debugfs_set(kind, "task-filter", 0) ||
 	       debugfs_set(kind, "stacktrace-depth", 32) ||
 	       debugfs_set(kind, "ignore-gfp-wait", 0) ? -1 : 0;
 }
@@ -212,6 +213,30 @@ static unsigned int disarm_slab(unsigned int times)
 	return debugfs_set("failslab", "cache-filter", 0) ? 0 : failed;
 }
 
+/* The next @nth allocation for the module by this task fails, and all that follow. */
+static int arm_from(unsigned int nth)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (debugfs_set(kinds[i], "task-filter", 1) || arm_any(kinds[i], 0, 0, FAILURES))
+			return -1;
+	return file_write("/proc/self/make-it-fail", "1") || arm(nth) ? -1 : 0;
+}
+
+/* How many did? */
+static unsigned int disarm_from(void)
+{
+	unsigned int i, failed = 0;
+
+	disarm();
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		failed += FAILURES - disarm_any(kinds[i]);
+		debugfs_set(kinds[i], "task-filter", 0);
+	}
+	return failed;
+}
+
 /* Its sockets may be older than the module, or have been without a record. */
 static void uncertain(struct ns *ns)
 {
@@ -272,8 +297,10 @@ FIXTURE_TEARDOWN(failslab)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		EXPECT_OK(debugfs_set(kinds[i], "probability", 0));
+		EXPECT_OK(debugfs_set(kinds[i], "task-filter", 0));
+	}
 	EXPECT_OK(debugfs_set("failslab", "cache-filter", 0));
 	net_drop(&self->net);
 	if (module_loaded())
@@ -372,16 +399,18 @@ static int nothing_left(void)
 	return 0;
 }
 
-/* Load with the @nth allocation failing; *failed tells whether there was one. */
-static int load_failing(unsigned int nth, struct net *net, bool *failed)
+/* Load with the @nth allocation failing, and those after it if @all; *failed: how many did. */
+static int load_failing(unsigned int nth, bool all, struct net *net, unsigned int *failed,
+			bool *loaded)
 {
 	int fd, err;
 
 	fd = open(from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko"), O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || arm(nth))
+	if (fd < 0 || (all ? arm_from(nth) : arm(nth)))
 		return fail("cannot begin to load: %m");
 	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
-	*failed = disarm();
+	*failed = all ? disarm_from() : disarm();
+	*loaded = !err;
 	close(fd);
 	if (err == ENOMEM && *failed)
 		return nothing_left();
@@ -391,34 +420,30 @@ static int load_failing(unsigned int nth, struct net *net, bool *failed)
 	       nothing_left() ? -1 : 0;
 }
 
+/* What has a second way to get memory is not refused by one failure. So where it loads
+ * all the same, all that follows fails, too: each step is refused once.
+ */
 TEST_F_TIMEOUT(failslab, load, SECONDS)
 {
-	bool failed;
+	unsigned int nth = 0, failed, more, survived = 0, refused = 0;
+	bool loaded;
 
 	self->path = "load and seed";
-	for (;;) {
-		CHECK(load_failing(self->failed + 1, &self->net, &failed));
-		if (!failed)
-			break;
-		if (++self->failed % 20 == 0)
-			TH_LOG("%u so far", self->failed);
-	}
-}
-
-/* What has a second way to get memory, which one failure does not take away. */
-TEST_F_TIMEOUT(failslab, load_without_any, SECONDS)
-{
-	int fd = open(from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko"), O_RDONLY | O_CLOEXEC), i;
-
-	self->path = "load and seed, all at once";
-	for (i = 0; i < 2; i++)
-		CHECK(arm_any(kinds[i], 0, 0, FAILURES));
-	ASSERT_EQ(-1, syscall(SYS_finit_module, fd, "", 0));
-	EXPECT_EQ(ENOMEM, errno);
-	for (i = 0; i < 2; i++)
-		self->failed += FAILURES - disarm_any(kinds[i]);
-	close(fd);
-	CHECK(nothing_left());
+	do {
+		CHECK(load_failing(++nth, false, &self->net, &failed, &loaded));
+		self->failed += failed;
+		if (failed && loaded) {
+			CHECK(load_failing(nth, true, &self->net, &more, &loaded));
+			self->failed += more;
+			survived++;
+			refused += !loaded;
+		}
+		if (nth % 20 == 0)
+			TH_LOG("%u so far", nth);
+	} while (failed);
+	TH_LOG("%u, of which %u alone let it load; with all that follow %u did not", nth - 1,
+	       survived, refused);
+	ASSERT_LT(0, refused);
 }
 
 /* A namespace is made whether or not it can be followed. */

@@ -90,13 +90,7 @@ static int ask(struct tally *t)
 	       fail("'%s' ended with %d: %.200s", commands[i].line, status, output());
 }
 
-struct request {
-	struct nlmsghdr nlh;
-	struct genlmsghdr genl;
-	char attrs[64];
-};
-
-static void request(struct request *r, int type, int cmd, int flags)
+void request_begin(struct request *r, int type, int cmd, int flags)
 {
 	memset(r, 0, sizeof(*r));
 	r->nlh = (struct nlmsghdr){
@@ -107,7 +101,7 @@ static void request(struct request *r, int type, int cmd, int flags)
 	r->genl.version = 1;
 }
 
-static void put(struct request *r, int type, const void *data, size_t size)
+void request_put(struct request *r, int type, const void *data, size_t size)
 {
 	struct nlattr *nla = (void *)((char *)r + r->nlh.nlmsg_len);
 
@@ -117,22 +111,21 @@ static void put(struct request *r, int type, const void *data, size_t size)
 	r->nlh.nlmsg_len += NLA_ALIGN(nla->nla_len);
 }
 
-static int send_request(int fd, const struct request *r)
+int request_send(int fd, const struct request *r)
 {
 	return send(fd, r, r->nlh.nlmsg_len, 0) < 0 ? -1 : 0;
 }
 
-/* The family's number, which is another one after each load; 0 while there is none. */
-static int family(int fd)
+int request_family(int fd)
 {
 	char buffer[8192], *at, *end;
 	struct nlmsghdr *nlh = (void *)buffer;
 	struct request r;
 	ssize_t n;
 
-	request(&r, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-	put(&r, CTRL_ATTR_FAMILY_NAME, TCPSTATE_FAMILY_NAME, sizeof(TCPSTATE_FAMILY_NAME));
-	if (send_request(fd, &r))
+	request_begin(&r, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
+	request_put(&r, CTRL_ATTR_FAMILY_NAME, TCPSTATE_FAMILY_NAME, sizeof(TCPSTATE_FAMILY_NAME));
+	if (request_send(fd, &r))
 		return 0;
 	n = recv(fd, buffer, sizeof(buffer), 0);
 	if (n < (ssize_t)NLMSG_LENGTH(GENL_HDRLEN) || nlh->nlmsg_type != GENL_ID_CTRL)
@@ -153,12 +146,12 @@ static int send_dump(int fd, int id, unsigned int i)
 	uint32_t by = TCPSTATE_OWNER_KEY_PID;
 	struct request r;
 
-	request(&r, id, dumps[i].cmd, NLM_F_DUMP);
+	request_begin(&r, id, dumps[i].cmd, NLM_F_DUMP);
 	if (dumps[i].all_netns)
-		put(&r, dumps[i].all_netns, "", 0);
+		request_put(&r, dumps[i].all_netns, "", 0);
 	if (dumps[i].by)
-		put(&r, dumps[i].by, &by, sizeof(by));
-	return send_request(fd, &r);
+		request_put(&r, dumps[i].by, &by, sizeof(by));
+	return request_send(fd, &r);
 }
 
 /* Read the first part of a dump, stay a moment, leave the rest. */
@@ -175,7 +168,7 @@ static int half_read(struct tally *t)
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)))
 		return fail("netlink: %m");
-	id = family(fd);
+	id = request_family(fd);
 	nlh = (void *)buffer;
 	n = !id || send_dump(fd, id, i) ? -1 : recv(fd, buffer, sizeof(buffer), 0);
 	/* An error, or a module that is on its way, is no part of a dump. */

@@ -3,6 +3,9 @@
 #ifndef TCPSTATE_SELFTESTS_DISTURB_H
 #define TCPSTATE_SELFTESTS_DISTURB_H
 
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+
 #include "util.h"
 
 enum {
@@ -26,5 +29,18 @@ int disturb_all_done(const struct disturb *d);
 /* Fails if one of them had trouble. */
 int disturb_check(const struct disturb *d);
 void disturb_stop(struct disturb *d);
+
+/* What is asked of the module, attribute by attribute, by a netlink socket's @fd. */
+struct request {
+	struct nlmsghdr nlh;
+	struct genlmsghdr genl;
+	char attrs[64];
+};
+
+void request_begin(struct request *r, int type, int cmd, int flags);
+void request_put(struct request *r, int type, const void *data, size_t size);
+int request_send(int fd, const struct request *r);
+/* The family's number, which is another one after each load; 0 while there is none. */
+int request_family(int fd);
 
 #endif

@@ -12,6 +12,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,6 +25,8 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "linux/tcpstate.h"
+#include "disturb.h"
 #include "listing.h"
 #include "room.h"
 
@@ -1189,6 +1193,95 @@ TEST_F_TIMEOUT(failslab, netlink, SECONDS)
 		ASSERT_GT(nth, 1) TH_LOG("nothing of '%s' failed", commands[i]);
 		TH_LOG("%s: %u", commands[i], nth - 1);
 	}
+	CHECK(all_honest(&self->net));
+}
+
+/* Ask for one object by its key, as the CLI never does: 0, or what error was answered. */
+static int object_ask(int fd, int id, int cmd, const struct told_conn *conn)
+{
+	uint32_t family = AF_INET, by = TCPSTATE_OWNER_KEY_PID, pid = getpid();
+	uint32_t event = TCPSTATE_EVENT_PORT_ROOM;
+	struct nlmsghdr *nlh;
+	struct request r;
+	char answer[8192];
+	bool told = false;
+	int error;
+
+	request_begin(&r, id, cmd, NLM_F_ACK);
+	if (cmd == TCPSTATE_CMD_CONN_GET) {
+		request_put(&r, TCPSTATE_A_CONN_COOKIE, &conn->cookie, sizeof(conn->cookie));
+	} else if (cmd == TCPSTATE_CMD_OWNER_GET) {
+		request_put(&r, TCPSTATE_A_OWNER_BY, &by, sizeof(by));
+		request_put(&r, TCPSTATE_A_OWNER_PID, &pid, sizeof(pid));
+	} else if (cmd == TCPSTATE_CMD_DEST_GET) {
+		request_put(&r, TCPSTATE_A_DEST_FAMILY, &family, sizeof(family));
+		request_put(&r, TCPSTATE_A_DEST_SADDR, &conn->saddr.s6_addr[12], 4);
+		request_put(&r, TCPSTATE_A_DEST_DADDR, &conn->daddr.s6_addr[12], 4);
+		request_put(&r, TCPSTATE_A_DEST_DPORT, &conn->dport, sizeof(conn->dport));
+	} else {
+		request_put(&r, TCPSTATE_A_ALERT_EVENT, &event, sizeof(event));
+	}
+	if (request_send(fd, &r))
+		return fail("send: %m");
+	for (;;) {
+		int n = recv(fd, answer, sizeof(answer), 0);
+
+		if (n < 0)
+			return fail("no answer: %m");
+		for (nlh = (void *)answer; NLMSG_OK(nlh, (unsigned int)n);
+		     nlh = NLMSG_NEXT(nlh, n)) {
+			told |= nlh->nlmsg_type == id;
+			if (nlh->nlmsg_type != NLMSG_ERROR)
+				continue;
+			error = -*(int *)NLMSG_DATA(nlh);
+			return error || told ? error : ENODATA;
+		}
+	}
+}
+
+TEST_F_TIMEOUT(failslab, netlink_objects, SECONDS)
+{
+	static const int commands[] = {
+		TCPSTATE_CMD_CONN_GET, TCPSTATE_CMD_OWNER_GET, TCPSTATE_CMD_DEST_GET,
+		TCPSTATE_CMD_ALERT_GET,
+	};
+	const struct conn_filter filter = { .dport = PORT };
+	unsigned int i, nth, refused;
+	struct told_alert alert;
+	struct conn_list list;
+	struct batch batch;
+	int fd, id, err;
+	bool failed;
+
+	self->path = "netlink, one object";
+	CHECK(module_load(NULL));
+	CHECK(batch_open(&batch, FEW, 40000, 40009));
+	CHECK(room_warning(&batch.ns, 30));
+	fd = socket_for(&batch.ns);
+	ASSERT_LE(0, fd);
+	id = request_family(fd);
+	ASSERT_LT(0, id);
+	ASSERT_TRUE(WAIT_FOR(!alert_get(fd, TCPSTATE_EVENT_PORT_ROOM, &alert), PATIENCE_MS));
+	CHECK(conn_list(fd, &filter, &list));
+	ASSERT_EQ(FEW, list.n);
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		refused = 0;
+		nth = 0;
+		do {
+			CHECK(arm(++nth));
+			err = object_ask(fd, id, commands[i], list.conn);
+			failed = disarm();
+			if (err == ENOMEM && failed)
+				refused++;
+			else
+				ASSERT_EQ(0, err) TH_LOG("command %d: %s", commands[i], why());
+			self->failed += failed;
+		} while (failed);
+		ASSERT_LT(0, refused);
+	}
+	conn_list_free(&list);
+	close(fd);
+	CHECK(batch_close(&batch, 0));
 	CHECK(all_honest(&self->net));
 }
 

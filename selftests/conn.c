@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "every.h"
 #include "kselftest_harness.h"
 #include "listing.h"
 #include "traffic.h"
@@ -566,8 +567,8 @@ TEST_F_TIMEOUT(conn, resumes_exactly, SECONDS)
 	for (i = 0; i < 2; i++) {
 		TH_LOG("%zu still ones among up to %zu, in %u messages at least",
 		       still[i].n, done[i].most, done[i].reads);
-		TH_LOG("%d of %d times amid traffic, %d of them with %d mini-sockets",
-		       done[i].amid, rounds, done[i].with_minis, minis / 2);
+		TH_LOG("of %d times %d amid traffic, %d with %d mini-sockets",
+		       rounds, done[i].amid, done[i].with_minis, minis / 2);
 		EXPECT_LT(still[i].n, done[i].most);
 		EXPECT_LT(3, done[i].reads);
 		EXPECT_LE(rounds / 3, done[i].amid);
@@ -606,22 +607,73 @@ static int error_of(int fd, struct conn_filter filter)
 #define COUNT(...)	count(fd, (struct conn_filter){ __VA_ARGS__ })
 #define ERROR(...)	error_of(fd, (struct conn_filter){ __VA_ARGS__ })
 
-/* When a connection has got to a state, and from which port. */
+/* When a connection has got to a state, in microseconds, and from which port. */
 struct change {
 	uint64_t from, to;
 	uint16_t sport;
 };
 
+/* What has begun at change->from gets @fd to @state. */
+static int changed(int fd, int state, struct change *change)
+{
+	if (!WAIT_FOR(tcp_state(fd) == state, PATIENCE_MS))
+		return fail("state %d instead of %d", tcp_state(fd), state);
+	change->to = now_us();
+	return 0;
+}
+
 /* Close the server's end: the client's gets to @state. */
 static int change(struct pair *p, int state, struct change *change)
 {
 	change->sport = local_port(p->client);
-	change->from = now_ms();
+	change->from = now_us();
 	close_fd(&p->server);
-	if (!WAIT_FOR(tcp_state(p->client) == state, PATIENCE_MS))
-		return fail("state %d instead of %d", tcp_state(p->client), state);
-	change->to = now_ms();
+	return changed(p->client, state, change);
+}
+
+/*
+ * How much of a clock's time there may be between what happened before a change and
+ * after it, or before it is asked for and after that, for one connection in each state.
+ */
+#define NARROW_US	(2000 * slowness())
+
+/* For each state, how narrow it was. */
+struct ages {
+	uint64_t narrowest_us[NSTATES];
+};
+
+/*
+ * Is an age exact to a millisecond? It was told while @list was made of what happened
+ * between the two of @ch.
+ */
+static int age_exact(const struct conn_list *list, const struct told_conn *c,
+		     const struct change *ch, struct ages *ages)
+{
+	uint64_t least = list->asked_us - ch->to, most = list->told_us - ch->from;
+	uint64_t *narrowest = &ages->narrowest_us[c->state], age = c->age_ms * 1000;
+
+	if (age + 1000 < least || age > most + 1000)
+		return fail("in %s for %ju to %ju us, and %ju ms are told",
+			    state_name[c->state], (uintmax_t)least, (uintmax_t)most,
+			    (uintmax_t)c->age_ms);
+	if (!*narrowest || most - least < *narrowest)
+		*narrowest = most - least;
 	return 0;
+}
+
+/* That was no matter of a wide range, in @n states. */
+static int ages_narrow(const struct ages *ages, unsigned int n)
+{
+	unsigned int seen = 0;
+	int s;
+
+	for (s = 1; s < NSTATES; s++) {
+		if (ages->narrowest_us[s] > NARROW_US)
+			return fail("%s: known to %ju us only", state_name[s],
+				    (uintmax_t)ages->narrowest_us[s]);
+		seen += !!ages->narrowest_us[s];
+	}
+	return seen == n ? 0 : fail("ages were looked at in %u states", seen);
 }
 
 /* Of which ss leaves out what is less than a second; its jiffies are 10 ms or shorter. */
@@ -645,7 +697,7 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 	struct change changes[FAMILIES][2];
 	struct pair p[FAMILIES][3];
 	struct conn_list list, before, after;
-	uint64_t asked, told, widest = 0;
+	struct ages ages = { };
 	int fd, f, i;
 	uint32_t both;
 
@@ -707,9 +759,7 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 	/* What has changed since: its age is known to the millisecond. */
 	both = 1 << ST_CLOSE_WAIT | 1 << ST_TIME_WAIT;
 	CHECK(ss_list(&net->client, &before));
-	asked = now_ms();
 	CHECK(conn_list(fd, &(struct conn_filter){ .states = both }, &list));
-	told = now_ms();
 	CHECK(ss_list(&net->client, &after));
 	conn_list_sort(&before);
 	conn_list_sort(&after);
@@ -720,22 +770,169 @@ TEST_F_TIMEOUT(conn, filters, SECONDS)
 
 		ch += ch->sport != c->sport;
 		ASSERT_EQ(ch->sport, c->sport);
-		EXPECT_LE(asked - ch->to, c->age_ms + 1);
-		EXPECT_GE(told - ch->from + 1, c->age_ms);
-		if (widest < told - asked + ch->to - ch->from)
-			widest = told - asked + ch->to - ch->from;
+		EXPECT_OK(age_exact(&list, c, ch, &ages));
 		EXPECT_EQ(c->state == ST_TIME_WAIT, c->mini);
 		EXPECT_EQ(c->state == ST_CLOSE_WAIT, !!c->inode);
 		if (c->mini)
 			EXPECT_OK(times_out_as_ss_says(c, &before, &after));
 	}
-	TH_LOG("ages are what a clock says to %ju ms", (uintmax_t)widest);
+	TH_LOG("ages are what a clock says to %ju us, in CLOSE_WAIT, and %ju us, in TIME_WAIT",
+	       (uintmax_t)ages.narrowest_us[ST_CLOSE_WAIT],
+	       (uintmax_t)ages.narrowest_us[ST_TIME_WAIT]);
+	EXPECT_OK(ages_narrow(&ages, 2));
 	conn_list_free(&list);
 	conn_list_free(&before);
 	conn_list_free(&after);
 	close(fd);
 	for (f = IPV4; f < FAMILIES; f++)
 		for (i = 0; i < 3; i++)
+			pair_close(&p[f][i]);
+}
+
+/* States that do not last, or that only one end gets to, and at which that is. */
+static const struct {
+	int state;
+	bool server;
+} passing[] = {
+	{ ST_SYN_SENT, false }, { ST_SYN_RECV, true }, { ST_FIN_WAIT1, true },
+	{ ST_FIN_WAIT2, false }, { ST_LAST_ACK, true }, { ST_CLOSING, true },
+	{ ST_LISTEN, true },
+};
+
+/* As in that list; the first two are the ends of one. */
+enum { P_SYN_SENT, P_SYN_RECV, P_FIN_WAIT1, P_FIN_WAIT2, P_LAST_ACK, P_CLOSING, P_LISTEN, PASSING };
+
+static int listen_at(const struct ns *ns, enum family family, struct change *change, int *fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, domain_of(family) == AF_INET ? IPV4 : IPV6, "0.0.0.0", "::",
+				NEAR_PORT + family);
+
+	*fd = tcp_socket(ns, family);
+	change->sport = 0;
+	if (*fd < 0 || bind(*fd, (struct sockaddr *)&sa, len))
+		return fail("bind: %m");
+	change->from = now_us();
+	if (listen(*fd, 16))
+		return fail("listen: %m");
+	return changed(*fd, ST_LISTEN, change);
+}
+
+/* Each end gets there over a wire that carries nothing from the server any more. */
+static int pass_by(const struct net *net, int listener, struct pair p[PASSING],
+		   struct change changes[PASSING])
+{
+	struct change *c = changes;
+	int i;
+
+	for (i = P_FIN_WAIT1; i <= P_CLOSING; i++)
+		c[i].sport = local_port(p[i].client);
+	c[P_FIN_WAIT1].from = now_us();
+	shutdown(p[P_FIN_WAIT1].server, SHUT_WR);
+	if (changed(p[P_FIN_WAIT1].server, ST_FIN_WAIT1, &c[P_FIN_WAIT1]))
+		return -1;
+	c[P_LAST_ACK].from = now_us();
+	shutdown(p[P_LAST_ACK].server, SHUT_WR);
+	if (changed(p[P_LAST_ACK].server, ST_LAST_ACK, &c[P_LAST_ACK]))
+		return -1;
+	shutdown(p[P_CLOSING].server, SHUT_WR);
+	c[P_CLOSING].from = now_us();
+	shutdown(p[P_CLOSING].client, SHUT_WR);
+	if (changed(p[P_CLOSING].server, ST_CLOSING, &c[P_CLOSING]))
+		return -1;
+	c[P_SYN_SENT].from = now_us();
+	if (fast_open(net, &p[P_SYN_SENT]) ||
+	    changed(p[P_SYN_SENT].client, ST_SYN_SENT, &c[P_SYN_SENT]))
+		return -1;
+	p[P_SYN_SENT].server = tcp_accept(listener);
+	c[P_SYN_RECV].from = c[P_SYN_SENT].from;
+	c[P_SYN_SENT].sport = local_port(p[P_SYN_SENT].client);
+	c[P_SYN_RECV].sport = c[P_SYN_SENT].sport;
+	return p[P_SYN_SENT].server < 0 ||
+	       changed(p[P_SYN_SENT].server, ST_SYN_RECV, &c[P_SYN_RECV]) ? -1 : 0;
+}
+
+/* The end at the client's @port, or at the server's; 0: what listens. */
+static const struct told_conn *end_of(const struct conn_list *list, uint16_t port, bool server,
+				      enum family family)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		const struct told_conn *c = &list->conn[i];
+
+		if (port == (server ? c->dport : c->sport) &&
+		    NEAR_PORT + family == (server ? c->sport : c->dport))
+			return c;
+	}
+	return NULL;
+}
+
+/* As in filters, of the states that nothing rests in for long. */
+TEST_F_TIMEOUT(conn, ages, SECONDS)
+{
+	const struct net *net = &self->rig.net;
+	struct change changes[FAMILIES][PASSING];
+	struct pair p[FAMILIES][PASSING];
+	struct ages ages = { };
+	struct conn_list list;
+	uint64_t since;
+	int at, f, i, fd;
+
+	CHECK(fast_open_settings(net));
+	for (f = IPV4; f < FAMILIES; f++) {
+		CHECK(listen_at(&net->server, f, &changes[f][P_LISTEN], &self->near[f]));
+		for (i = 0; i < PASSING; i++)
+			pair_init(&p[f][i], f, NEAR_PORT + f);
+		for (i = P_FIN_WAIT1; i <= P_CLOSING; i++) {
+			p[f][i].client = tcp_connect(&net->client, f, NEAR_PORT + f, 0);
+			p[f][i].server = tcp_accept(self->near[f]);
+			ASSERT_LE(0, p[f][i].server) TH_LOG("%s", why());
+		}
+		shutdown(p[f][P_LAST_ACK].client, SHUT_WR);
+		ASSERT_TRUE(WAIT_FOR(tcp_state(p[f][P_LAST_ACK].server) == ST_CLOSE_WAIT,
+				     PATIENCE_MS));
+		changes[f][P_FIN_WAIT2].from = now_us();
+		shutdown(p[f][P_FIN_WAIT2].client, SHUT_WR);
+		/* With its acknowledgment, which would come later. */
+		CHECK(send_bytes(p[f][P_FIN_WAIT2].server, 1));
+		CHECK(changed(p[f][P_FIN_WAIT2].client, ST_FIN_WAIT2, &changes[f][P_FIN_WAIT2]));
+	}
+	CHECK(wire(&net->server, LOSE));
+	for (f = IPV4; f < FAMILIES; f++)
+		CHECK(pass_by(net, self->near[f], p[f], changes[f]));
+	/* So that an age of nothing at all would be wrong. */
+	since = now_ms();
+	while (now_ms() < since + 500)
+		nap(since);
+	for (at = 0; at < 2; at++) {
+		fd = socket_for(at ? &net->server : &net->client);
+		ASSERT_LE(0, fd);
+		CHECK(conn_list(fd, &(struct conn_filter){ }, &list));
+		close(fd);
+		for (i = 0; i < PASSING * FAMILIES; i++) {
+			const struct change *ch = &changes[i % FAMILIES][i / FAMILIES];
+			int state = passing[i / FAMILIES].state;
+			const struct told_conn *c;
+
+			if (passing[i / FAMILIES].server != at)
+				continue;
+			c = end_of(&list, ch->sport, at, i % FAMILIES);
+			ASSERT_NE(NULL, c) TH_LOG("%s of family %d", state_name[state],
+						  i % FAMILIES);
+			EXPECT_EQ(state, c->state);
+			EXPECT_OK(age_exact(&list, c, ch, &ages));
+		}
+		TH_LOG("asking took %ju us", (uintmax_t)(list.told_us - list.asked_us));
+		conn_list_free(&list);
+	}
+	for (i = 0; i < PASSING; i++)
+		TH_LOG("%s: ages are what a clock says to %ju us", state_name[passing[i].state],
+		       (uintmax_t)ages.narrowest_us[passing[i].state]);
+	EXPECT_OK(ages_narrow(&ages, PASSING));
+	CHECK(wire(&net->server, PASS));
+	for (f = IPV4; f < FAMILIES; f++)
+		for (i = 0; i < PASSING; i++)
 			pair_close(&p[f][i]);
 }
 
@@ -795,7 +992,8 @@ TEST_F_TIMEOUT(conn, oldest_first, SECONDS)
 	const struct net *net = &self->rig.net;
 	struct pair *group = self->pair[G_ALIVE];
 	struct change entered[PER_GROUP];
-	uint64_t asked, told, last = UINT64_MAX;
+	uint64_t last = UINT64_MAX;
+	struct ages ages = { };
 	struct conn_list list;
 	size_t n;
 	int fd, i;
@@ -804,10 +1002,10 @@ TEST_F_TIMEOUT(conn, oldest_first, SECONDS)
 		struct pair *p = &group[i];
 
 		let_pass();
-		entered[i].from = now_ms();
+		entered[i].from = now_us();
 		p->client = tcp_connect(&net->client, p->family, p->port, CLIENT_PORT + i);
 		ASSERT_LE(0, p->client) TH_LOG("%s", why());
-		entered[i].to = now_ms();
+		entered[i].to = now_us();
 		p->server = tcp_accept(self->listener[p->family]);
 		ASSERT_LE(0, p->server) TH_LOG("%s", why());
 	}
@@ -817,9 +1015,7 @@ TEST_F_TIMEOUT(conn, oldest_first, SECONDS)
 	}
 	fd = socket_for(&net->client);
 	ASSERT_LE(0, fd);
-	asked = now_ms();
 	CHECK(conn_list(fd, &(struct conn_filter){ .top = OLDEST }, &list));
-	told = now_ms();
 	ASSERT_EQ(0, list.error) TH_LOG("%s", list.sentence);
 	ASSERT_EQ(OLDEST, list.n);
 	EXPECT_LT(3, list.reads);
@@ -829,13 +1025,13 @@ TEST_F_TIMEOUT(conn, oldest_first, SECONDS)
 		i = in_order(n);
 		ASSERT_EQ(CLIENT_PORT + i, c->sport) TH_LOG("row %zu", n);
 		ASSERT_EQ(i % 2 ? ST_CLOSE_WAIT : ST_ESTABLISHED, c->state);
-		ASSERT_LE(asked - entered[i].to, c->age_ms + 1);
-		ASSERT_GE(told - entered[i].from + 1, c->age_ms);
+		CHECK(age_exact(&list, c, &entered[i], &ages));
 		ASSERT_GE(last, c->age_ms) TH_LOG("row %zu", n);
 		last = c->age_ms;
 	}
-	TH_LOG("%zu in %u messages, from %ju to %ju ms old", list.n, list.reads,
-	       (uintmax_t)list.conn[0].age_ms, (uintmax_t)last);
+	TH_LOG("%zu in %u messages, from %ju to %ju ms old, asking took %ju us", list.n,
+	       list.reads, (uintmax_t)list.conn[0].age_ms, (uintmax_t)last,
+	       (uintmax_t)(list.told_us - list.asked_us));
 	CHECK(same_by_command(&net->client, &list));
 	conn_list_free(&list);
 	close(fd);

@@ -4,7 +4,13 @@
 
 #include "every.h"
 
-static int fast_open(const struct net *net, struct pair *p)
+int fast_open_settings(const struct net *net)
+{
+	return sysctl_set(&net->client, "net/ipv4/tcp_fastopen", "5") ||
+	       sysctl_set(&net->server, "net/ipv4/tcp_fastopen", "1538") ? -1 : 0;
+}
+
+int fast_open(const struct net *net, struct pair *p)
 {
 	struct sockaddr_storage to;
 	socklen_t len = server_address(&to, p->family, p->port);
@@ -43,8 +49,7 @@ int every_state_reach(const struct net *net, struct every every[FAMILIES])
 {
 	int f;
 
-	if (sysctl_set(&net->client, "net/ipv4/tcp_fastopen", "5") ||
-	    sysctl_set(&net->server, "net/ipv4/tcp_fastopen", "1538"))
+	if (fast_open_settings(net))
 		return -1;
 	for (f = 0; f < FAMILIES; f++)
 		if (begin(net, &every[f], f))

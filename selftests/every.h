@@ -36,4 +36,8 @@ struct every {
 int every_state_reach(const struct net *net, struct every every[FAMILIES]);
 void every_state_close(struct every every[FAMILIES]);
 
+/* Without a cookie, by what listens from then on; only the client's half, and some bytes. */
+int fast_open_settings(const struct net *net);
+int fast_open(const struct net *net, struct pair *p);
+
 #endif

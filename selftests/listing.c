@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "linux/tcpstate.h"
@@ -100,8 +101,17 @@ static void text(char *to, size_t size, const struct nlattr *nla)
 		snprintf(to, size, "%.*s", (int)size_of(nla), (const char *)(nla + 1));
 }
 
+uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
+}
+
 /* Of the latest answer. */
 static unsigned int reads;
+static uint64_t asked_us, told_us;
 
 /* Call @take with the attributes of every message of the answer. */
 static int ask(int fd, struct nlmsghdr *nlh,
@@ -115,6 +125,7 @@ static int ask(int fd, struct nlmsghdr *nlh,
 	*error = 0;
 	*sentence = 0;
 	reads = 0;
+	asked_us = now_us();
 	if (sendto(fd, nlh, nlh->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return fail("sendto: %m");
 	for (;;) {
@@ -122,6 +133,7 @@ static int ask(int fd, struct nlmsghdr *nlh,
 
 		if (n < 0)
 			return fail("no answer: %m");
+		told_us = now_us();
 		reads++;
 		for (nlh = (void *)buffer; NLMSG_OK(nlh, (unsigned int)n);
 		     nlh = NLMSG_NEXT(nlh, n)) {
@@ -292,6 +304,8 @@ int conn_list(int fd, const struct conn_filter *f, struct conn_list *list)
 	rc = ask(fd, nlh, take_conn, list, &list->error, list->sentence,
 		 sizeof(list->sentence));
 	list->reads = reads;
+	list->asked_us = asked_us;
+	list->told_us = told_us;
 	return rc;
 }
 

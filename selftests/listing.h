@@ -40,6 +40,7 @@ struct conn_list {
 	struct told_conn *conn;
 	size_t n;
 	unsigned int reads;		/* how many it took to get all of the answer */
+	uint64_t asked_us, told_us;	/* it is of a time between these */
 	int error;			/* errno; 0 for a good answer */
 	char sentence[256];		/* what the kernel said to that */
 };
@@ -116,6 +117,9 @@ int alert_next(int fd, struct told_alert *alert, int ms);
 int alert_get(int fd, uint32_t event, struct told_alert *alert);
 /* Set two thresholds; the attributes are those of the operation. */
 int config_set(int fd, int attr, uint32_t value, int attr2, uint32_t value2);
+
+/* As now_ms(). */
+uint64_t now_us(void);
 
 /* A generic netlink socket in @ns. */
 int socket_for(const struct ns *ns);

@@ -114,6 +114,9 @@ ip netns add "$ns"
 inside ip link set lo up
 inside ip addr add 10.77.0.1/32 dev lo
 inside ip addr add 10.77.0.2/32 dev lo
+# Where the last ACK comes while close() has the socket it waits in FIN_WAIT2 itself, and
+# ends with a RST then, and the other end's CLOSE_WAIT with it; not so beyond 60 s.
+inside sysctl -qw net.ipv4.tcp_fin_timeout=600
 
 # --- a threaded server that never closes ---
 
@@ -186,10 +189,15 @@ same "nor does a cgroup without a name" "2 20" "$? $(count state close-wait)"
 unprivileged() {
 	inside setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all tcpstate-cli "$@"
 }
+# what is in force, and a while to tell it
 unprivileged_monitor() {
-	inside timeout 3 setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all \
+	inside timeout 10 setpriv --reuid 65534 --clear-groups --bounding-set -all --inh-caps -all \
 		tcpstate-cli "$@" monitor
 }
+unprivileged_monitor >"$work/hidden" &
+text=$!
+unprivileged_monitor -j >"$work/hidden.json"
+wait "$text"
 same "an unprivileged user sees no owner and no holder" "20 true null null" \
 	"$(unprivileged -j conn state close-wait | jq -r '"\(length) \(map(.owner_hidden) | all) \(map(.owner) | unique[]) \(
 		map(.holders) | unique[])"')"
@@ -202,13 +210,12 @@ same "nor does anything else name the process" "0" "$({
 		# shellcheck disable=SC2086 # words
 		unprivileged -j $object
 	done
-	unprivileged_monitor
-	unprivileged_monitor -j
+	cat "$work/hidden" "$work/hidden.json"
 } 2>&1 | grep -cE "leaky|\"pid\": *$leaky|\[$leaky\]")"
 same "though the alert is told to him" "close-wait-leak null true" \
-	"$(unprivileged_monitor -j | jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process) \(.process_hidden)"')"
+	"$(jq -r 'select(.event == "close-wait-leak") | "\(.event) \(.process) \(.process_hidden)"' "$work/hidden.json")"
 same "with whose it is left out, and a sentence" 1 \
-	"$(unprivileged_monitor | grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, the oldest for .* on port [0-9]*, of a process that is not for you to see')"
+	"$(grep -c 'close-wait-leak  20 in CLOSE_WAIT for too long, the oldest for .* on port [0-9]*, of a process that is not for you to see' "$work/hidden")"
 said=$(unprivileged check --close-wait-age 1s:1h)
 same "so it is in the one line of check, which is a WARNING still" "1 1" "$? $(wc -l <<<"$said")"
 check "before its performance data" grep -qE \

@@ -7,13 +7,20 @@
  * the host does. (They say what instructions do not: whether CPUs wait for each
  * other.) Every turn has a namespace of its own, so that none finds the
  * TIME_WAIT that others left.
+ *
+ * And as many that take each other's last ports: what is refused is counted, each
+ * of them, by several CPUs at once.
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <json-c/json.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "room.h"
 #include "traffic.h"
 #include "util.h"
 
@@ -108,6 +115,47 @@ static int counted(const struct ns *ns, uint64_t connections)
 	return balanced(ns, &c);
 }
 
+/* How many sockets ss shows in TIME_WAIT. */
+static int waiting(const struct ns *ns, uint64_t *n)
+{
+	if (run(ns, "ss -Htan state time-wait | wc -l"))
+		return -1;
+	*n = strtoull(output(), NULL, 10);
+	return 0;
+}
+
+/*
+ * What destinations were opened is what the traffic opened, those counted that had
+ * none for the cap on them; and what of that is in TIME_WAIT is what ss shows.
+ */
+static int opened(const struct ns *ns, uint64_t connections)
+{
+	uint64_t opens, time_wait, before, after;
+	struct summary summary;
+
+	if (summary_read(ns, &summary) || waiting(ns, &before) ||
+	    run(ns, "tcpstate-cli -j dest | "
+		"jq -r '[(map(.opens) | add), (map(.time_wait) | add)] | join(\" \")'"))
+		return -1;
+	if (sscanf(output(), "%ju %ju", &opens, &time_wait) != 2)
+		return fail("dest says %s", output());
+	if (waiting(ns, &after))
+		return -1;
+	if (opens + summary.destinations_dropped != connections)
+		return fail("%ju connections; %ju to %ju destinations, and %ju to none",
+			    (uintmax_t)connections, (uintmax_t)opens,
+			    (uintmax_t)summary.destinations,
+			    (uintmax_t)summary.destinations_dropped);
+	/* They only become fewer meanwhile. */
+	if (!summary.destinations_dropped && (time_wait > before || time_wait < after))
+		return fail("%ju in TIME_WAIT, where ss has %ju and then %ju",
+			    (uintmax_t)time_wait, (uintmax_t)before, (uintmax_t)after);
+	printf("# %ju opened to %ju destinations, %ju of them in TIME_WAIT; %ju to none\n",
+	       (uintmax_t)opens, (uintmax_t)summary.destinations, (uintmax_t)time_wait,
+	       (uintmax_t)summary.destinations_dropped);
+	return 0;
+}
+
 /* How many connections a second were made and closed between two looks. */
 static double speed(struct traffic *t, uint64_t ms)
 {
@@ -160,6 +208,7 @@ TEST_F_TIMEOUT(rate, with_and_without, 900)
 		CHECK(traffic_stop(&self->traffic));
 		if (which == WITH) {
 			CHECK(counted(ns, self->traffic.done));
+			CHECK(opened(ns, self->traffic.done));
 			CHECK(paused_as_ss(ns));
 			CHECK(audit_all());
 			CHECK(module_unload());
@@ -173,6 +222,135 @@ TEST_F_TIMEOUT(rate, with_and_without, 900)
 	printf("# value rate.%s %.0f %.0f %ld %u\n", variant->name, without, with,
 	       sysconf(_SC_NPROCESSORS_ONLN), rounds);
 	fflush(stdout);
+}
+
+#define PORTS	6
+/* A process opens so many, if there is a port for each. */
+#define WANTED	4
+#define TURNS	1000
+
+FIXTURE(refused) {
+	struct kmsg log;
+	struct ns ns;
+};
+
+FIXTURE_SETUP(refused)
+{
+	self->ns.fd = -1;
+	CHECK(kmsg_open(&self->log));
+	if (module_loaded())
+		CHECK(module_unload());
+	CHECK(module_load(NULL));
+	CHECK(ns_new(&self->ns, NULL));
+	CHECK(range_set(&self->ns, 40000, 40000 + PORTS - 1));
+	CHECK(cheap_connections(&self->ns));
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	struct kmsg_allowed allowed = { .words = "tcpstate: netns " };
+
+	ns_drop(&self->ns);
+	EXPECT_OK(module_unload());
+	EXPECT_OK(kmsg_check_allowing(&self->log, &allowed, 1));
+}
+
+/* What a process has been given and been refused. */
+struct share {
+	uint64_t opened, refused, bind_refused;
+	bool done;
+};
+
+/* bind() to port 0 without SO_REUSEADDR. */
+static int bind_once(const struct ns *ns, enum family family, uint64_t *refused)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = address(&sa, family, "0.0.0.0", "::", 0);
+	int fd = tcp_socket(ns, family), rc = 0;
+
+	if (fd < 0 || set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0))
+		return -1;
+	if (bind(fd, (struct sockaddr *)&sa, len)) {
+		if (errno == EADDRINUSE)
+			++*refused;
+		else
+			rc = fail("bind: %m");
+	}
+	close(fd);
+	return rc;
+}
+
+static int take_turns(const struct ns *ns, const struct target *target, struct share *share)
+{
+	struct crowd crowd = { };
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < TURNS; i++) {
+		n = open_until_refused(ns, target, &crowd, WANTED);
+		if (n < 0 || bind_once(ns, target->family, &share->bind_refused))
+			return -1;
+		share->opened += n;
+		share->refused += n < WANTED;
+		crowd_close(&crowd);
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(refused, at_once, 300)
+{
+	struct share *shares = mmap(NULL, FAMILIES * WORKERS * sizeof(*shares),
+				    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t refused = 0, bind_refused = 0;
+	struct summary summary;
+	pid_t pid[WORKERS];
+	int f, i;
+
+	ASSERT_NE(MAP_FAILED, shares);
+	for (f = IPV4; f <= IPV6; f++) {
+		struct target target = {
+			.family = f, .local = true, .port = PORT, .deferred = true,
+		};
+		struct share sum = { };
+		struct room room;
+
+		fflush(NULL);
+		for (i = 0; i < WORKERS; i++) {
+			struct share *share = &shares[f * WORKERS + i];
+
+			pid[i] = fork();
+			ASSERT_LE(0, pid[i]);
+			if (!pid[i]) {
+				share->done = !take_turns(&self->ns, &target, share);
+				if (!share->done)
+					printf("# %s\n", why());
+				exit(0);
+			}
+		}
+		for (i = 0; i < WORKERS; i++) {
+			struct share *share = &shares[f * WORKERS + i];
+
+			ASSERT_EQ(0, wait_for_exit(pid[i]));
+			ASSERT_TRUE(share->done);
+			EXPECT_LT(0, share->refused);
+			EXPECT_LT(0, share->bind_refused);
+			sum.opened += share->opened;
+			sum.refused += share->refused;
+			sum.bind_refused += share->bind_refused;
+		}
+		TH_LOG("%ju opened, %ju connect() and %ju bind() refused",
+		       (uintmax_t)sum.opened, (uintmax_t)sum.refused,
+		       (uintmax_t)sum.bind_refused);
+		CHECK(room_read(&self->ns, &target, &room));
+		EXPECT_EQ(sum.opened, room.opens);
+		EXPECT_EQ(sum.refused, room.failures);
+		EXPECT_EQ(0, room.used);
+		refused += sum.refused;
+		bind_refused += sum.bind_refused;
+		CHECK(summary_read(&self->ns, &summary));
+		EXPECT_EQ(refused, summary.connect_failures);
+		EXPECT_EQ(bind_refused, summary.bind_failures + summary.bind_missed);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -244,8 +244,8 @@ TEST_F_TIMEOUT(room, bound_by_hand, SECONDS)
 
 /*
  * A port that was listened on, of which only what came in is left: first a
- * connection, then its mini-socket. Up to 6.12 that keeps it from connect(); what
- * it does is what is said.
+ * connection, then its mini-socket. That keeps it from connect(), or not: what
+ * connect() does is what is said.
  */
 TEST_F_TIMEOUT(room, last_of_listener, SECONDS)
 {

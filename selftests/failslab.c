@@ -64,6 +64,8 @@
 #define MODULES_END	0xffffffffff000000
 
 static const char *const kinds[] = { "failslab", "fail_page_alloc" };
+/* Of each at most: pages, or a small object, and then what vmalloc() has to note. */
+static const unsigned int kvmalloc_times[] = { 2, 1 };
 
 /* Each record by itself, and in chunks, as where KASAN does not look; the same with none
  * found at load.
@@ -126,17 +128,25 @@ static int function_at(const char *name, uint64_t *begin, uint64_t *end)
 	return *begin ? 0 : fail("no function %s()", name);
 }
 
+/* What @function allocates does not fail. */
+static int reject(const char *kind, const char *function)
+{
+	uint64_t begin, end;
+
+	return function_at(function, &begin, &end) ||
+	       address_set(kind, "reject-start", begin) ||
+	       address_set(kind, "reject-end", end) ? -1 : 0;
+}
+
+#define KMEMLEAK_NOTES	"__alloc_object"
+
 /* Only what is done for the module fails, and only when a test says so; not what
  * kmemleak notes of it, which nobody would miss.
  */
 static int choose(const char *kind)
 {
-	uint64_t begin, end;
-
-	if (function_at("__alloc_object", &begin, &end) ||
-	    address_set(kind, "require-start", MODULES_BEGIN) ||
-	    address_set(kind, "require-end", MODULES_END) ||
-	    address_set(kind, "reject-start", begin) || address_set(kind, "reject-end", end))
+	if (reject(kind, KMEMLEAK_NOTES) || address_set(kind, "require-start", MODULES_BEGIN) ||
+	    address_set(kind, "require-end", MODULES_END))
 		return -1;
 	return debugfs_set(kind, "probability", 0) || debugfs_set(kind, "verbose", 0) ||
 	       debugfs_set(kind, "task-filter", 0) ||
@@ -218,26 +228,32 @@ static unsigned int disarm_slab(unsigned int times)
 	return debugfs_set("failslab", "cache-filter", 0) ? 0 : failed;
 }
 
-/* The next @nth allocation for the module by this task fails, and all that follow. */
-static int arm_from(unsigned int nth)
+/* The next @nth allocation for the module by this task fails, and those with which
+ * kvmalloc() would have it from vmalloc() all the same; no more, or there would be none
+ * either to undo what has been done. One is spared, as in 'unload'.
+ */
+static int arm_kvmalloc(unsigned int nth)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (debugfs_set(kinds[i], "task-filter", 1) || arm_any(kinds[i], 0, 0, FAILURES))
+		if (reject(kinds[i], "__disarm_kprobe_ftrace") ||
+		    debugfs_set(kinds[i], "task-filter", 1) ||
+		    arm_any(kinds[i], 0, 0, kvmalloc_times[i]))
 			return -1;
 	return file_write("/proc/self/make-it-fail", "1") || arm(nth) ? -1 : 0;
 }
 
 /* How many did? */
-static unsigned int disarm_from(void)
+static unsigned int disarm_kvmalloc(void)
 {
 	unsigned int i, failed = 0;
 
 	disarm();
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		failed += FAILURES - disarm_any(kinds[i]);
+		failed += kvmalloc_times[i] - disarm_any(kinds[i]);
 		debugfs_set(kinds[i], "task-filter", 0);
+		reject(kinds[i], KMEMLEAK_NOTES);
 	}
 	return failed;
 }
@@ -404,17 +420,19 @@ static int nothing_left(void)
 	return 0;
 }
 
-/* Load with the @nth allocation failing, and those after it if @all; *failed: how many did. */
-static int load_failing(unsigned int nth, bool all, struct net *net, unsigned int *failed,
+/* Load with the @nth allocation failing, and if @twice what vmalloc() would do in its
+ * place; *failed: how many did.
+ */
+static int load_failing(unsigned int nth, bool twice, struct net *net, unsigned int *failed,
 			bool *loaded)
 {
 	int fd, err;
 
 	fd = open(from_env("TCPSTATE_KO", "/tcpstate/tcpstate.ko"), O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (all ? arm_from(nth) : arm(nth)))
+	if (fd < 0 || (twice ? arm_kvmalloc(nth) : arm(nth)))
 		return fail("cannot begin to load: %m");
 	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
-	*failed = all ? disarm_from() : disarm();
+	*failed = twice ? disarm_kvmalloc() : disarm();
 	*loaded = !err;
 	close(fd);
 	if (err == ENOMEM && *failed)
@@ -426,7 +444,7 @@ static int load_failing(unsigned int nth, bool all, struct net *net, unsigned in
 }
 
 /* What has a second way to get memory is not refused by one failure. So where it loads
- * all the same, all that follows fails, too: each step is refused once.
+ * all the same, the second way fails, too: each step is refused once.
  */
 TEST_F_TIMEOUT(failslab, load, SECONDS)
 {
@@ -446,8 +464,8 @@ TEST_F_TIMEOUT(failslab, load, SECONDS)
 		if (nth % 20 == 0)
 			TH_LOG("%u so far", nth);
 	} while (failed);
-	TH_LOG("%u, of which %u alone let it load; with all that follow %u did not", nth - 1,
-	       survived, refused);
+	TH_LOG("%u, of which %u alone let it load; with the next %u did not", nth - 1, survived,
+	       refused);
 	ASSERT_LT(0, refused);
 }
 
@@ -1440,14 +1458,11 @@ static int no_leaks(void)
  */
 TEST_F_TIMEOUT(failslab, unload, SECONDS)
 {
-	uint64_t begin, end;
 	bool failed;
 
 	self->path = "unload";
 	CHECK(no_leaks());
-	CHECK(function_at("__disarm_kprobe_ftrace", &begin, &end));
-	CHECK(address_set("failslab", "reject-start", begin));
-	CHECK(address_set("failslab", "reject-end", end));
+	CHECK(reject("failslab", "__disarm_kprobe_ftrace"));
 	for (;;) {
 		CHECK(module_load(NULL));
 		CHECK(arm(self->failed + 1));

@@ -641,9 +641,10 @@ TEST_F_TIMEOUT(common, bind_missed, SECONDS)
 	TH_LOG("%d refused: %ju seen, %ju missed", PROCESSES * CALLS, summary.bind_failures,
 	       summary.bind_missed);
 	ASSERT_EQ(PROCESSES * CALLS, summary.bind_failures + summary.bind_missed);
-	ASSERT_LT(0, summary.bind_missed);
-	CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q 'could not be seen: %ju$'",
-		  summary.bind_missed));
+	/* Where what is in the kernel is preempted late, as on 7.2, they do not meet. */
+	if (summary.bind_missed)
+		CHECK(run(CLIENT, "tcpstate-cli port summary | grep -q 'could not be seen: %ju$'",
+			  summary.bind_missed));
 }
 
 struct use {

@@ -186,8 +186,23 @@ static void question(struct walk *walk, struct chain *chain, struct sock *sk)
 		bh_unlock_sock(sk);
 		local_bh_enable();
 	}
-	if (owned)
+	if (owned)	/* not for want of memory: a second walk finds it */
 		chain->without++;
+}
+
+/* Return how many have left the chain. */
+static unsigned int walk_suspects(struct walk *walk, struct chain *chain)
+{
+	unsigned int gone = 0;
+	struct sock *sk;
+
+	while (chain->suspect_count) {
+		sk = chain->suspects[--chain->suspect_count];
+		question(walk, chain, sk);
+		gone += !hashed(sk);
+		sock_put(sk);
+	}
+	return gone;
 }
 
 static void walk_ehash_chain(struct walk *walk, struct chain *chain,
@@ -233,17 +248,10 @@ static void walk_chain(struct walk *walk, struct inet_hashinfo *hashinfo,
 	do {
 		memset(&chain, 0, sizeof(chain));
 		added = walk->added;
-		gone = 0;
 		if (!walk->fresh)
 			walk->fresh = tcpstate_conn_alloc(GFP_KERNEL);
 		walk_locked(walk, &chain, hashinfo, i);
-		while (chain.suspect_count) {
-			struct sock *sk = chain.suspects[--chain.suspect_count];
-
-			question(walk, &chain, sk);
-			gone += !hashed(sk);
-			sock_put(sk);
-		}
+		gone = walk_suspects(walk, &chain);
 	} while ((chain.dry || chain.suspects_left) &&
 		 (walk->added != added || gone));
 
@@ -252,8 +260,7 @@ static void walk_chain(struct walk *walk, struct inet_hashinfo *hashinfo,
 		memset(&chain, 0, sizeof(chain));
 		chain.blame = true;
 		walk_locked(walk, &chain, hashinfo, i);
-		while (chain.suspect_count)
-			sock_put(chain.suspects[--chain.suspect_count]);
+		walk_suspects(walk, &chain);
 	}
 	for (state = 0; state < TCPSTATE_STATES; state++)
 		walk->found[state] += chain.found[state];

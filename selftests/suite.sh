@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# suite.sh [-H] [-P] [-q] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
+# suite.sh [-H] [-P] [-q] [-l] [-j N] -k "KERNEL..." [TEST...]: run the TESTs (default: all that
 # selftests/Makefile names) on each KERNEL, and add up. Prints what run.sh
 # prints, then a table of the single results, test by kernel, a line for each
 # kernel, one for each thing that was skipped or is to be noted, what the tests that
@@ -12,6 +12,7 @@
 #   -P	plant bugs, too, and check that they are caught (plant.sh)
 #   -q	what takes long on one of the kernels only, that which settings names, and
 #	with smaller numbers in some (TCPSTATE_QUICK in their environment)
+#   -l	only name the tests that would be run, one a line
 #   -j N	run on N kernels at a time (default: as many as there are CPUs); with
 #	more than one, each line begins with its kernel
 
@@ -23,12 +24,13 @@ usage() {
 	exit 2
 }
 
-kernels=() harness=0 plants=0 quick=0 jobs=$(nproc) everything=0
-while getopts HPqj:k: opt; do
+kernels=() harness=0 plants=0 quick=0 jobs=$(nproc) everything=0 list=0
+while getopts HPqlj:k: opt; do
 	case $opt in
 	H) harness=1 ;;
 	P) plants=1 ;;
 	q) quick=1 ;;
+	l) list=1 ;;
 	j) jobs=$OPTARG ;;
 	k) read -r -a kernels <<<"$OPTARG" ;;
 	*) usage ;;
@@ -68,6 +70,13 @@ tests_of() {
 		fi
 	done
 }
+
+if ((list)); then
+	for k in "${kernels[@]}"; do
+		tests_of "$k"
+	done
+	exit
+fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tcpstate-suite.XXXXXX")
 declare -A counts=() runs=() shown=() began=() ended=() lasted=()

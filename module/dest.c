@@ -886,6 +886,8 @@ static void use_dest(struct use_walk *walk, struct tcpstate_dest *dest)
 {
 	int i;
 
+	/* By the device of what is in TIME_WAIT, not of who would take it again. */
+	walk->reuse = reuse_applies(dest, walk->net);
 	for (i = 0; i < TCPSTATE_SHARDS; i++)
 		use_shard(walk, &dest->shards[i]);
 }
@@ -910,7 +912,6 @@ int tcpstate_dest_use(struct tcpstate_dest *dest, struct net *net,
 		.net = net,
 		.room = tcpstate_port_room(dest->netns, net, device, since),
 		.use = use,
-		.reuse = reuse_applies(dest, net),
 	};
 	struct tcpstate_dest *others[OTHERS_MAX];
 	u32 used, outside;

@@ -49,19 +49,6 @@ int process_read(struct process *process, struct nlattr *nest)
 }
 
 /**
- * process_same() - are these one?
- * @a: a process
- * @b: another
- *
- * Return: true if so, as far as their pids tell.
- */
-bool process_same(const struct process *a, const struct process *b)
-{
-	return a->present == b->present && a->pid.known && b->pid.known &&
-	       a->pid.value == b->pid.value;
-}
-
-/**
  * process_text() - a process to print
  * @buf: at least PROCESS_TEXT_MAX bytes
  * @process: the process

@@ -18,7 +18,6 @@ struct process {
 };
 
 int process_read(struct process *process, struct nlattr *nest);
-bool process_same(const struct process *a, const struct process *b);
 void process_print(const char *key, const struct process *process);
 void process_owner_print(const char *key, const struct process *process);
 const char *process_text(char *buf, const struct process *process);

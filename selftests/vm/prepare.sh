@@ -36,22 +36,49 @@ host_tools() {
 	END
 }
 
-install_host_tools() {
-	local what package missing=() sudo=()
+# locked NAME WHAT: have the lock NAME of the cache, for WHAT, from here until fd 9 is
+# closed, and say that another has it as long as it does.
+locked() {
+	local start=$SECONDS
 
+	mkdir -p "$cache"
+	exec 9>"$cache/.lock-$1"
+	! flock -n 9 || return 0
+	say "$2: waiting for another prepare.sh to finish it"
+	until flock -w 10 9; do
+		say "$2: waiting ... $((SECONDS - start)) s"
+	done
+}
+
+find_missing() {
+	local what package
+
+	missing=()
 	while read -r what package; do
 		[[ -e $what ]] || PATH=$PATH:/usr/sbin:/sbin command -v "$what" >/dev/null ||
 			missing+=("$package")
 	done < <(host_tools)
+}
+
+install_host_tools() {
+	local missing sudo=()
+
+	find_missing
 	((${#missing[@]})) || return 0
 	command -v apt-get >/dev/null ||
 		die "this needs the packages (by their Debian names): ${missing[*]}; install them and run it again"
 	((EUID == 0)) || sudo=(sudo -n)
-	say "installing on this machine, by apt: ${missing[*]}"
-	mkdir -p "$cache"
-	step "apt-get update" "$cache/apt.log" "${sudo[@]}" apt-get update
-	step "apt-get install" "$cache/apt.log" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "${missing[@]}"
+	locked apt "packages of this machine"
+	# the other one may have installed them, or some of them
+	find_missing
+	if ((${#missing[@]})); then
+		say "installing on this machine, by apt: ${missing[*]}"
+		step "apt-get update" "$cache/apt.log" "${sudo[@]}" apt-get update
+		# A machine just booted may be updating itself (unattended-upgrades).
+		step "apt-get install" "$cache/apt.log" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+			apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
+	fi
+	exec 9>&-
 }
 
 # The sources.list lines for a suite, from the mirrors this machine's own apt
@@ -357,7 +384,7 @@ clean_up() {
 
 # ensure PATH WHAT KIND ARGS...: make the entry PATH with make_KIND unless there.
 ensure() {
-	local path=$1 what=$2 kind=$3 name=${1##*/} start
+	local path=$1 what=$2 kind=$3 name=${1##*/}
 	shift 3
 
 	[[ ! -d $path ]] || return 0
@@ -366,14 +393,7 @@ ensure() {
 		return 0
 	fi
 	mkdir -p "$cache/log"
-	exec 9>"$cache/.lock-${name%-*}"
-	if ! flock -n 9; then
-		start=$SECONDS
-		say "$what: waiting for another prepare.sh to finish it"
-		until flock -w 10 9; do
-			say "$what: waiting ... $((SECONDS - start)) s"
-		done
-	fi
+	locked "${name%-*}" "$what"
 	if [[ ! -d $path ]]; then
 		rm -rf --one-file-system "$cache/.tmp-${name%-*}".*
 		tmp=$(mktemp -d "$cache/.tmp-${name%-*}.XXXXXX")

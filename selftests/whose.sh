@@ -86,7 +86,8 @@ now() {
 # uptime). It is asked until what these leave open, and how long asking took, is less than
 # 5 % of the age.
 aged() {
-	local from=$1 to=$2 ages=$3 before after said until=$((SECONDS + 300))
+	local from=$1 to=$2 ages=$3 before after said
+	local until=$((SECONDS + 100 * (2 + ${TCPSTATE_SLOW:-1})))
 	shift 3
 
 	while :; do
@@ -95,7 +96,9 @@ aged() {
 		after=$(now)
 		! awk -v from="$from" -v to="$to" -v before="$before" -v after="$after" \
 			'BEGIN { exit !(to - from + after - before <= (before - to) * 0.05) }' || break
-		((SECONDS < until)) || return 1
+		((SECONDS < until)) && continue
+		note "happened $from to $to, asked $before to $after: not known to 5 %"
+		return 1
 	done
 	ages=$(jq "[$ages] | min, max" <<<"$said" | paste -sd ' ')
 	note "ages $ages ms, happened $from to $to, asked $before to $after"
@@ -279,6 +282,8 @@ cat >"$work/nginx.conf" <<-END
 	events { }
 	http {
 		access_log off;
+		# where this is slow it may take longer than a minute
+		send_timeout 3600;
 		proxy_max_temp_file_size 0;
 		proxy_buffers 2 4k;
 		proxy_busy_buffers_size 4k;

@@ -625,9 +625,8 @@ static int change(struct pair *p, int state, struct change *change)
 /*
  * How much of a clock's time there may be between what happened before a change and
  * after it, or before it is asked for and after that, for one connection in each state.
- * Kernels that look for bugs need a while to go through what former tests have left.
  */
-#define NARROW_US	(slowness() > 1 ? 100000 : 2000)
+#define NARROW_US	(2000 * slowness())
 
 /* For each state, how narrow it was. */
 struct ages {

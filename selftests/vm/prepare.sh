@@ -50,6 +50,7 @@ locked() {
 	done
 }
 
+# Into the caller's missing: the packages of what this needs and does not find.
 find_missing() {
 	local what package
 

@@ -120,7 +120,7 @@ boot_seconds=15
 
 # Results of the test that runs now.
 reset_test() {
-	plan='' results=0 bads=() notok=0 skipwhy='' subskips=() test_start=$SECONDS
+	plan='' results=0 bads=() notok=0 skipwhy='' saidwhy='' subskips=() test_start=$SECONDS
 }
 
 # One line of a test's output: take its results from it, and show it.
@@ -136,16 +136,18 @@ test_line() {
 		skipwhy=${BASH_REMATCH[3]:-$skipwhy}
 	elif [[ $line =~ ^(not\ )?ok\ [0-9]+(.*) ]]; then
 		results=$((results + 1))
-		local what=${BASH_REMATCH[2]}
+		local what=${BASH_REMATCH[2]} why
 		if [[ $what =~ ^(.*)#\ *[Ss][Kk][Ii][Pp]\ *(.*) ]]; then
-			skipwhy=${skipwhy:-${BASH_REMATCH[2]}}
+			why=${BASH_REMATCH[2]:-$saidwhy} saidwhy=''
+			skipwhy=${skipwhy:-$why}
 			what=$(sed 's/^[ -]*//; s/[ -]*$//' <<<"${BASH_REMATCH[1]}")
-			subskips+=("$what: $skipwhy")
+			subskips+=("$what: ${why:-no reason given}")
 		elif [[ $line == 'not ok'* && ! $what =~ \#\ *(TODO|XFAIL) ]]; then
 			notok=$((notok + 1))
 		fi
 	elif [[ $line =~ ^#?\ *SKIP:?\ +(.*) ]]; then
-		skipwhy=${skipwhy:-${BASH_REMATCH[1]}}
+		saidwhy=${BASH_REMATCH[1]}
+		skipwhy=${skipwhy:-$saidwhy}
 	fi
 	printf '  %s\n' "$line"
 }

@@ -63,7 +63,7 @@ run_cases() {
 }
 
 echo "KTAP version 1"
-echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 10)))"
+echo "1..$((${#kernels[@]} * (${#expected[@]} * 2 + 12)))"
 for k in "${kernels[@]}"; do
 	"$vm_dir/build.sh" "$k"
 	mod=$build/$k/vmtest
@@ -95,8 +95,10 @@ for k in "${kernels[@]}"; do
 	! sed -n '/ok .*cleared.sh$/,/ok .*races.sh$/p' "$out" | grep -q kernel_one && ok=1 || ok=0
 	result "$ok" "$k: a race of the kernel's own is not what is shown"
 	run_cases 0 vm/cases/pass.sh vm/cases/skip.sh
-	grep -qx '# skipped: vm/cases/pass.sh: second: to see it named' "$out" && ok=1 || ok=0
-	result "$ok" "$k: a skipped result is named"
+	for e in 'second: to see it named' 'third: for another reason' 'fourth: said before it'; do
+		grep -qx "# skipped: vm/cases/pass.sh: $e" "$out" && ok=1 || ok=0
+		result "$ok" "$k: a skipped result is named, with its reason: $e"
+	done
 	run_cases 1 -A 'rdinit=/none root=/dev/none' vm/cases/pass.sh
 	grep -q '^not ok 1 vm/cases/pass.sh' "$out" && ok=1 || ok=0
 	result "$ok" "$k: a machine that does not boot fails its tests"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cycle CYCLES ROUNDS [end|ipv6|apart|long]: the cost of a connection over loopback,
+ * cycle CYCLES ROUNDS [end|ipv6|apart|mean]: the cost of a connection over loopback,
  * from its socket() to the second close(). Prints
  *
  *	BEST WORST END
@@ -16,8 +16,9 @@
  *	apart	client and server are two processes, and the CPU changes between
  *		them within each connection: the client, once it has shut down its
  *		side, waits for the server to close.
- *	long	all rounds but the first are one, so that what is done beside the
- *		connections now and then is in it
+ *	mean	END is the mean of all rounds: what is done beside the connections
+ *		now and then is in that, but not in the cheapest. The first round,
+ *		before them, is not counted.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -115,10 +116,10 @@ static void connection_apart(const union address *addr)
 
 int main(int argc, char **argv)
 {
-	long long best = LLONG_MAX, worst = 0, first = now(), sum = 0;
+	long long best = LLONG_MAX, worst = 0, first = now(), sum = 0, last = 0;
 	const char *how = argc == 4 ? argv[3] : "";
 	bool end = !strcmp(how, "end"), ipv6 = !strcmp(how, "ipv6"),
-	     apart = !strcmp(how, "apart"), whole = !strcmp(how, "long");
+	     apart = !strcmp(how, "apart"), mean = !strcmp(how, "mean");
 	union address addr = {
 		.ipv6 = {
 			.sin6_family = AF_INET6,
@@ -130,12 +131,12 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 3 || argc > 4 ||
-	    (*how && !end && !ipv6 && !apart && !whole))
-		errx(2, "usage: cycle CYCLES ROUNDS [end|ipv6|apart|long]");
+	    (*how && !end && !ipv6 && !apart && !mean))
+		errx(2, "usage: cycle CYCLES ROUNDS [end|ipv6|apart|mean]");
 	cycles = number(argv[1]);
 	rounds = number(argv[2]);
-	if (whole && rounds < 2)
-		errx(2, "after the first round there must be others");
+	if (mean)
+		rounds++;
 	fd = ipv6 ? listener_at(&addr) : listener(&addr, INADDR_LOOPBACK);
 	if (apart) {
 		server = fork();
@@ -154,14 +155,9 @@ int main(int argc, char **argv)
 				connection(fd, &addr);
 		}
 		took = (now() - begin) / cycles;
-		if (whole) {
-			if (!round)
-				continue;
-			sum += took;
-			best = sum / round;
-			worst = best;
+		if (mean && !round)
 			continue;
-		}
+		sum += took;
 		if (took < best)
 			best = took;
 		if (took > worst)
@@ -169,6 +165,10 @@ int main(int argc, char **argv)
 	}
 	if (apart && (kill(server, SIGKILL) || waitpid(server, NULL, 0) < 0))
 		err(1, "the server has ended");
-	printf("%lld %lld %lld\n", best, worst, end ? ends(first) : 0);
+	if (end)
+		last = ends(first);
+	else if (mean)
+		last = sum / (rounds - 1);
+	printf("%lld %lld %lld\n", best, worst, last);
 	return 0;
 }

@@ -29,7 +29,7 @@ connection() {
 	END
 	local how
 
-	for how in ipv6 apart near; do
+	for how in ipv6 apart near second; do
 		echo "cycle.$how.bare 90000 91000 0"
 		echo "cycle.$how.loaded 91600 92000 0"
 	done

@@ -197,6 +197,8 @@ END {
 	cycle_row("between two processes, tcpstate", "cycle.apart.loaded", "cycle.apart.bare")
 	cycle_row("near a threshold, nothing loaded", "cycle.near.bare", "cycle.near.bare")
 	cycle_row("near a threshold, tcpstate", "cycle.near.loaded", "cycle.near.bare")
+	cycle_row("a second of these, nothing loaded", "cycle.second.bare", "cycle.second.bare")
+	cycle_row("a second of these, with the look at them", "cycle.second.loaded", "cycle.second.bare")
 	for (i = 1; i <= sizes; i++) {
 		without = of("among.bare." size[i])
 		with = of("among.loaded." size[i])
@@ -242,6 +244,11 @@ END {
 	figure("cycle_apart_overhead", "between two processes", over(of("cycle.apart.loaded"), of("cycle.apart.bare")), "percent", 2.0, "%+.2f %%")
 	figure("cycle_near_overhead", "to a destination near its threshold", over(of("cycle.near.loaded"), of("cycle.near.bare")), \
 		"percent", 2.0, "%+.2f %%")
+	# In all rounds what is in the cheapest, and the looks: for a second, which is 1e9.
+	more = less(of("cycle.near.loaded"), of("cycle.near.bare"))
+	looks = less(less(of("cycle.second.loaded"), of("cycle.second.bare")), more)
+	figure("look_near", "and the look at it, once a second", ratio(looks == "" ? "" : looks * 1e9, of("cycle.second.loaded")), \
+		"instructions", "", "%s")
 	for (i = 1; i <= sizes; i++)
 		figure("cycle_among_" size[i] "_overhead", "among " commas(size[i]) " in TIME_WAIT", \
 			over(of("among.loaded." size[i]), of("among.bare." size[i])), "percent", 2.0, "%+.2f %%")

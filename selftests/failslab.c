@@ -911,6 +911,8 @@ TEST_F_TIMEOUT(failslab, destinations, SECONDS)
 
 	self->path = "destinations";
 	CHECK(module_load(NULL));
+	/* As it was booted, records would fail, too. */
+	CHECK(file_write(SLABS RECORDS "/failslab", "0"));
 	do {
 		CHECK(destinations_failing(self->failed, &failed));
 		self->failed += failed;

@@ -1010,15 +1010,8 @@ static noinline void conn_begin_late(struct hlist_bl_head *bucket,
 	conn_begin(bucket, sk, state);
 }
 
-/**
- * tcpstate_conn_set() - a socket changes its state
- * @sk: the socket
- * @state: its new state, not TCP_CLOSE
- *
- * Context: any below hard interrupt, preemption off, @sk locked or not yet known
- * to anybody.
- */
-void tcpstate_conn_set(const struct sock *sk, int state)
+/* @state is not TCP_CLOSE; otherwise as tcpstate_conn_event(), preemption off. */
+static __always_inline void conn_set(const struct sock *sk, int state)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 	struct tcpstate_conn *conn = conn_find(bucket, sk);
@@ -1138,13 +1131,8 @@ static noinline void conn_end(struct hlist_bl_head *bucket,
 	local_irq_restore(flags);
 }
 
-/**
- * tcpstate_conn_end() - a socket enters TCP_CLOSE, or a mini-socket is freed
- * @sk: the socket or mini-socket
- *
- * Context: any below hard interrupt; a socket is locked.
- */
-void tcpstate_conn_end(const struct sock *sk)
+/* The end of a socket or mini-socket, which may have no record. */
+static __always_inline void conn_end_of(const struct sock *sk)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
 
@@ -1154,6 +1142,43 @@ void tcpstate_conn_end(const struct sock *sk)
 	 */
 	if (!hlist_bl_empty(bucket))
 		conn_end(bucket, sk);
+}
+
+/**
+ * tcpstate_conn_event() - a socket changes its state: the tracepoint's handler
+ * @data: nothing
+ * @sk: the socket
+ * @oldstate: the state it leaves
+ * @newstate: the state it enters
+ *
+ * Here, and not one of probe.c's, so that the way into it is short: it is run ten
+ * times for a connection.
+ *
+ * Context: any below hard interrupt, @sk locked or not yet known to anybody.
+ */
+void tcpstate_conn_event(void *data, const struct sock *sk, const int oldstate,
+			 const int newstate)
+{
+	/* A record knows its own state, and that of an accepted connection's
+	 * clone is its listener's: @oldstate tells nothing more.
+	 */
+	tcpstate_probe_enter();
+	if (newstate != TCP_CLOSE)
+		conn_set(sk, newstate);
+	else if (oldstate != TCP_CLOSE)
+		conn_end_of(sk);
+	tcpstate_probe_leave();
+}
+
+/**
+ * tcpstate_conn_freed() - a mini-socket is freed
+ * @tw: the mini-socket
+ *
+ * Context: any below hard interrupt.
+ */
+void tcpstate_conn_freed(const struct inet_timewait_sock *tw)
+{
+	conn_end_of((const struct sock *)tw);
 }
 
 /**

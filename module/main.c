@@ -64,7 +64,9 @@ static int __init tcpstate_init(void)
 	err = tcpstate_probe_init();
 	if (err)
 		goto err_dest;
-	tcpstate_probe_start();
+	err = tcpstate_probe_start();
+	if (err)
+		goto err_probe;
 	tcpstate_walk_seed();
 	err = tcpstate_netlink_init();
 	if (err)

@@ -2,11 +2,11 @@
 /*
  * The kernel's events, turned into calls on records.
  *
- * A socket's states come from the tracepoint sock:inet_sock_set_state. It is
- * not exported and is found by name. It never shows TIME_WAIT: that is the
- * state of another object, the mini-socket, whose birth, change, early end
- * and end are four functions hooked by ftrace. All of them lie across file
- * boundaries from their callers, so that no compiler inlines them.
+ * A socket's states come from the tracepoint sock:inet_sock_set_state, whose
+ * handler is conn.c's. It is not exported and is found by name. It never shows
+ * TIME_WAIT: that is the state of another object, the mini-socket, whose birth,
+ * change, early end and end are four functions hooked by ftrace. All of them lie
+ * across file boundaries from their callers, so that no compiler inlines them.
  *
  * bind() to port 0 that finds no port changes no state: only the value that
  * inet_csk_get_port() returns tells, to a return probe. It may miss a call,
@@ -31,6 +31,7 @@
 #define FILTER_FREE_TRIES	100
 
 static struct tracepoint *state_tracepoint;
+static bool state_attached;
 /* Not a static key, which would be one more thing that is patched, while all CPUs
  * run it.
  */
@@ -40,22 +41,6 @@ static bool probe_live __read_mostly;
 static __always_inline bool probe_is_live(void)
 {
 	return likely(READ_ONCE(probe_live));
-}
-
-static void probe_state(void *data, const struct sock *sk, const int oldstate,
-			const int newstate)
-{
-	if (!probe_is_live())
-		return;
-	/* A record knows its own state, and that of an accepted connection's
-	 * clone is its listener's: @oldstate tells nothing more.
-	 */
-	tcpstate_probe_enter();
-	if (newstate != TCP_CLOSE)
-		tcpstate_conn_set(sk, newstate);
-	else if (oldstate != TCP_CLOSE)
-		tcpstate_conn_end(sk);
-	tcpstate_probe_leave();
 }
 
 static void hook_born(unsigned long ip, unsigned long parent_ip,
@@ -98,7 +83,7 @@ static void hook_freed(unsigned long ip, unsigned long parent_ip,
 		       struct ftrace_ops *ops, tcpstate_ftrace_regs *regs)
 {
 	if (probe_is_live())
-		tcpstate_conn_end((void *)tcpstate_ftrace_arg(regs, 0));
+		tcpstate_conn_freed((void *)tcpstate_ftrace_arg(regs, 0));
 }
 
 /* accept() gives a connection its file, here. */
@@ -318,11 +303,9 @@ static void tracepoint_match(struct tracepoint *tp, void *found)
 		*(struct tracepoint **)found = tp;
 }
 
-static int state_attach(void)
+static int state_find(void)
 {
-	int err;
-
-	check_trace_callback_type_inet_sock_set_state(probe_state);
+	check_trace_callback_type_inet_sock_set_state(tcpstate_conn_event);
 
 	for_each_kernel_tracepoint(tracepoint_match, &state_tracepoint);
 	if (!state_tracepoint) {
@@ -330,21 +313,32 @@ static int state_attach(void)
 		       STATE_TRACEPOINT);
 		return -ENOENT;
 	}
-	err = tracepoint_probe_register(state_tracepoint, probe_state, NULL);
+	return 0;
+}
+
+static int state_attach(void)
+{
+	int err;
+
+	err = tracepoint_probe_register(state_tracepoint, tcpstate_conn_event,
+					NULL);
 	if (err)
 		pr_err("cannot attach to sock:%s (error %d): refusing to load\n",
 		       STATE_TRACEPOINT, err);
+	state_attached = !err;
 	return err;
 }
 
 static void state_detach(void)
 {
-	tracepoint_probe_unregister(state_tracepoint, probe_state, NULL);
+	if (!state_attached)
+		return;
+	tracepoint_probe_unregister(state_tracepoint, tcpstate_conn_event, NULL);
 	tracepoint_synchronize_unregister();
 }
 
 /**
- * tcpstate_probe_init() - attach every hook, all of them idle
+ * tcpstate_probe_init() - attach every hook but the tracepoint, all of them idle
  *
  * Return: 0, or a negative error after a sentence in the log.
  */
@@ -361,7 +355,7 @@ int tcpstate_probe_init(void)
 	tcpstate_check_prototype(inet6_cleanup_sock, tcpstate_sock_t);
 #endif
 
-	err = state_attach();
+	err = state_find();
 	if (err)
 		return err;
 	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
@@ -375,22 +369,33 @@ int tcpstate_probe_init(void)
 err_detach:
 	while (--i >= 0)
 		hook_detach(&hooks[i]);
-	state_detach();
 	return err;
 }
 
 /**
- * tcpstate_probe_start() - let the hooks act
+ * tcpstate_probe_start() - let the hooks act, and attach the tracepoint
  *
- * Afterwards no event that found them idle is still to take effect: a walk
- * may begin.
+ * That is the last, so that its handler need not ask whether the others act:
+ * what they do without it is to add, and to take away again, the records of
+ * mini-sockets whose sockets have none.
+ *
+ * Afterwards no event that found a hook idle, or none, is still to take effect: a
+ * walk may begin.
  *
  * Context: process context. Sleeps.
+ * Return: 0; or a negative error after a sentence in the log, and then
+ * tcpstate_probe_exit() is to be called all the same.
  */
-void tcpstate_probe_start(void)
+int tcpstate_probe_start(void)
 {
+	int err;
+
 	WRITE_ONCE(probe_live, true);
+	err = state_attach();
+	if (err)
+		return err;
 	tcpstate_synchronize_hooks();
+	return 0;
 }
 
 /**
@@ -403,8 +408,8 @@ void tcpstate_probe_exit(void)
 	int i = ARRAY_SIZE(hooks);
 
 	WRITE_ONCE(probe_live, false);
+	state_detach();
 	bind_detach();
 	while (--i >= 0)
 		hook_detach(&hooks[i]);
-	state_detach();
 }

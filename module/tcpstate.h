@@ -888,8 +888,9 @@ int tcpstate_conn_init(void);
 void tcpstate_conn_exit(void);
 struct tcpstate_conn *tcpstate_conn_alloc(gfp_t gfp);
 void tcpstate_conn_free(struct tcpstate_conn *conn);
-void tcpstate_conn_set(const struct sock *sk, int state);
-void tcpstate_conn_end(const struct sock *sk);
+void tcpstate_conn_event(void *data, const struct sock *sk, const int oldstate,
+			 const int newstate);
+void tcpstate_conn_freed(const struct inet_timewait_sock *tw);
 void tcpstate_conn_set_family(const struct sock *sk);
 void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 			    const struct sock *sk);
@@ -1149,7 +1150,7 @@ int tcpstate_process_put_attr(struct sk_buff *skb, int attr,
 
 /* probe.c: the kernel's events */
 int tcpstate_probe_init(void);
-void tcpstate_probe_start(void);
+int tcpstate_probe_start(void);
 void tcpstate_probe_exit(void);
 bool tcpstate_probe_bind(u64 *missed);
 

@@ -693,7 +693,7 @@ static int messages_where(const char *more)
 {
 	if (run(NULL, "awk 'function end() { n += ours && !rtnl && %s; ours = rtnl = work = 0 } "
 		"/<stack trace>/ { end() } "
-		"/=> (tcpstate_|level_update|refusals_update|look_|probe_state|hook_|bind_return)/ "
+		"/=> (tcpstate_|level_update|refusals_update|look_|hook_|bind_return)/ "
 		"{ ours = 1 } /=> rtnl_notify/ { rtnl = 1 } /=> process_one_work/ { work = 1 } "
 		"END { end(); print n + 0 }' " TRACEFS "/trace", more))
 		return -1;

@@ -29,7 +29,7 @@ bug() {
 		;;
 	sleep)
 		what="the probe allocates memory as if it could sleep"
-		file=probe.c edit='/^\ttcpstate_probe_enter();$/a kfree(kmalloc(32, GFP_KERNEL));'
+		file=conn.c edit='/^\ttcpstate_probe_enter();$/a kfree(kmalloc(32, GFP_KERNEL));'
 		caught='BUG: sleeping function called from invalid context'
 		;;
 	rcu)
@@ -59,14 +59,14 @@ bug() {
 	lost-end)
 		what="nobody hears of a mini-socket's end"
 		kernel=6.1 test=states arguments='-r states.time_wait_recycled_bound'
-		file=probe.c edit='/^\t\ttcpstate_conn_end((void \*)tcpstate_ftrace_arg(regs, 0));$/s/tcp.*/;/'
+		file=probe.c edit='/^\t\ttcpstate_conn_freed((void \*)tcpstate_ftrace_arg(regs, 0));$/s/tcp.*/;/'
 		caught='audit ended with 1: .*"stale": *[1-9]'
 		;;
 	race)
 		what="all CPUs count in one variable"
 		kernel=kcsan test=races
-		file=probe.c edit='/^\ttcpstate_probe_enter();$/a { static unsigned long n; n++; }'
-		caught='BUG: KCSAN: data-race in .*probe_state'
+		file=conn.c edit='/^\ttcpstate_probe_enter();$/a { static unsigned long n; n++; }'
+		caught='BUG: KCSAN: data-race in .*tcpstate_conn_event'
 		;;
 	*) die "there is no bug '$1'; there are: ${bugs[*]}" ;;
 	esac

@@ -220,7 +220,7 @@ check_prototypes() {
 		cp -r "$top/Kbuild" "$top/module" "$dir"
 		sed -i -E 's/^(typedef .*\(\*tcpstate_[a-z_]*_t\)\()/\1void *unexpected, /' \
 			"$dir/module/compat.h"
-		sed -i 's/const int newstate)$/const long newstate)/' "$dir/module/probe.c"
+		sed -i 's/const int newstate);$/const long newstate);/' "$dir/module/tcpstate.h"
 		mapfile -t bind < <(headers_bind "$k")
 		in_tree "$(tree_path "$(suite_of "$k")")" "$dir=/src" "${bind[@]}" -- \
 			make -s -C "$(headers_of "$k")" M=/src module/probe.o >"$dir.log" 2>&1 &&

@@ -10,12 +10,13 @@
 
 static DEFINE_PER_CPU(unsigned long, floor_events);
 
-void tcpstate_conn_set(const struct sock *sk, int state)
+void tcpstate_conn_event(void *data, const struct sock *sk, const int oldstate,
+			 const int newstate)
 {
 	this_cpu_inc(floor_events);
 }
 
-void tcpstate_conn_end(const struct sock *sk)
+void tcpstate_conn_freed(const struct inet_timewait_sock *tw)
 {
 	this_cpu_inc(floor_events);
 }
@@ -56,8 +57,11 @@ static int __init floor_init(void)
 {
 	int err = tcpstate_probe_init();
 
-	if (!err)
-		tcpstate_probe_start();
+	if (err)
+		return err;
+	err = tcpstate_probe_start();
+	if (err)
+		tcpstate_probe_exit();
 	return err;
 }
 

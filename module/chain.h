@@ -99,15 +99,16 @@ tcpstate_chain_first(const struct hlist_bl_head *chain)
 }
 
 /**
- * tcpstate_chain_add() - put a node at the head of a chain, which may be read
+ * tcpstate_chain_add_to() - put a node at the head of a chain, which may be read
  *	without its lock
  * @chain: the chain, locked
+ * @first: its first node, or NULL
  * @node: the node, whole but for its links
  */
-static __always_inline void tcpstate_chain_add(struct hlist_bl_head *chain,
-					       struct hlist_bl_node *node)
+static __always_inline void
+tcpstate_chain_add_to(struct hlist_bl_head *chain, struct hlist_bl_node *first,
+		      struct hlist_bl_node *node)
 {
-	struct hlist_bl_node *first = tcpstate_chain_first(chain);
 	unsigned long head = (unsigned long)node | LIST_BL_LOCKMASK;
 
 	WRITE_ONCE(node->next, first);
@@ -116,6 +117,17 @@ static __always_inline void tcpstate_chain_add(struct hlist_bl_head *chain,
 	node->pprev = &chain->first;
 	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(). */
 	smp_store_release(&chain->first, (struct hlist_bl_node *)head);
+}
+
+/**
+ * tcpstate_chain_add() - the same where the first node is not known
+ * @chain: the chain, locked
+ * @node: the node, whole but for its links
+ */
+static __always_inline void tcpstate_chain_add(struct hlist_bl_head *chain,
+					       struct hlist_bl_node *node)
+{
+	tcpstate_chain_add_to(chain, tcpstate_chain_first(chain), node);
 }
 
 /**
@@ -135,42 +147,24 @@ static __always_inline void tcpstate_chain_del(struct hlist_bl_node *node)
 }
 
 /**
- * tcpstate_chain_lock_empty() - lock a chain if it is empty
- * @chain: the chain
- * @class: which of the locks it has
- *
- * Most are: one step then does for the lock and for the look.
- *
- * Context: interrupts off.
- * Return: whether it is locked now; not, if it has a node or is locked already.
- */
-static __always_inline bool
-tcpstate_chain_lock_empty(struct hlist_bl_head *chain,
-			  enum tcpstate_chain_class class)
-{
-	struct hlist_bl_node *first = NULL;
-	void *locked = (void *)LIST_BL_LOCKMASK;
-
-	if (!try_cmpxchg(&chain->first, &first, locked))
-		return false;
-	tcpstate_chain_acquired(class);
-	__acquire(bitlock);
-	return true;
-}
-
-/**
- * tcpstate_chain_unlock_add() - put a node into a chain and unlock it
- * @chain: the chain, locked by tcpstate_chain_lock_empty()
+ * tcpstate_chain_unlock_add() - put a node at the head of a chain and unlock that
+ * @chain: the chain, locked
+ * @first: its first node, or NULL
  * @node: the node, whole but for its links
  * @class: as the chain was locked
+ *
+ * Both in one store.
  */
 static __always_inline void
 tcpstate_chain_unlock_add(struct hlist_bl_head *chain,
+			  struct hlist_bl_node *first,
 			  struct hlist_bl_node *node,
 			  enum tcpstate_chain_class class)
 {
 	tcpstate_chain_released(class);
-	WRITE_ONCE(node->next, NULL);
+	WRITE_ONCE(node->next, first);
+	if (first)
+		first->pprev = &node->next;
 	node->pprev = &chain->first;
 	/* Pairs with the rcu_dereference_raw() of tcpstate_chain_first(), and
 	 * with who locks the chain next.
@@ -180,37 +174,26 @@ tcpstate_chain_unlock_add(struct hlist_bl_head *chain,
 }
 
 /**
- * tcpstate_chain_add_alone() - put a node into a chain that is empty
- * @chain: the chain, not locked by the caller
- * @node: the node, whole but for its links
+ * tcpstate_chain_unlock_del() - take the first node off a chain and unlock that
+ * @chain: the chain, locked
+ * @first: its first node; it still leads on to the rest
+ * @class: as the chain was locked
  *
- * Return: whether it is in the chain now; not, if that has a node or is locked.
+ * Both in one store.
  */
-static __always_inline bool
-tcpstate_chain_add_alone(struct hlist_bl_head *chain,
-			 struct hlist_bl_node *node)
+static __always_inline void
+tcpstate_chain_unlock_del(struct hlist_bl_head *chain,
+			  struct hlist_bl_node *first,
+			  enum tcpstate_chain_class class)
 {
-	struct hlist_bl_node *first = NULL;
+	struct hlist_bl_node *next = first->next;
 
-	WRITE_ONCE(node->next, NULL);
-	node->pprev = &chain->first;
-	return try_cmpxchg(&chain->first, &first, node);
-}
-
-/**
- * tcpstate_chain_del_alone() - take the only node there is off a chain
- * @chain: the chain, not locked by the caller
- * @node: the node, which nobody else takes off it
- *
- * Return: whether it is off the chain now; not, if that has others or is locked.
- */
-static __always_inline bool
-tcpstate_chain_del_alone(struct hlist_bl_head *chain,
-			 struct hlist_bl_node *node)
-{
-	/* Nodes come in at the head: one that has none behind it keeps none. */
-	return !READ_ONCE(node->next) &&
-	       try_cmpxchg(&chain->first, &node, NULL);
+	tcpstate_chain_released(class);
+	if (next)
+		next->pprev = &chain->first;
+	/* Pairs as in tcpstate_chain_unlock_add(). */
+	smp_store_release(&chain->first, next);
+	__release(bitlock);
 }
 
 /* Every @entry of a @chain that is locked, by its @member. */

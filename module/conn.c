@@ -31,7 +31,7 @@
 /* More buckets than the kernel's own table has: theirs holds one hash value
  * per connection, ours is met at every event.
  */
-#define CONN_BUCKETS_PER_EHASH	4
+#define CONN_BUCKETS_PER_EHASH	8
 #define CONN_BUCKETS_MAX	BIT(20)
 
 /* Where IPv6 is a module, probe.c has no event of a change of family: a
@@ -88,13 +88,12 @@ static __always_inline struct hlist_bl_head *conn_bucket(const void *obj)
 			   conn_shift];
 }
 
-/* With the lock of @bucket, or without: then with preemption off, and finding
- * nothing may only mean that a record was taken away on the way.
+/* From @pos on, with the lock of its bucket, or without: then with preemption off,
+ * and finding nothing may only mean that a record was taken away on the way.
  */
 static __always_inline struct tcpstate_conn *
-conn_find(struct hlist_bl_head *bucket, const void *obj)
+conn_find_from(struct hlist_bl_node *pos, const void *obj)
 {
-	struct hlist_bl_node *pos = tcpstate_chain_first(bucket);
 	struct tcpstate_conn *conn = hlist_bl_entry(pos, struct tcpstate_conn,
 						    node);
 
@@ -112,37 +111,41 @@ conn_find(struct hlist_bl_head *bucket, const void *obj)
 	return NULL;
 }
 
-static noinline struct tcpstate_conn *
-conn_take_locked(struct hlist_bl_head *bucket, const void *obj)
+static __always_inline struct tcpstate_conn *
+conn_find(struct hlist_bl_head *bucket, const void *obj)
 {
-	struct tcpstate_conn *conn;
-	unsigned long flags;
+	return conn_find_from(tcpstate_chain_first(bucket), obj);
+}
 
-	local_irq_save(flags);
-	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
-	conn = conn_find(bucket, obj);
+/* It is not the first of @bucket, which is locked and is not afterwards. */
+static noinline struct tcpstate_conn *conn_take_further(struct hlist_bl_head *bucket,
+							const void *obj)
+	__releases(bitlock)
+{
+	struct tcpstate_conn *conn = conn_find(bucket, obj);
+
 	if (conn)
 		tcpstate_chain_del(&conn->node);
 	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
-	local_irq_restore(flags);
 	return conn;
 }
 
-/* Take the record of @obj, if it has one, off its chain, which is not locked by
- * the caller: nobody finds it there any more. Preemption off.
+/* Take the record of @obj, if it has one, off its chain: nobody finds it there any
+ * more. Interrupts off.
  */
 static __always_inline struct tcpstate_conn *
 conn_take(struct hlist_bl_head *bucket, const void *obj)
 {
-	struct hlist_bl_node *first = tcpstate_chain_first(bucket);
-	struct tcpstate_conn *conn = hlist_bl_entry(first, struct tcpstate_conn,
-						    node);
+	struct hlist_bl_node *first;
+	struct tcpstate_conn *conn;
 
-	/* Pairs with the WRITE_ONCE()s of conn->obj. */
-	if (likely(first && READ_ONCE(conn->obj) == obj &&
-		   tcpstate_chain_del_alone(bucket, first)))
-		return conn;
-	return conn_take_locked(bucket, obj);
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
+	first = tcpstate_chain_first(bucket);
+	conn = hlist_bl_entry(first, struct tcpstate_conn, node);
+	if (unlikely(!first || conn->obj != obj))
+		return conn_take_further(bucket, obj);
+	tcpstate_chain_unlock_del(bucket, first, TCPSTATE_CHAIN_BUCKET);
+	return conn;
 }
 
 static __always_inline u32 object_family(const struct sock *sk)
@@ -287,7 +290,7 @@ static __always_inline void ages_add(struct tcpstate_ages *ages,
 	if (likely(first && READ_ONCE(hlist_bl_entry(first, struct tcpstate_conn,
 						     age)->since) <=
 			    READ_ONCE(conn->since)))
-		tcpstate_chain_add(&ages->newest, &conn->age);
+		tcpstate_chain_add_to(&ages->newest, first, &conn->age);
 	else
 		ages_insert(ages, conn);
 }
@@ -959,19 +962,21 @@ static __always_inline void conn_begin_fast(struct hlist_bl_head *bucket,
 					    const struct sock *sk, int state)
 {
 	struct tcpstate_conn *fresh = NULL;
+	struct hlist_bl_node *first;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (likely(tcpstate_chain_lock_empty(bucket, TCPSTATE_CHAIN_BUCKET))) {
+	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
+	first = tcpstate_chain_first(bucket);
+	if (likely(!first || !conn_find_from(first, sk)))
 		fresh = conn_make_fast(sk, state);
-		if (likely(fresh))
-			tcpstate_chain_unlock_add(bucket, &fresh->node,
-						  TCPSTATE_CHAIN_BUCKET);
-		else
-			tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
-	}
-	if (unlikely(!fresh))
+	if (likely(fresh)) {
+		tcpstate_chain_unlock_add(bucket, first, &fresh->node,
+					  TCPSTATE_CHAIN_BUCKET);
+	} else {
+		tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
 		conn_begin_locked(bucket, sk, state);
+	}
 	local_irq_restore(flags);
 }
 
@@ -1095,53 +1100,72 @@ static noinline void conn_end_unusual(struct tcpstate_conn *conn,
 		tcpstate_dest_refuse(conn, sk);
 }
 
-/* Interrupts off, the clock good. */
-static __always_inline void conn_end_take(struct hlist_bl_head *bucket,
-					  const struct sock *sk)
+/* By its owner, off its chain: the end of @conn, that of @sk. The clock good. */
+static __always_inline void conn_ended(struct tcpstate_conn *conn,
+				       const struct sock *sk)
 {
-	struct tcpstate_conn *conn = conn_take(bucket, sk);
-	u32 was;
+	u32 was = READ_ONCE(conn->status);
 
-	if (unlikely(!conn))
-		return;
-	was = READ_ONCE(conn->status);
 	if (unlikely(BIT(was & TCPSTATE_CONN_STATE) &
 		     (TCPF_SYN_SENT | TCPF_CLOSE_WAIT)))
 		conn_end_unusual(conn, sk);
 	conn_close(conn, was);
 }
 
-static noinline void conn_end_late(struct hlist_bl_head *bucket,
-				   const struct sock *sk)
+static noinline void conn_end_found(struct tcpstate_conn *conn,
+				    const struct sock *sk)
 {
-	tcpstate_clock_read();
-	conn_end_take(bucket, sk);
+	tcpstate_clock_now();	/* for what wants it to be good */
+	conn_ended(conn, sk);
 }
 
-static noinline void conn_end(struct hlist_bl_head *bucket,
-			      const struct sock *sk)
+/* Where others are in its chain, the clock is not good, or preemption is on. */
+static noinline void conn_end_slow(struct hlist_bl_head *bucket,
+				   const struct sock *sk)
 {
+	struct tcpstate_conn *conn;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (likely(tcpstate_clock_good()))
-		conn_end_take(bucket, sk);
-	else
-		conn_end_late(bucket, sk);
+	conn = conn_take(bucket, sk);
+	if (conn)
+		conn_end_found(conn, sk);
 	local_irq_restore(flags);
 }
 
-/* The end of a socket or mini-socket, which may have no record. */
-static __always_inline void conn_end_of(const struct sock *sk)
+/* The clock good. */
+static noinline void conn_end_fast(struct hlist_bl_head *bucket,
+				   const struct sock *sk)
+{
+	struct tcpstate_conn *conn;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	conn = conn_take(bucket, sk);
+	if (likely(conn))
+		conn_ended(conn, sk);
+	local_irq_restore(flags);
+}
+
+/* The end of @sk, which may have no record. Preemption off. */
+static __always_inline void conn_end(const struct sock *sk)
 {
 	struct hlist_bl_head *bucket = conn_bucket(sk);
+	struct hlist_bl_node *first = tcpstate_chain_first(bucket);
+	struct tcpstate_conn *conn = hlist_bl_entry(first, struct tcpstate_conn,
+						    node);
 
 	/* A record of @sk is in its chain since before this event and until
 	 * it: where nothing is now, it is not. This is the way of a socket
 	 * that a mini-socket has taken over from.
 	 */
-	if (!hlist_bl_empty(bucket))
-		conn_end(bucket, sk);
+	if (!first)
+		return;
+	/* Pairs with the WRITE_ONCE()s of conn->obj. */
+	if (likely(READ_ONCE(conn->obj) == sk && tcpstate_clock_good()))
+		conn_end_fast(bucket, sk);
+	else
+		conn_end_slow(bucket, sk);
 }
 
 /**
@@ -1166,7 +1190,7 @@ void tcpstate_conn_event(void *data, const struct sock *sk, const int oldstate,
 	if (newstate != TCP_CLOSE)
 		conn_set(sk, newstate);
 	else if (oldstate != TCP_CLOSE)
-		conn_end_of(sk);
+		conn_end(sk);
 	tcpstate_probe_leave();
 }
 
@@ -1178,7 +1202,11 @@ void tcpstate_conn_event(void *data, const struct sock *sk, const int oldstate,
  */
 void tcpstate_conn_freed(const struct inet_timewait_sock *tw)
 {
-	conn_end_of((const struct sock *)tw);
+	struct hlist_bl_head *bucket = conn_bucket(tw);
+
+	/* As in conn_end(); but what is in the chain may go while preemption is on. */
+	if (!hlist_bl_empty(bucket))
+		conn_end_slow(bucket, (const struct sock *)tw);
 }
 
 /**
@@ -1202,22 +1230,13 @@ void tcpstate_conn_set_family(const struct sock *sk)
 	local_irq_restore(flags);
 }
 
-static noinline void conn_handover_locked(struct hlist_bl_head *bucket,
-					  const struct inet_timewait_sock *tw,
-					  const struct sock *sk,
-					  struct tcpstate_conn *conn)
+static noinline void conn_handover_unknown(struct hlist_bl_head *bucket,
+					   const struct inet_timewait_sock *tw,
+					   const struct sock *sk)
 {
-	const struct sock *mini = (const struct sock *)tw;
-	unsigned long flags;
-
-	local_irq_save(flags);
 	tcpstate_chain_lock(bucket, TCPSTATE_CHAIN_BUCKET);
-	if (conn)
-		tcpstate_chain_add(bucket, &conn->node);
-	else
-		conn_add_slow(bucket, mini, sk, mini_state(tw));
+	conn_add_slow(bucket, (const struct sock *)tw, sk, mini_state(tw));
 	tcpstate_chain_unlock(bucket, TCPSTATE_CHAIN_BUCKET);
-	local_irq_restore(flags);
 }
 
 /**
@@ -1235,26 +1254,31 @@ void tcpstate_conn_handover(const struct inet_timewait_sock *tw,
 	struct hlist_bl_head *from = conn_bucket(sk), *to = conn_bucket(tw);
 	const struct sock *mini = (const struct sock *)tw;
 	struct tcpstate_conn *conn;
+	unsigned long flags;
 
-	preempt_disable_notrace();
+	local_irq_save(flags);
 	conn = conn_take(from, sk);
-	if (likely(conn)) {
-		/* Nobody finds it now, nor will before it is in its place. */
-		smp_store_release(&conn->obj, mini);
-		conn->generation = atomic_read(&conn_generation);
-		if (unlikely(mini_state(tw) != TCP_TIME_WAIT)) {
-			conn_move_slow(conn, mini, TCPSTATE_FIN_WAIT2_MINI);
-		} else {
-			tcpstate_owner_made(tcpstate_owner_account(conn));
-			conn_move(conn, mini, TCP_TIME_WAIT);
-			if (conn->dest)
-				atomic_inc(&conn->dest->time_wait);
-		}
-		count_mini(sock_net(sk), conn->home->netns);
+	if (unlikely(!conn)) {
+		conn_handover_unknown(to, tw, sk);
+		goto out;
 	}
-	if (unlikely(!conn || !tcpstate_chain_add_alone(to, &conn->node)))
-		conn_handover_locked(to, tw, sk, conn);
-	preempt_enable_notrace();
+	/* Nobody finds it now, nor will before it is in its place. */
+	smp_store_release(&conn->obj, mini);
+	conn->generation = atomic_read(&conn_generation);
+	if (unlikely(mini_state(tw) != TCP_TIME_WAIT)) {
+		conn_move_slow(conn, mini, TCPSTATE_FIN_WAIT2_MINI);
+	} else {
+		tcpstate_owner_made(tcpstate_owner_account(conn));
+		conn_move(conn, mini, TCP_TIME_WAIT);
+		if (conn->dest)
+			atomic_inc(&conn->dest->time_wait);
+	}
+	count_mini(sock_net(sk), conn->home->netns);
+	tcpstate_chain_lock(to, TCPSTATE_CHAIN_BUCKET);
+	tcpstate_chain_unlock_add(to, tcpstate_chain_first(to), &conn->node,
+				  TCPSTATE_CHAIN_BUCKET);
+out:
+	local_irq_restore(flags);
 }
 
 /**

@@ -380,11 +380,12 @@ static __always_inline void attach_to(struct tcpstate_dest *dest,
 	OPTIMIZER_HIDE_VAR(shard);	/* it would be made twice */
 	conn->dest = dest;
 	tcpstate_chain_lock(&shard->conns, TCPSTATE_CHAIN_PEERS);
-	tcpstate_chain_add(&shard->conns, &conn->peer);
 	/* Pairs with the READ_ONCE() of tcpstate_dest_opens(). */
 	if (fresh)
 		WRITE_ONCE(shard->opens, shard->opens + 1);
-	tcpstate_chain_unlock(&shard->conns, TCPSTATE_CHAIN_PEERS);
+	tcpstate_chain_unlock_add(&shard->conns,
+				  tcpstate_chain_first(&shard->conns),
+				  &conn->peer, TCPSTATE_CHAIN_PEERS);
 
 	if (unlikely(mark_due(dest) ||
 		     (u32)conns >= READ_ONCE(dest->trigger)))

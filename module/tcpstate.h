@@ -40,9 +40,7 @@
  *   bucket	the bit lock of a chain of the record table: adding to and
  *		removing from it, and mini-sockets' events. Sockets' events read
  *		the chain without it; what they do not find so, they look for
- *		again with it, unless the chain is empty. Where a record is the
- *		only one of its chain, one cmpxchg() of the head puts it there
- *		and takes it away, which fails while anybody has the lock.
+ *		again with it, unless the chain is empty.
  *   shared	tcpstate_netns.shared_lock: the block that CPUs without one of
  *		their own share; taken only when memory was short.
  *   dest	the bit lock of a chain of the table of destinations: adding to
@@ -176,10 +174,8 @@
  *   fail_adds, fail_percpu: written by sysfs as it likes, counted down by
  *	cmpxchg() in tcpstate_fail(). A test sets them beforehand.
  *   chains (chain.h): next and the head are read without the lock, pprev is
- *	not. A node is whole when smp_store_release() or cmpxchg() of the head
- *	shows it; that pairs with rcu_dereference_raw(). One that is taken off
- *	still leads on. In a bucket, what has no next gets none: that is what
- *	tcpstate_chain_del_alone() relies on.
+ *	not. A node is whole when smp_store_release() of the head shows it; that
+ *	pairs with rcu_dereference_raw(). One that is taken off still leads on.
  *
  * What is read of the kernel's without its lock:
  *

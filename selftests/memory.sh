@@ -89,10 +89,10 @@ with_records() {
 	echo 1
 }
 
-# The index of records has four buckets of a pointer for each of the kernel's.
+# The index of records has eight buckets of a pointer for each of the kernel's.
 index_bytes() {
 	dmesg | sed -n 's/.*TCP established hash table entries: \([0-9]*\).*/\1/p' |
-		awk 'NR == 1 { print $1 * 4 * 8 }'
+		awk 'NR == 1 { print $1 * 8 * 8 }'
 }
 
 alone() {

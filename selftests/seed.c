@@ -34,6 +34,7 @@ FIXTURE_TEARDOWN(seed)
 
 TEST_F_TIMEOUT(seed, every_state, 300)
 {
+	struct ns gone[2];
 	struct counters c;
 	int i;
 
@@ -54,9 +55,17 @@ TEST_F_TIMEOUT(seed, every_state, 300)
 	CHECK(wire(SERVER, PASS));
 	CHECK(step(SERVER, EACH_FAMILY,
 		   "LISTEN=1 ESTABLISHED=3 CLOSE_WAIT=3 TIME_WAIT=1 FIN_WAIT2=1"));
+	/* What stays unanswered is not to be repeated for minutes. */
+	CHECK(sysctl_set(CLIENT, "net/ipv4/tcp_orphan_retries", "1"));
+	CHECK(sysctl_set(SERVER, "net/ipv4/tcp_orphan_retries", "1"));
 	every_state_close(self->every);
 	CHECK(same_as_ss(CLIENT));
 	CHECK(same_as_ss(SERVER));
+	CHECK(audit_all());
+	gone[0] = *CLIENT;
+	gone[1] = *SERVER;
+	net_drop(&self->net);
+	CHECK(ns_gone(gone, 2));
 	CHECK(audit_all());
 }
 

@@ -179,7 +179,7 @@ sysctl -q net.netfilter.nf_conntrack_max=0 2>/dev/null || :
 progress "every program once, so that it is in memory"
 insmod /tcpstate/tcpstate.ko
 for command in "$true" "$cat /proc/net/sockstat" "$cat /proc/net/tcp" "$ss -s" \
-	"$ss -Htan state time-wait" "$netstat -ant" "$cli state" "$cli conn" "$cli owner" \
+	"$ss -Htan state time-wait" "$netstat -ant" "$cli" "$cli state" "$cli conn" "$cli owner" \
 	"$cli audit"; do
 	# shellcheck disable=SC2086
 	./cost 1 $command >/dev/null
@@ -249,6 +249,7 @@ for size in $sizes; do
 	measure true "$size" 5 "$true"
 	measure state "$size" 5 "$cli" state
 	measure state-json "$size" 5 "$cli" -j state
+	measure screen "$size" 3 "$cli"
 	measure dest-top "$size" 3 "$cli" dest top 10
 	measure port-summary "$size" 3 "$cli" port summary
 	# what is in proportion is measured once where there is much of it

@@ -50,7 +50,7 @@ everything() {
 	for n in 1000 25000; do
 		echo "among.bare $n 85000 86000 0"
 		echo "among.loaded $n 86600 87000 0"
-		for name in true state state-json dest-top port-summary conn-top owner sockstat \
+		for name in true state state-json screen dest-top port-summary conn-top owner sockstat \
 			ss-summary audit; do
 			echo "command.$name $n $n 3 2000000 2000000 2000000"
 		done

@@ -217,6 +217,7 @@ END {
 		command_row("true", "true")
 		command_row("tcpstate-cli state", "state")
 		command_row("tcpstate-cli -j state", "state-json")
+		command_row("tcpstate-cli, the one screen", "screen")
 		command_row("tcpstate-cli dest top 10, of 250", "dest-top")
 		command_row("tcpstate-cli port summary", "port-summary")
 		command_row("cat /proc/net/sockstat", "sockstat")

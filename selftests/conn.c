@@ -625,8 +625,10 @@ static int change(struct pair *p, int state, struct change *change)
 /*
  * How much of a clock's time there may be between what happened before a change and
  * after it, or before it is asked for and after that, for one connection in each state.
+ * A listing goes through the whole index, which takes most of that, and says nothing of
+ * the ages.
  */
-#define NARROW_US	(2000 * slowness())
+#define NARROW_US	(3000 * slowness())
 
 /* For each state, how narrow it was. */
 struct ages {

@@ -408,7 +408,12 @@ TEST_F_TIMEOUT(leak, grows_slowly, SECONDS)
 	EXPECT_EQ(1, logged(self->ns, "warning: .*; " LEAKING "$"));
 	for (i = 0; i < 3; i++)
 		close_fd(&self->server[i]);
-	CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+	/* What looks between two of these sees that there are fewer. */
+	if (next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR)) {
+		EXPECT_EQ(TCPSTATE_SEVERITY_WARNING, a.severity);
+		EXPECT_EQ(TCPSTATE_TREND_RECOVERING, a.trend);
+		CHECK(next_alert(self->events, &a, TCPSTATE_SEVERITY_CLEAR));
+	}
 	EXPECT_EQ(1, logged(self->ns, ".*" LEAKING));
 }
 

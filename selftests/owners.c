@@ -42,8 +42,9 @@ FIXTURE_SETUP(owners)
 {
 	CHECK(rig_up(&self->rig, NULL));
 	self->ns = &self->rig.net.client;
-	/* Small tables have a small limit. */
+	/* Small tables have small limits. */
 	CHECK(sysctl_set(self->ns, "net/ipv4/tcp_max_tw_buckets", "65536"));
+	CHECK(sysctl_set(NULL, "net/ipv4/tcp_max_orphans", "65536"));
 	self->fd = socket_for(self->ns);
 	ASSERT_LE(0, self->fd);
 }
